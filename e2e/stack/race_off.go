@@ -1,0 +1,10 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !race
+
+package stack
+
+// raceEnabled says whether this program runs under the race detector: then the
+// binary under test does as well.
+const raceEnabled = false

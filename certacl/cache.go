@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certacl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// staleBackOff is how long a remembered owner is handed out without asking
+// after asking for it failed. While certificate-acl hangs, a device that
+// connects again and again waits for the time-out once in this while. The
+// pause is per fingerprint: were it per Cache, one fingerprint that
+// certificate-acl stumbles over would keep all others from being asked for.
+const staleBackOff = time.Second
+
+// ErrClosed is returned by Owner when it would have to ask after Close.
+var ErrClosed = errors.New("identity cache is closed")
+
+// Outcome says how Owner came to what it returned; its text is fit for a
+// metric label.
+type Outcome string
+
+// The outcomes. Every call of Owner has exactly one.
+const (
+	OutcomeHit         Outcome = "hit"          // remembered owner
+	OutcomeNegativeHit Outcome = "negative_hit" // remembered that there is none
+	OutcomeMiss        Outcome = "miss"         // asked, or waited while another call asked
+	OutcomeStale       Outcome = "stale"        // remembered owner past its TTL, as asking failed
+	OutcomeFailed      Outcome = "failed"       // could not tell
+)
+
+// Cache remembers what Lookup answered. Its zero value with a Lookup remembers
+// nothing, but makes one look-up at a time per fingerprint, however many
+// callers wait. The fields must not change after the first call of Owner; the
+// methods may be called from any number of goroutines.
+//
+// Durations and sizes of zero and less switch off what they are for.
+type Cache struct {
+	// Lookup asks certificate-acl: Client.Lookup, or a func around it that
+	// measures. It must return in bounded time, and soon after ctx ends.
+	// ctx belongs to no caller; Close cancels it.
+	Lookup func(ctx context.Context, fp Fingerprint) (owner string, ok bool, err error)
+
+	// Size is the number of fingerprints to remember; the one that was
+	// not asked for the longest makes room.
+	Size int
+
+	// TTL is how long an owner, and NegativeTTL how long the absence of
+	// one, is handed out without asking again.
+	TTL         time.Duration
+	NegativeTTL time.Duration
+
+	// StaleIfError is how long after its TTL an owner is still handed out
+	// if asking again fails. The absence of an owner has no such time: the
+	// device may have been registered since, so it becomes an error.
+	StaleIfError time.Duration
+
+	// Observe, if not nil, is told the outcome of each call of Owner, by
+	// the goroutine that called it.
+	Observe func(Outcome)
+
+	mu      sync.Mutex // guards what follows, but for asking
+	answers *simplelru.LRU[Fingerprint, answer]
+	flights map[Fingerprint]*flight
+	closed  bool
+
+	asking sync.WaitGroup // the goroutines of flights
+}
+
+// PanicError is returned by Owner when Lookup panicked. The look-up ends, the
+// process and its sessions do not.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // as debug.Stack formats it
+}
+
+func (e *PanicError) Error() string {
+	return "asking certificate-acl: panic: " + oneLine(fmt.Sprint(e.Value))
+}
+
+// errUnanswered is what waiters get when Lookup neither returned nor panicked
+// but ended its goroutine.
+var errUnanswered = errors.New("asking certificate-acl: the look-up ended without an answer")
+
+// answer is what certificate-acl said, and until when it holds.
+type answer struct {
+	owner string
+	ok    bool
+	stale bool // past its TTL, and asking again has failed
+
+	askAt  time.Time // until then it is handed out without asking
+	usable time.Time // until then it stands in when asking fails; never before askAt
+}
+
+// Owner returns who owns the certificate with this fingerprint. It answers
+// from memory, or waits for a look-up until ctx ends; the look-up then goes on
+// for the others and for memory. An error, Lookup's own or one that wraps
+// ctx.Err(), means that it could not be told, and is not remembered.
+func (c *Cache) Owner(ctx context.Context, fp Fingerprint) (owner string, ok bool, err error) {
+	found, asked, err := c.find(ctx, fp)
+	if c.Observe != nil {
+		c.Observe(outcomeOf(found, asked, err))
+	}
+	return found.owner, found.ok, err
+}
+
+// Close cancels the look-ups under way and waits for them to end. Afterwards
+// Owner answers from memory or with ErrClosed.
+func (c *Cache) Close() {
+	c.mu.Lock()
+	c.closed = true
+	for _, f := range c.flights {
+		f.cancel()
+	}
+	c.mu.Unlock()
+	c.asking.Wait()
+}
+
+func outcomeOf(found answer, asked bool, err error) Outcome {
+	switch {
+	case err != nil:
+		return OutcomeFailed
+	case found.stale:
+		return OutcomeStale
+	case asked:
+		return OutcomeMiss
+	case found.ok:
+		return OutcomeHit
+	default:
+		return OutcomeNegativeHit
+	}
+}
+
+// find returns the answer in memory, or asks. Looking there and joining a
+// flight are one step under the lock, so that no answer slips in between.
+func (c *Cache) find(ctx context.Context, fp Fingerprint) (found answer, asked bool, err error) {
+	c.mu.Lock()
+	known := c.recall(fp)
+	if time.Now().Before(known.askAt) {
+		c.mu.Unlock()
+		return known, false, nil
+	}
+	f, err := c.join(fp, known)
+	c.mu.Unlock()
+	if err != nil {
+		return answer{}, false, err
+	}
+	found, err = f.wait(ctx)
+	return found, true, err
+}
+
+// recall returns what is remembered, however old, or the zero answer, which is
+// neither handed out nor stands in. The caller holds mu.
+func (c *Cache) recall(fp Fingerprint) answer {
+	if c.answers == nil {
+		return answer{}
+	}
+	known, _ := c.answers.Get(fp)
+	return known
+}
+
+// remember keeps a for as long as it is usable and the size permits. An answer
+// that is of no use later still replaces the one before. The caller holds mu.
+func (c *Cache) remember(fp Fingerprint, a answer, now time.Time) {
+	if c.Size <= 0 {
+		return
+	}
+	if c.answers == nil {
+		// The error is for sizes that are not positive.
+		c.answers, _ = simplelru.NewLRU[Fingerprint, answer](c.Size, nil)
+	}
+	if now.Before(a.usable) {
+		c.answers.Add(fp, a)
+	} else {
+		c.answers.Remove(fp)
+	}
+}

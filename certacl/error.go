@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certacl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Kind says why a look-up could not tell; its text is fit for a metric label.
+type Kind string
+
+// The kinds of LookupError.
+const (
+	KindBusy       Kind = "busy"       // no place in flight became free in time
+	KindTimeout    Kind = "timeout"    // no complete answer in time
+	KindCanceled   Kind = "canceled"   // the caller's context was cancelled
+	KindConnection Kind = "connection" // refused, reset, unresolvable, not HTTP
+	KindStatus     Kind = "status"     // a status other than 200 and 404
+	KindBody       Kind = "body"       // a 200 whose body is not one JSON string
+)
+
+// LookupError is the error of a look-up that could not tell who owns a
+// certificate. It never means that nobody does.
+//
+// Its text is one bounded line. It holds no byte of a response's body, and
+// quotes what else a server managed to get into a cause.
+type LookupError struct {
+	Kind   Kind
+	Status int   // HTTP status of the answer, 0 when there was none
+	Err    error // cause, nil for KindStatus
+}
+
+func (e *LookupError) Error() string {
+	if e.Kind == KindStatus {
+		return "asking certificate-acl: status " + strconv.Itoa(e.Status)
+	}
+	return fmt.Sprintf("asking certificate-acl: %s: %s", e.Kind, oneLine(e.Err.Error()))
+}
+
+// Unwrap returns the cause, so that errors.Is finds
+// context.DeadlineExceeded and its like.
+func (e *LookupError) Unwrap() error { return e.Err }
+
+// transportError files what net/http returned for a request with ctx. The
+// url.Error around it is dropped: it repeats the configured URL.
+func transportError(ctx context.Context, err error, status int) *LookupError {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err
+	}
+	kind := KindConnection
+	netErr, _ := errors.AsType[net.Error](err)
+	switch {
+	case ctx.Err() == context.Canceled:
+		kind = KindCanceled
+	case ctx.Err() != nil, netErr != nil && netErr.Timeout():
+		kind = KindTimeout
+	}
+	return &LookupError{Kind: kind, Status: status, Err: err}
+}
+
+// oneLine bounds text and quotes it unless all of it prints: net/http repeats
+// malformed header lines of up to MaxResponseHeaderBytes as they came.
+func oneLine(text string) string {
+	const enough = 200 // bytes; a dial error with two IPv6 addresses fits
+	if len(text) > enough {
+		text = text[:enough] + "…"
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
+}

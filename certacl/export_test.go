@@ -10,3 +10,11 @@ const (
 	MaxBody      = maxBody
 	StaleBackOff = staleBackOff
 )
+
+// TakeAllPlaces leaves c no place in flight.
+func TakeAllPlaces(c *Client) {
+	c.once.Do(c.init)
+	for range cap(c.places) {
+		c.places <- struct{}{}
+	}
+}

@@ -1,0 +1,561 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certacl_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/certacl"
+)
+
+const (
+	// patience is the Timeout of clients that are to get an answer.
+	patience = 30 * time.Second
+	// impatience is the Timeout of clients that are to get none.
+	impatience = 50 * time.Millisecond
+)
+
+// serve answers each request with handler until the test ends.
+func serve(t *testing.T, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// newClient returns a client of the server at url that closes its connections
+// when the test ends, before the server waits for that.
+func newClient(t *testing.T, url string) *certacl.Client {
+	t.Helper()
+	client := &certacl.Client{URL: url + "/acl/", Timeout: patience}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// answering returns a handler with this answer to everything.
+func answering(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// wantKind asks client and wants an error of this kind, which it returns.
+func wantKind(t *testing.T, client *certacl.Client, kind certacl.Kind) *certacl.LookupError {
+	t.Helper()
+	owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{})
+	if owner != "" || ok {
+		t.Errorf("got owner %.40q, %t with error %v", owner, ok, err)
+	}
+	lookupErr, isLookupErr := errors.AsType[*certacl.LookupError](err)
+	if !isLookupErr || lookupErr.Kind != kind {
+		t.Fatalf("got %v, want a LookupError of kind %s", err, kind)
+	}
+	return lookupErr
+}
+
+func TestLookupAnswers(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		status int
+		body   string
+		owner  string
+		ok     bool
+	}{
+		{"device", 200, `"admin:a1b2c3"`, "admin:a1b2c3", true},
+		{"service", 200, `"v2k-bridge"`, "v2k-bridge", true},
+		{"white space", 200, "\r\n \"admin:a1b2c3\"\n", "admin:a1b2c3", true},
+		{"largest", 200, quotedOfSize(certacl.MaxBody), strings.Repeat("x", certacl.MaxBody-2), true},
+		{"unknown", 404, `{"error":"not found"}`, "", false},
+		{"unknown with an owner's body", 404, `"admin:a1b2c3"`, "", false},
+		{"unknown without a body", 404, "", "", false},
+		{"unknown at length", 404, strings.Repeat("x", 2*certacl.MaxBody), "", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, serve(t, answering(test.status, test.body)).URL)
+			owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{})
+			if owner != test.owner || ok != test.ok || err != nil {
+				t.Errorf("got %.40q, %t, %v; want %.40q, %t", owner, ok, err, test.owner, test.ok)
+			}
+		})
+	}
+}
+
+func TestStatusIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{201, 204, 206, 300, 304, 400, 401, 403, 405, 410, 429, 500, 502, 503, 504} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			body := `"admin:a1b2c3"`
+			if status == http.StatusNoContent || status == http.StatusNotModified {
+				body = ""
+			}
+			client := newClient(t, serve(t, answering(status, body)).URL)
+			err := wantKind(t, client, certacl.KindStatus)
+			if want := fmt.Sprintf("asking certificate-acl: status %d", status); err.Status != status || err.Error() != want {
+				t.Errorf("got %q with status %d, want %q", err, err.Status, want)
+			}
+		})
+	}
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			var followed atomic.Int32
+			target := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				followed.Add(1)
+				_, _ = io.WriteString(w, `"admin:intruder"`)
+			})
+			server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, target.URL+"/elsewhere", status)
+			})
+			err := wantKind(t, newClient(t, server.URL), certacl.KindStatus)
+			if err.Status != status {
+				t.Errorf("got status %d, want %d", err.Status, status)
+			}
+			if got := followed.Load(); got != 0 {
+				t.Errorf("the target saw %d requests", got)
+			}
+		})
+	}
+}
+
+func TestBodyIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	bodies := map[string]string{
+		"empty":         "",
+		"HTML":          "<!DOCTYPE html><title>Sign in</title>",
+		"null":          "null",
+		"number":        "42",
+		"array":         `["admin:a1"]`,
+		"object":        `{"owner":"admin:a1"}`,
+		"two values":    `"admin:a1" "admin:a2"`,
+		"garbage":       `"admin:a1"}`,
+		"invalid UTF-8": "\"admin:\xff\"",
+		"surrogate":     `"admin:\ud800"`,
+		"large":         quotedOfSize(certacl.MaxBody + 1),
+		"endless space": `"admin:a1"` + strings.Repeat(" ", certacl.MaxBody),
+	}
+	for name, body := range bodies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := wantKind(t, newClient(t, serve(t, answering(200, body)).URL), certacl.KindBody)
+			if err.Status != http.StatusOK || err.Err == nil {
+				t.Errorf("got status %d, cause %v", err.Status, err.Err)
+			}
+			if strings.Contains(err.Error(), "admin") || strings.Contains(err.Error(), "Sign in") {
+				t.Errorf("the message repeats the body: %s", err)
+			}
+		})
+	}
+}
+
+func TestContentTypeDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, `"admin:a1"`)
+	}).URL)
+	if owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
+		t.Errorf("got %q, %t, %v", owner, ok, err)
+	}
+}
+
+// talk accepts connections until the test ends and lets each be served by f,
+// below HTTP. It returns the URL.
+func talk(t *testing.T, f func(conn net.Conn)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() {
+				defer conn.Close()
+				f(conn)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		conns.Wait()
+	})
+	return "http://" + listener.Addr().String()
+}
+
+// readHead reads one request from conn and returns its lines.
+func readHead(conn net.Conn) []string {
+	var lines []string
+	scanner := bufio.NewScanner(conn)
+	for scanner.Scan() && scanner.Text() != "" {
+		lines = append(lines, scanner.Text())
+	}
+	return lines
+}
+
+func TestRequestOnTheWire(t *testing.T) {
+	t.Parallel()
+	fp := certacl.FingerprintOf(&x509.Certificate{Raw: []byte("abc")})
+	for prefix, target := range map[string]string{
+		"/internal/api/v1/acl-entries/": "/internal/api/v1/acl-entries/" + abcFingerprint,
+		"/":                             "/" + abcFingerprint,
+		"/acl-entries-of-":              "/acl-entries-of-" + abcFingerprint,
+		"/a%2Fb/%7Ec/":                  "/a%2Fb/%7Ec/" + abcFingerprint,
+		"/acl?of=":                      "/acl?of=" + abcFingerprint,
+	} {
+		t.Run(prefix, func(t *testing.T) {
+			t.Parallel()
+			head := make(chan []string, 1)
+			url := talk(t, func(conn net.Conn) {
+				head <- readHead(conn)
+				_, _ = io.WriteString(conn, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+			})
+			client := newClient(t, "")
+			client.URL = url + prefix
+			if owner, ok, err := client.Lookup(t.Context(), fp); owner != "" || ok || err != nil {
+				t.Errorf("got %q, %t, %v", owner, ok, err)
+			}
+			got := <-head
+			if want := "GET " + target + " HTTP/1.1"; got[0] != want {
+				t.Errorf("got  %s\nwant %s", got[0], want)
+			}
+			for _, line := range got {
+				if strings.HasPrefix(line, "Accept-Encoding:") || strings.HasPrefix(line, "Connection:") {
+					t.Errorf("unexpected %s", line)
+				}
+			}
+		})
+	}
+}
+
+func TestBrokenAnswerIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{
+		"nothing":          "",
+		"half a head":      "HTTP/1.1 200 OK\r\nContent-Le",
+		"half a body":      "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n\"admin:a",
+		"half a chunk":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n\"adm",
+		"another protocol": "SSH-2.0-OpenSSH_9.2\r\n\r\n",
+		"a wrong header":   "HTTP/1.1 200 OK\r\nno\x1b[31m colon\r\n\r\n",
+		"a long header":    "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2*certacl.MaxBody) + "\r\n\r\n",
+	}
+	for name, answer := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, talk(t, func(conn net.Conn) {
+				readHead(conn)
+				_, _ = io.WriteString(conn, answer)
+			}))
+			message := wantKind(t, client, certacl.KindConnection).Error()
+			if len(message) > 300 || strings.ContainsAny(message, "\x1b\r\n") {
+				t.Errorf("not one bounded line: %q", message)
+			}
+		})
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + listener.Addr().String()
+	_ = listener.Close()
+	got := wantKind(t, newClient(t, url), certacl.KindConnection)
+	if !strings.Contains(got.Error(), listener.Addr().String()) || strings.Contains(got.Error(), "/acl/") {
+		t.Errorf("%q does not name the address alone", got)
+	}
+}
+
+func TestURLThatIsNone(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"certificate-acl:3000/", "ftp://certificate-acl/", "http://user:secret@%zz/", "/acl/", "http:///acl/"} {
+		client := &certacl.Client{URL: url, Timeout: patience}
+		if err := wantKind(t, client, certacl.KindConnection); strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: the message tells a secret: %s", url, err)
+		}
+	}
+}
+
+func TestSlowAnswerIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	tests := map[string]http.HandlerFunc{
+		"silence": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"drip": func(w http.ResponseWriter, r *http.Request) {
+			drip := time.NewTicker(impatience / 10)
+			defer drip.Stop()
+			for _, err := io.WriteString(w, `"`); err == nil; _, err = io.WriteString(w, "x") {
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-drip.C:
+				case <-r.Context().Done():
+					return
+				}
+			}
+		},
+	}
+	for name, handler := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, serve(t, handler).URL)
+			client.Timeout = impatience
+			if err := wantKind(t, client, certacl.KindTimeout); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want it to wrap %v", err, context.DeadlineExceeded)
+			}
+		})
+	}
+}
+
+// The status of an answer tells, so a body that never ends does not untell it.
+func TestSlowBodyOfNoOwner(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}).URL)
+	client.Timeout = impatience
+	if owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); owner != "" || ok || err != nil {
+		t.Errorf("got %q, %t, %v; want no owner", owner, ok, err)
+	}
+}
+
+func TestCallerCancels(t *testing.T) {
+	t.Parallel()
+	for name, cause := range map[string]error{"plainly": nil, "with a cause": errors.New("session ended")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			client := newClient(t, serve(t, func(_ http.ResponseWriter, r *http.Request) {
+				cancel(cause)
+				<-r.Context().Done()
+			}).URL)
+			_, ok, err := client.Lookup(ctx, certacl.Fingerprint{})
+			lookupErr, _ := errors.AsType[*certacl.LookupError](err)
+			if ok || lookupErr == nil || lookupErr.Kind != certacl.KindCanceled {
+				t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindCanceled)
+			}
+		})
+	}
+}
+
+func TestConnectionIsKept(t *testing.T) {
+	t.Parallel()
+	answers := []http.HandlerFunc{
+		answering(200, `"admin:a1"`),
+		answering(404, `{"error":"not found"}`),
+		answering(500, `{"error":"`+strings.Repeat("x", 10_000)+`"}`),
+		answering(302, "Found"),
+		answering(200, "<html>"),
+		answering(200, quotedOfSize(certacl.MaxBody)),
+	}
+	var requests, connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answers[int(requests.Add(1)-1)%len(answers)](w, r)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+
+	client := newClient(t, server.URL)
+	for range 3 * len(answers) {
+		_, _, _ = client.Lookup(t.Context(), certacl.Fingerprint{})
+	}
+	if got := requests.Load(); int(got) != 3*len(answers) {
+		t.Errorf("got %d requests, want %d", got, 3*len(answers))
+	}
+	if got := connections.Load(); got != 1 {
+		t.Errorf("got %d connections, want 1", got)
+	}
+}
+
+// A second burst as wide as the first one needs no new connection.
+func TestBurstKeepsItsConnections(t *testing.T) {
+	t.Parallel()
+	const width = 16
+	var connections atomic.Int32
+	together := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-together
+		_, _ = io.WriteString(w, `"admin:a1"`)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew && connections.Add(1) == width {
+			close(together)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+
+	client := newClient(t, server.URL)
+	client.MaxInFlight = width
+	burst := func() {
+		var callers sync.WaitGroup
+		for n := range width {
+			callers.Go(func() {
+				if _, ok, err := client.Lookup(t.Context(), numbered(n)); !ok || err != nil {
+					t.Errorf("got %t, %v", ok, err)
+				}
+			})
+		}
+		callers.Wait()
+	}
+	burst()
+	burst()
+	if got := connections.Load(); got != width {
+		t.Errorf("got %d connections, want %d", got, width)
+	}
+}
+
+func TestRequestsInFlightAreBounded(t *testing.T) {
+	t.Parallel()
+	const places, callers = 4, 20
+	var now, most atomic.Int32
+	arrived, release := make(chan struct{}, callers), make(chan struct{})
+	client := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		n := now.Add(1)
+		for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+		}
+		arrived <- struct{}{}
+		<-release
+		now.Add(-1)
+		_, _ = io.WriteString(w, `"admin:a1"`)
+	}).URL)
+	client.MaxInFlight = places
+
+	var waiting sync.WaitGroup
+	for n := range callers {
+		waiting.Go(func() {
+			if _, ok, err := client.Lookup(t.Context(), numbered(n)); !ok || err != nil {
+				t.Errorf("got %t, %v", ok, err)
+			}
+		})
+	}
+	for range places {
+		<-arrived
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), impatience)
+	defer cancel()
+	_, _, err := client.Lookup(ctx, certacl.Fingerprint{})
+	if busy, _ := errors.AsType[*certacl.LookupError](err); busy == nil || busy.Kind != certacl.KindBusy {
+		t.Errorf("got %v, want a LookupError of kind %s", err, certacl.KindBusy)
+	}
+	close(release)
+	waiting.Wait()
+	if got := most.Load(); got != places {
+		t.Errorf("the server saw %d requests at once, want %d", got, places)
+	}
+}
+
+func TestWaitingForAPlaceCountsAgainstTimeout(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		client := &certacl.Client{}
+		certacl.TakeAllPlaces(client)
+		start := time.Now()
+		err := wantKind(t, client, certacl.KindBusy)
+		if got := time.Since(start); got != certacl.DefaultTimeout {
+			t.Errorf("took %v, want %v", got, certacl.DefaultTimeout)
+		}
+		if want := "asking certificate-acl: busy: 64 requests in flight: context deadline exceeded"; err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
+	})
+}
+
+func TestCallerCancelsWaitingForAPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		client := &certacl.Client{}
+		certacl.TakeAllPlaces(client)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		_, ok, err := client.Lookup(ctx, certacl.Fingerprint{})
+		canceled, _ := errors.AsType[*certacl.LookupError](err)
+		if ok || canceled == nil || canceled.Kind != certacl.KindCanceled || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindCanceled)
+		}
+	})
+}
+
+func TestHTTPS(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(answering(200, `"admin:a1"`))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of the refused handshake
+	server.StartTLS()
+	t.Cleanup(server.Close)
+
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	client := newClient(t, server.URL)
+	client.TLS = &tls.Config{RootCAs: roots}
+	if owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
+		t.Errorf("got %q, %t, %v", owner, ok, err)
+	}
+
+	wantKind(t, newClient(t, server.URL), certacl.KindConnection) // roots of the system
+}
+
+// Not parallel, as it sets the environment. The host is of a network for
+// documentation, RFC 5737, because loopback is never asked for via a proxy.
+func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
+	var asked atomic.Int32
+	proxy := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		_, _ = io.WriteString(w, `"admin:intruder"`)
+	})
+	t.Setenv("HTTP_PROXY", proxy.URL)
+	client := newClient(t, "http://192.0.2.1")
+	client.Timeout = 10 * impatience
+	if _, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); ok || err == nil {
+		t.Errorf("got %t, %v; want an error", ok, err)
+	}
+	if got := asked.Load(); got != 0 {
+		t.Errorf("the proxy saw %d requests", got)
+	}
+}
+
+// What a request costs us and a server on the same machine.
+func BenchmarkLookup(b *testing.B) {
+	server := httptest.NewServer(answering(200, `"admin:a1b2c3"`))
+	defer server.Close()
+	client := &certacl.Client{URL: server.URL + "/", Timeout: patience}
+	defer client.CloseIdleConnections()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok, err := client.Lookup(b.Context(), certacl.Fingerprint{}); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+# What can be done here. "make help" lists it; "make" alone runs the tests.
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+TESTFLAGS ?=
+FUZZTIME  ?= 20s
+BENCH     ?= .
+STAY      ?=
+
+.DEFAULT_GOAL := test
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+.PHONY: build
+build: ## Build bin/vernegate, one static binary
+	CGO_ENABLED=0 go build -trimpath -o bin/vernegate ./cmd/vernegate
+
+.PHONY: demo
+demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it running
+	STAY=$(STAY) go run ./e2e/demo
+
+.PHONY: test
+test: tools ## Run all tests with the race detector, end-to-end against Mosquitto (or E2E_BROKER=host:port)
+	go test -race $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: ## Check modules, format, go vet (also for other systems) and staticcheck
+	go mod tidy -diff
+	go mod verify
+	@unformatted=$$(gofmt -s -l .); [ -z "$$unformatted" ] || { echo "gofmt -s would change: $$unformatted"; exit 1; }
+	go vet ./...
+	GOOS=darwin go vet ./...
+	GOOS=freebsd go vet ./...
+	go run $(STATICCHECK) ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s)
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file func; do \
+		echo "$$func in $$file"; \
+		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks that match BENCH (all), with their allocations
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: cover
+cover: tools ## Show what the tests do not reach: coverage.out and its sum
+	go test -coverpkg ./... -coverprofile coverage.out ./...
+	@go tool cover -func coverage.out | tail -n 1
+
+.PHONY: tools
+tools: ## Install what the tests need beside Go, where apt is; elsewhere say what
+	@.ci/tools
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	rm -rf bin coverage.out

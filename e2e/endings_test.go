@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// ending waits for the summary line of the connection that came from addr, and
+// checks why it ended.
+func (s *site) ending(t *testing.T, addr net.Addr, slug string) stack.Record {
+	t.Helper()
+	r := must(s.WaitRecord(within(t, 10*time.Second), "the end of "+addr.String(), func(r stack.Record) bool {
+		return r.Has("remote", addr.String()) && r["reason"] != nil
+	}))(t)
+	if !r.Has("reason", slug) {
+		t.Errorf("the connection ended with %v (%v), want %s", r["reason"], r["err"], slug)
+	}
+	return r
+}
+
+// checkCounts compares, for each of the slugs, the metric with the summary lines:
+// every ending is in both.
+func (s *site) checkCounts(t *testing.T, slugs ...string) {
+	t.Helper()
+	metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
+	for _, slug := range slugs {
+		counted := metrics.Sum("vernegate_connections_ended_total", `reason="`+slug+`"`)
+		logged := len(s.Records(func(r stack.Record) bool { return r.Has("reason", slug) }))
+		if logged == 0 || counted != float64(logged) {
+			t.Errorf("reason %s: counted %v times, logged %d times, want the same and more than none", slug, counted, logged)
+		}
+	}
+}

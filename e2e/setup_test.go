@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e_test runs the real binary between real clients and a real broker.
+//
+// The broker is a Mosquitto of its own, or the one that E2E_BROKER names as
+// host:port: it must let everybody in and leave all topics open (VerneMQ with
+// allow_anonymous = on). Tests that read Mosquitto's log are skipped then and say
+// which other test shows the same.
+package e2e_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// Built and started once, by TestMain.
+var (
+	program   string           // path of the vernegate under test
+	mosquitto *stack.Mosquitto // nil when E2E_BROKER names another broker
+	broker    string           // host:port of the broker
+)
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+// testMain is TestMain with deferred calls that run.
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "vernegate-e2e-")
+	if err != nil {
+		return giveUp(err)
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // a cold build cache takes its time
+	defer cancel()
+	if program, err = stack.Build(ctx, dir); err != nil {
+		return giveUp(err)
+	}
+	if broker = os.Getenv("E2E_BROKER"); broker == "" {
+		if mosquitto, err = stack.StartMosquitto(ctx, dir, ""); err != nil {
+			return giveUp(err)
+		}
+		defer mosquitto.Kill()
+		broker = mosquitto.Addr
+	}
+	return m.Run()
+}
+
+func giveUp(err error) int {
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+}
+
+// within is a context for one test that ends after d.
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually asks until done says yes, and fails the test after d.
+func eventually(t testing.TB, d time.Duration, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(d); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", d, what)
+		}
+	}
+}
+
+// must is for steps that are not under test: must(open())(t) is what open returns,
+// or fails the test.
+func must[T any](value T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+// unique is a short name that no other test and no earlier run has used, so that
+// client ids and topics do not meet on a shared broker.
+func unique() string { return strings.ToLower(rand.Text()[:12]) }

@@ -1,0 +1,121 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"crypto/tls"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// A site is one running vernegate and what it depends on: a PKI on disk and a
+// certificate-acl of its own, and the broker it was given.
+type site struct {
+	*stack.Vernegate
+	pki    *stack.PKI
+	folder stack.Folder
+	acl    *stack.ACL
+}
+
+// newSite starts a vernegate before the brokers; env, in pairs, adds to its
+// environment. It must end well: with 0 after SIGTERM, and without a data race.
+func newSite(t *testing.T, brokers string, env ...string) *site {
+	t.Helper()
+	s := prepareSite(t)
+	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(brokers, env...)))(t)
+	t.Cleanup(func() { endWell(t, s.Vernegate) })
+	return s
+}
+
+// prepareSite makes everything but the vernegate itself.
+func prepareSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{pki: stack.NewPKI(), folder: stack.Folder(t.TempDir())}
+	if err := s.folder.Rename(s.pki.Set()); err != nil {
+		t.Fatal(err)
+	}
+	s.acl = must(stack.StartACL())(t)
+	t.Cleanup(func() { s.acl.Close() })
+	return s
+}
+
+// env is the environment that makes a vernegate part of this site.
+func (s *site) env(brokers string, more ...string) map[string]string {
+	env := s.folder.Env()
+	maps.Copy(env, map[string]string{
+		"CERTIFICATE_ACL_URL": s.acl.URL,
+		"VERNEGATE_BACKENDS":  brokers,
+	})
+	for i := 0; i < len(more); i += 2 {
+		env[more[i]] = more[i+1]
+	}
+	return env
+}
+
+// endWell stops a vernegate and checks how it ends.
+func endWell(t *testing.T, v *stack.Vernegate) {
+	t.Helper()
+	if err := v.Stop(); err != nil {
+		t.Errorf("vernegate ended badly: %v", err)
+	}
+	if race := v.Race(); race != "" {
+		t.Errorf("data race in vernegate:\n%s", race)
+	}
+	if t.Failed() {
+		t.Logf("vernegate printed:\n%s", tail(v.Output.All(), 60))
+	}
+}
+
+// tail joins the last n lines.
+func tail(lines []string, n int) string {
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// device issues a certificate from the root and makes it owner's.
+func (s *site) device(owner string, opts ...certtest.Option) *certtest.Cert {
+	return s.deviceOf(s.pki.Root, owner, opts...)
+}
+
+// deviceOf is device with another CA.
+func (s *site) deviceOf(ca *certtest.CA, owner string, opts ...certtest.Option) *certtest.Cert {
+	cert := ca.Issue("device", opts...)
+	s.acl.Own(stack.Fingerprint(cert.Leaf), owner)
+	return cert
+}
+
+// through is the way of a device to its listener. tlsVersion 0 lets both sides choose.
+func (s *site) through(device *certtest.Cert, tlsVersion uint16) stack.Dial {
+	return stack.Through(s.Devices, s.clientTLS(device, tlsVersion))
+}
+
+// clientTLS is how that device connects, with one TLS version alone unless it is 0.
+func (s *site) clientTLS(device *certtest.Cert, tlsVersion uint16) *tls.Config {
+	config := s.pki.ClientTLS(device)
+	config.MinVersion, config.MaxVersion = tlsVersion, tlsVersion
+	return config
+}
+
+// connect connects a paho client, which is cut at the end of the test at the latest.
+func connect(t *testing.T, dial stack.Dial, o stack.Options) *stack.Client {
+	t.Helper()
+	c, err := stack.Connect(within(t, 20*time.Second), dial, o)
+	if err != nil {
+		t.Fatalf("connecting %s with %v: %v", o.ClientID, o.Version, err)
+	}
+	t.Cleanup(c.Cut)
+	return c
+}
+
+// dialWire connects a Wire, which is closed at the end of the test at the latest.
+func dialWire(t *testing.T, dial stack.Dial) *stack.Wire {
+	t.Helper()
+	w := must(stack.DialWire(within(t, 20*time.Second), dial))(t)
+	t.Cleanup(func() { w.Close() })
+	return w
+}

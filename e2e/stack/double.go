@@ -1,0 +1,236 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Double is a broker with VerneMQ's habits, which Mosquitto lacks:
+//
+//   - What follows CONNECT in the same read it leaves lying until more bytes arrive.
+//   - When it is full, connections succeed and nothing is ever said on them.
+//   - It closes with RST, never with FIN.
+//
+// It answers CONNECT, SUBSCRIBE, PUBLISH and PINGREQ and delivers nothing. Every
+// byte that reaches it is kept. Its methods are safe for concurrent use.
+type Double struct {
+	Addr string // host:port
+
+	listener net.Listener
+	serving  sync.WaitGroup
+
+	mu       sync.Mutex
+	habit    Habit
+	sessions []*DoubleSession
+	arrived  chan struct{} // closed and replaced whenever something is received
+	closed   bool
+}
+
+// Habit is how a Double treats the connections it accepts from now on.
+type Habit struct {
+	// Silent accepts connections and says nothing: a node at max_connections.
+	Silent bool
+
+	// Connack answers CONNECT in place of an acceptance.
+	Connack []byte
+
+	// Farewell is sent right behind the CONNACK; then the connection is reset.
+	// nil keeps the connection.
+	Farewell []byte
+}
+
+// DoubleSession is one connection that reached the Double.
+type DoubleSession struct {
+	double *Double
+	conn   net.Conn
+	bytes  []byte // guarded by double.mu
+	reads  int    // guarded by double.mu
+	ended  bool   // guarded by double.mu
+
+	version Version // of its CONNECT; used by serve alone
+}
+
+// StartDouble starts a broker double. The caller closes it.
+func StartDouble() (*Double, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("starting the broker double: %w", err)
+	}
+	d := &Double{Addr: l.Addr().String(), listener: l, arrived: make(chan struct{})}
+	d.serving.Go(d.accept)
+	return d, nil
+}
+
+// Behave changes the habit for connections that are accepted from now on.
+func (d *Double) Behave(h Habit) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.habit = h
+}
+
+// Close stops listening, resets every connection and waits until all is over.
+func (d *Double) Close() error {
+	err := d.listener.Close()
+	d.mu.Lock()
+	d.closed = true
+	for _, s := range d.sessions {
+		reset(s.conn)
+	}
+	d.mu.Unlock()
+	d.serving.Wait()
+	return err
+}
+
+// Sessions returns the connections so far, oldest first.
+func (d *Double) Sessions() []*DoubleSession {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]*DoubleSession(nil), d.sessions...)
+}
+
+// Received is how many bytes have reached the double in all.
+func (d *Double) Received() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	total := 0
+	for _, s := range d.sessions {
+		total += len(s.bytes)
+	}
+	return total
+}
+
+// Bytes returns everything that has come on this connection.
+func (s *DoubleSession) Bytes() []byte {
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	return append([]byte(nil), s.bytes...)
+}
+
+// Ended says whether the other side has closed the connection.
+func (s *DoubleSession) Ended() bool {
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	return s.ended
+}
+
+// Wait waits until done says so of the connections; it is asked again whenever
+// bytes arrive or a connection begins or ends. what names it when ctx ends first.
+func (d *Double) Wait(ctx context.Context, what string, done func([]*DoubleSession) bool) error {
+	for {
+		d.mu.Lock()
+		arrived := d.arrived
+		d.mu.Unlock()
+		if done(d.Sessions()) {
+			return nil
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the broker double to see %s: %w", what, ctx.Err())
+		}
+	}
+}
+
+// notify wakes whoever waits. d.mu is held.
+func (d *Double) notify() {
+	close(d.arrived)
+	d.arrived = make(chan struct{})
+}
+
+// accept serves until the listener is closed.
+func (d *Double) accept() {
+	for {
+		conn, err := d.listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond) // out of descriptors, say: those come back
+			continue
+		}
+		d.admit(conn)
+	}
+}
+
+// admit begins a session.
+func (d *Double) admit(conn net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		reset(conn)
+		return
+	}
+	s := &DoubleSession{double: d, conn: conn}
+	d.sessions = append(d.sessions, s)
+	d.notify()
+	habit := d.habit
+	d.serving.Go(func() { s.serve(habit) })
+}
+
+// reset closes with RST.
+func reset(conn net.Conn) {
+	_ = conn.(*net.TCPConn).SetLinger(0) // the connection may be gone
+	conn.Close()
+}
+
+// serve reads until the other side closes. A read of its own is the measure of
+// what is "coalesced": CONNECT is answered, and what came with it waits for more.
+func (s *DoubleSession) serve(h Habit) {
+	defer s.end()
+	var pending []byte
+	for first, buf := true, make([]byte, 64<<10); ; {
+		n, err := s.conn.Read(buf)
+		if err != nil {
+			return
+		}
+		s.record(buf[:n])
+		pending = append(pending, buf[:n]...)
+		if h.Silent {
+			continue
+		}
+		for {
+			packet, rest := cutPacket(pending)
+			if packet == nil {
+				break
+			}
+			pending = rest
+			if !s.answer(h, packet) {
+				return
+			}
+			if first {
+				first = false
+				break // the habit: the rest lies until the next read
+			}
+		}
+	}
+}
+
+func (s *DoubleSession) record(p []byte) {
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	s.bytes = append(s.bytes, p...)
+	s.reads++
+	s.double.notify()
+}
+
+func (s *DoubleSession) end() {
+	reset(s.conn)
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	s.ended = true
+	s.double.notify()
+}
+
+// Reads is in how many pieces Bytes came.
+func (s *DoubleSession) Reads() int {
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	return s.reads
+}

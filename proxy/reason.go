@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/vernegate/vernegate/packets"
+)
+
+// A Reason says why a connection ended. Every connection ends with exactly one. Its String is the slug that
+// operators meet as the log attribute and as the metric label; the table below is the only place that knows
+// what a client is told and how loud the log line is.
+type Reason uint8
+
+// The reasons, in the order in which a connection can meet them.
+const (
+	TLSHandshake Reason = iota + 1
+	TLSTimeout
+	TLSNoCert
+	TLSUntrusted
+	TLSExpired
+	TLSRevoked
+	TLSCRL
+	ConnectTimeout
+	ConnectMalformed
+	ConnectVersion
+	ConnectTooLarge
+	ClientIDNotAllowed
+	IdentityUnknown
+	IdentityInvalid
+	IdentityNotAllowed
+	IdentityUnavailable
+	BackendUnavailable
+	BackendSilent
+	ClientClosed
+	BackendClosed
+	Shutdown
+
+	endOfReasons
+)
+
+// reasons is the table of endings. A zero v3 means that no CONNACK is sent to an MQTT 3.1 or 3.1.1 client, a
+// zero v5 the same for 5.0: the connection is only closed.
+var reasons = [endOfReasons]struct {
+	slug    string
+	level   slog.Level
+	v3      packets.ReturnCode
+	v5      packets.ReasonCode
+	meaning string
+}{
+	TLSHandshake: {"tls_handshake", slog.LevelInfo, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, or the client refused the server certificate"},
+	TLSTimeout:   {"tls_timeout", slog.LevelInfo, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},
+	TLSNoCert:    {"tls_no_cert", slog.LevelInfo, 0, 0, "the client sent no certificate"},
+	TLSUntrusted: {"tls_untrusted", slog.LevelInfo, 0, 0, "no chain leads from the client certificate to a CA of the bundle"},
+	TLSExpired:   {"tls_expired", slog.LevelInfo, 0, 0, "a certificate of the chain is expired or not valid yet"},
+	TLSRevoked:   {"tls_revoked", slog.LevelInfo, 0, 0, "a CRL lists a certificate of the chain"},
+	TLSCRL:       {"tls_crl", slog.LevelWarn, 0, 0, "a CRL is missing or too old, and the policy denies that"},
+
+	ConnectTimeout:     {"connect_timeout", slog.LevelInfo, 0, 0, "no whole CONNECT within `VERNEGATE_CONNECT_TIMEOUT`"},
+	ConnectMalformed:   {"connect_malformed", slog.LevelInfo, 0, packets.ReasonMalformedPacket, "the CONNECT breaks the specification, or the bytes are not MQTT (then close only)"},
+	ConnectVersion:     {"connect_version", slog.LevelInfo, packets.ReturnUnacceptableProtocolVersion, packets.ReasonUnsupportedProtocolVersion, "MQTT, but a protocol level other than 3.1, 3.1.1 and 5.0"},
+	ConnectTooLarge:    {"connect_too_large", slog.LevelInfo, 0, packets.ReasonPacketTooLarge, "the CONNECT is larger than `VERNEGATE_MAX_CONNECT_SIZE`"},
+	ClientIDNotAllowed: {"client_id_not_allowed", slog.LevelInfo, packets.ReturnIdentifierRejected, packets.ReasonClientIdentifierNotValid, "an empty client id where the protocol version demands one"},
+
+	IdentityUnknown:     {"identity_unknown", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "certificate-acl knows no owner of the certificate (404)"},
+	IdentityInvalid:     {"identity_invalid", slog.LevelWarn, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "the owner cannot be a username: empty, too long, not UTF-8, or with `+`, `#`, `/` or control characters"},
+	IdentityNotAllowed:  {"identity_not_allowed", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "a device on the service listener"},
+	IdentityUnavailable: {"identity_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "certificate-acl could not tell: timeout, 5xx, or an answer that is none"},
+
+	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "no backend could be reached, or each ended the connection without a CONNACK"},
+	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},
+
+	ClientClosed:  {"client_closed", slog.LevelInfo, 0, 0, "the client ended the connection"},
+	BackendClosed: {"backend_closed", slog.LevelInfo, 0, 0, "the broker ended the connection; `connack` tells whether it had refused the CONNECT"},
+	Shutdown:      {"shutdown", slog.LevelInfo, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "vernegate was told to stop"},
+}
+
+// Reasons returns every reason there is, in the order of the table.
+func Reasons() []Reason {
+	all := make([]Reason, 0, endOfReasons-1)
+	for r := TLSHandshake; r < endOfReasons; r++ {
+		all = append(all, r)
+	}
+	return all
+}
+
+// String returns the slug, such as "tls_revoked".
+func (r Reason) String() string { return reasons[r].slug }
+
+// Level is the severity at which the end of a connection with this reason is logged.
+func (r Reason) Level() slog.Level { return reasons[r].level }
+
+// Meaning is a sentence for operators; names of variables in it are in backquotes.
+func (r Reason) Meaning() string { return reasons[r].meaning }
+
+// ReturnCode is the CONNACK return code for MQTT 3.1 and 3.1.1; 0 means close without a CONNACK.
+func (r Reason) ReturnCode() packets.ReturnCode { return reasons[r].v3 }
+
+// ReasonCode is the CONNACK reason code for MQTT 5.0; 0 means close without a CONNACK.
+func (r Reason) ReasonCode() packets.ReasonCode { return reasons[r].v5 }
+
+// appendConnack appends the refusal that a client of version v understands, or nothing where the table says
+// to close only, and for a client whose version is not known.
+func (r Reason) appendConnack(dst []byte, v packets.Version) []byte {
+	row := reasons[r]
+	switch {
+	case v == packets.V5 && row.v5 != 0, (v == packets.V31 || v == packets.V311) && row.v3 != 0:
+		return packets.AppendConnack(dst, v, row.v3, row.v5)
+	}
+	return dst
+}
+
+// endError carries the reason for an ending from the step that met it to the one place that acts on it.
+type endError struct {
+	reason Reason
+	err    error // what happened; nil when the reason says it all
+}
+
+func (e *endError) Error() string {
+	if e.err == nil {
+		return e.reason.String()
+	}
+	return fmt.Sprintf("%v: %v", e.reason, e.err)
+}
+
+func (e *endError) Unwrap() error { return e.err }
+
+func because(r Reason, err error) *endError { return &endError{r, err} }
+
+// errClosing is the cause of the server's context once Shutdown was called.
+var errClosing = errors.New("shutting down")

@@ -1,0 +1,247 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package proxy ends TLS for MQTT clients, finds out who each of them is, rewrites the username of their
+// CONNECT to that owner, and relays the rest to a broker, byte for byte.
+//
+// [Server] accepts connections; session.go tells the story of one of them from top to bottom; [Reason] names
+// every way in which it can end. What the package decides about certificates and owners comes from two
+// functions of its [Config], so that it knows neither files nor certificate-acl.
+//
+// It does not decode MQTT beyond CONNECT and the broker's answer, keeps no sessions, queues no messages, and
+// speaks no other protocol than MQTT over TLS.
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// A Role is what a listener is for; it decides which owners are welcome.
+type Role uint8
+
+// The roles of listeners.
+const (
+	Devices  Role = iota // owners are devices ("tenant:device") and services
+	Services             // owners are services, whose names have no colon
+)
+
+// String returns the name in logs and metrics.
+func (r Role) String() string {
+	if r == Services {
+		return "services"
+	}
+	return "devices"
+}
+
+// Config is what a Server needs. It must not be changed once given to New.
+type Config struct {
+	// Trust returns what handshakes are to believe in from now on. It is called at the beginning and at the
+	// end of every handshake, from many goroutines, and never returns nil.
+	Trust func() Trust
+	// Owner tells who owns a certificate; see OwnerFunc.
+	Owner OwnerFunc
+	// Backends are the brokers, as host:port; at least one. A name is resolved for every dial.
+	Backends []string
+	// TLS narrows what is negotiated; the zero value is Go's policy from TLS 1.2 on.
+	TLS TLSPolicy
+
+	HandshakeTimeout time.Duration // for the TLS handshake; 0 = 10 s
+	ConnectTimeout   time.Duration // from the handshake to the last byte of CONNECT; 0 = 5 s
+	DialTimeout      time.Duration // for each backend tried; 0 = 5 s
+	ConnackTimeout   time.Duration // for each backend tried; 0 = 5 s
+
+	// MaxConnectSize bounds a CONNECT, in bytes with its fixed header; 0 = 256 KiB.
+	MaxConnectSize int
+	// MaxDescriptors is how many file descriptors connections may use: one for each client and one more for
+	// its broker; 0 = no limit. Beyond it, clients wait in the kernel's backlog.
+	MaxDescriptors int
+
+	Metrics *Metrics     // nil = none
+	Logger  *slog.Logger // nil = discard
+}
+
+func (c *Config) setDefaults() {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.HandshakeTimeout, 10 * time.Second},
+		{&c.ConnectTimeout, 5 * time.Second},
+		{&c.DialTimeout, 5 * time.Second},
+		{&c.ConnackTimeout, 5 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.MaxConnectSize == 0 {
+		c.MaxConnectSize = 256 << 10
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(nil)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// A Server runs sessions. Its methods may be called concurrently.
+type Server struct {
+	cfg      Config
+	tls      *tls.Config
+	backends *backends
+	slots    *slots
+
+	ctx    context.Context // done when Shutdown is called
+	cancel context.CancelCauseFunc
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{}
+	running   sync.WaitGroup // sessions; Add only with mu held and ctx not done
+}
+
+// New makes a Server. It starts nothing; Serve does.
+func New(cfg Config) *Server {
+	cfg.setDefaults()
+	s := &Server{
+		cfg:       cfg,
+		tls:       tlsConfig(cfg.TLS, cfg.Trust),
+		backends:  &backends{addrs: cfg.Backends, dialTimeout: cfg.DialTimeout, connackTimeout: cfg.ConnackTimeout},
+		slots:     newSlots(cfg.MaxDescriptors),
+		listeners: make(map[net.Listener]struct{}),
+		sessions:  make(map[*session]struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+// Serve accepts clients on l until Shutdown, and then returns nil; it returns an error only when l was closed
+// by someone else. It closes l. It may run for several listeners at a time.
+func (s *Server) Serve(l net.Listener, role Role) error {
+	defer func() { _ = l.Close() }()
+	if !s.listen(l) {
+		return nil
+	}
+	defer s.unlisten(l)
+
+	retry := backoff{}
+	for s.slots.wait() {
+		conn, err := l.Accept()
+		if err != nil {
+			s.slots.give()
+			switch {
+			case s.ctx.Err() != nil:
+				return nil
+			case errors.Is(err, net.ErrClosed):
+				return err
+			}
+			s.cfg.Metrics.acceptErrors.Inc()
+			s.cfg.Logger.Warn("accepting failed", "listener", role.String(), "err", err)
+			retry.wait(s.ctx)
+			continue
+		}
+		retry = backoff{}
+		s.start(conn, role)
+	}
+	return nil
+}
+
+// start runs the session of a connection that has its slot.
+func (s *Server) start(conn net.Conn, role Role) {
+	c := newSession(s, conn, role)
+	s.mu.Lock()
+	stopping := s.ctx.Err() != nil
+	if !stopping {
+		s.sessions[c] = struct{}{}
+		s.running.Add(1)
+	}
+	s.mu.Unlock()
+	if stopping {
+		_ = conn.Close()
+		s.slots.give()
+		return
+	}
+	s.cfg.Metrics.accepted[role].Inc()
+	go func() {
+		defer s.running.Done()
+		c.run(s.ctx)
+	}()
+}
+
+// forget is called by a session that has ended.
+func (s *Server) forget(c *session) {
+	s.mu.Lock()
+	delete(s.sessions, c)
+	s.mu.Unlock()
+}
+
+// Shutdown stops accepting, ends every session, and returns when all have ended. What a session has read from
+// one side is still written to the other. When ctx is done first, the connections are cut and Shutdown returns
+// ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.cancel(errClosing)
+	s.slots.close()
+	s.mu.Lock()
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for c := range s.sessions {
+		c.stop(Shutdown)
+	}
+	s.mu.Unlock()
+
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.running.Wait()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.sessions {
+		c.cut()
+	}
+	s.mu.Unlock()
+	<-ended
+	return ctx.Err()
+}
+
+func (s *Server) listen(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) unlisten(l net.Listener) {
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.mu.Unlock()
+}
+
+// A backoff paces retries after failed accepts, which come from a lack of descriptors or memory and do not
+// get better by asking at once; the bounds are those of net/http.
+type backoff struct{ pause time.Duration }
+
+func (b *backoff) wait(ctx context.Context) {
+	b.pause = min(max(2*b.pause, 5*time.Millisecond), time.Second)
+	timer := time.NewTimer(b.pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

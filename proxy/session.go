@@ -1,0 +1,257 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/vernegate/vernegate/packets"
+)
+
+// refusalTimeout is how long a client may take to receive a CONNACK that refuses it.
+const refusalTimeout = 2 * time.Second
+
+// A session is one connection, from its acceptance to its end. Each field is written by one step and read by
+// later ones; what another goroutine may touch is below mu.
+type session struct {
+	server *Server
+	role   Role
+	began  time.Time
+
+	client clientConn
+	tls    *tls.Conn // over client
+
+	owner    string          // "" until known to be allowed in
+	version  packets.Version // 0 until known
+	clientID string
+	connack  connack // zero until the broker has answered
+
+	backendAddr string
+	up          pipe // client to broker
+	down        pipe // broker to client
+
+	mu      sync.Mutex
+	backend *pollConn // nil until a broker has answered
+	stopped bool      // reads are to end at once
+	reason  Reason    // 0 until over; the first one counts
+	err     error     // the detail of reason, or nil
+}
+
+// A connack is the broker's answer to the CONNECT. With enhanced authentication it comes too late to be seen.
+type connack struct {
+	code  byte // a packets.ReturnCode or packets.ReasonCode
+	known bool
+}
+
+// A clientConn is the accepted connection under the TLS connection.
+type clientConn struct {
+	pollConn
+	greeted bool // a ClientHello has come
+}
+
+func newSession(server *Server, conn net.Conn, role Role) *session {
+	s := &session{server: server, role: role, began: time.Now()}
+	s.client.pollConn = newPollConn(conn)
+	s.tls = tls.Server(&s.client, server.tls)
+	return s
+}
+
+// run is the life of the connection. It returns when both sides are closed.
+//
+// establish has a goroutine of its own because TLS handshakes need a large stack, which goes with it; this
+// goroutine's stack stays small for as long as the session lives.
+func (s *session) run(ctx context.Context) {
+	defer s.close()
+	established := make(chan error, 1)
+	go func() { established <- s.establish(ctx) }()
+	if err := <-established; err != nil {
+		s.refuse(err)
+		return
+	}
+	s.server.cfg.Metrics.sessions[s.role].Inc()
+	defer s.server.cfg.Metrics.sessions[s.role].Dec()
+	s.relay()
+}
+
+// establish takes the connection to the point where a broker has answered and the client has the answer. Not
+// one byte reaches a broker before the client is known to be welcome, and no MQTT byte reaches the client
+// before its CONNECT has told which version it speaks. The error is an *endError.
+func (s *session) establish(ctx context.Context) error {
+	if err := s.handshake(); err != nil {
+		return err
+	}
+	identity := s.identify(ctx, s.tls.ConnectionState().PeerCertificates[0])
+	connect, err := s.readConnect()
+	if err != nil {
+		return err
+	}
+	if err := s.decide(<-identity); err != nil {
+		return err
+	}
+	return s.connectBroker(ctx, connect)
+}
+
+// readConnect is step 5. What the client has sent behind its CONNECT stays in the TLS connection.
+func (s *session) readConnect() (*packets.Connect, error) {
+	s.setDeadlines(s.server.cfg.ConnectTimeout)
+	connect, err := packets.ReadConnect(s.tls, s.server.cfg.MaxConnectSize)
+	if err == nil {
+		s.version, s.clientID = connect.Version, connect.ClientID()
+		return connect, nil
+	}
+	var broken *packets.ConnectError
+	switch {
+	case errors.As(err, &broken):
+		s.version = broken.Version
+		return nil, because(connectReason(err), err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, because(ConnectTimeout, err)
+	}
+	return nil, because(ClientClosed, err)
+}
+
+// connectReason classifies a CONNECT that packets refused.
+func connectReason(err error) Reason {
+	switch {
+	case errors.Is(err, packets.ErrVersion):
+		return ConnectVersion
+	case errors.Is(err, packets.ErrTooLarge):
+		return ConnectTooLarge
+	case errors.Is(err, packets.ErrClientID):
+		return ClientIDNotAllowed
+	}
+	return ConnectMalformed
+}
+
+// decide is step 6: nil lets the client in as the owner of its certificate.
+func (s *session) decide(id identity) error {
+	if err := id.verdict(s.role); err != nil {
+		return err
+	}
+	s.owner = id.owner
+	return nil
+}
+
+// connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
+func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) error {
+	packet, err := connect.WithUsername(s.owner)
+	if err != nil {
+		return because(IdentityInvalid, err)
+	}
+	s.server.slots.take()
+	g, err := s.server.backends.open(ctx, packet, s.version)
+	if err != nil {
+		s.server.slots.give()
+		return err
+	}
+	s.join(g)
+	s.setDeadlines(s.server.cfg.ConnackTimeout)
+	if _, err := s.tls.Write(append(g.reply.Bytes, g.rest...)); err != nil {
+		return because(ClientClosed, err)
+	}
+	s.setDeadlines(0)
+	return nil
+}
+
+// join makes the broker the other side of the session.
+func (s *session) join(g *greeting) {
+	backend := newPollConn(g.conn)
+	s.backendAddr, s.connack = g.addr, connack{g.reply.Code, g.reply.Kind == packets.Connack}
+	s.up = pipe{src: newSource(&s.client.pollConn, s.tls), dst: g.conn}
+	s.down = pipe{src: newSource(&backend, &backend), dst: s.tls, bytes: int64(len(g.reply.Bytes) + len(g.rest))}
+	s.mu.Lock()
+	s.backend = &backend
+	s.mu.Unlock()
+}
+
+// refuse ends a connection that was not established, with a CONNACK where the table has one.
+func (s *session) refuse(err error) {
+	var end *endError
+	if errors.As(err, &end) {
+		s.over(end.reason, end.err)
+	}
+	if connack := s.reason.appendConnack(nil, s.version); len(connack) > 0 && s.backend == nil {
+		_ = s.client.SetWriteDeadline(time.Now().Add(refusalTimeout))
+		_, _ = s.tls.Write(connack)
+	}
+}
+
+// close is step 9, the one place where a connection ends.
+func (s *session) close() {
+	_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
+	hangUp(s.client.Conn)
+	s.server.slots.give()
+	if s.backend != nil {
+		hangUp(s.backend.Conn)
+		s.server.slots.give()
+	}
+	s.server.forget(s)
+	s.report()
+}
+
+// over notes why the session ends; what came first is the cause of the rest.
+func (s *session) over(reason Reason, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason == 0 {
+		s.reason, s.err = reason, err
+	}
+}
+
+// stop ends the session for a reason of ours, from any goroutine and in any step: nothing more is read, what
+// has been read is still delivered.
+func (s *session) stop(reason Reason) {
+	s.over(reason, nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	soon := time.Now().Add(lingerTimeout)
+	for _, c := range s.conns() {
+		_ = c.SetReadDeadline(aLongTimeAgo)
+		_ = c.SetWriteDeadline(soon)
+	}
+}
+
+// cut closes the connections without ceremony, from any goroutine.
+func (s *session) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns() {
+		_ = c.Close()
+	}
+}
+
+// conns are the connections there are; mu must be held.
+func (s *session) conns() []net.Conn {
+	if s.backend == nil {
+		return []net.Conn{s.client.Conn}
+	}
+	return []net.Conn{s.client.Conn, s.backend.Conn}
+}
+
+// setDeadlines gives the client d for what comes next; 0 = no limit.
+func (s *session) setDeadlines(d time.Duration) {
+	var t time.Time
+	if d > 0 {
+		t = time.Now().Add(d)
+	}
+	_ = s.client.SetWriteDeadline(t)
+	s.setReadDeadline(s.client.Conn, t)
+}
+
+// setReadDeadline keeps a session that was stopped from waiting for bytes again.
+func (s *session) setReadDeadline(c net.Conn, t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		t = aLongTimeAgo
+	}
+	_ = c.SetReadDeadline(t)
+}

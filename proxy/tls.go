@@ -1,0 +1,142 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"os"
+	"sync/atomic"
+)
+
+// Trust is one consistent set of server certificates, CAs and CRLs. It never changes; a change of the files
+// gives another Trust. Two are compared with ==, so an implementation has to be comparable.
+type Trust interface {
+	// ServerCertificates are the pairs to choose from, by SNI and by what the client can verify; the first is
+	// the default. At least one.
+	ServerCertificates() []tls.Certificate
+	// ClientCAs are the CAs whose clients are welcome.
+	ClientCAs() *x509.CertPool
+	// Verify decides on a client's certificates, leaf first. chains are those that crypto/tls has just built
+	// against ClientCAs of this very Trust, and then only revocation is left to check; nil chains mean that
+	// Verify has to build them. The error is or wraps ErrRevoked, ErrCRL, or one of x509's.
+	Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error
+}
+
+// What Trust.Verify reports beside the errors of x509.
+var (
+	ErrRevoked = errors.New("certificate revoked")
+	ErrCRL     = errors.New("no usable CRL")
+)
+
+// TLSPolicy narrows what crypto/tls would negotiate. The zero value is Go's own policy with TLS 1.2 at least.
+type TLSPolicy struct {
+	MinVersion       uint16        // tls.VersionTLS12 and so on; 0 = TLS 1.2
+	CipherSuites     []uint16      // for TLS 1.2 and below; nil = Go's choice
+	CurvePreferences []tls.CurveID // nil = Go's choice, X25519MLKEM768 among them
+}
+
+// tlsConfig makes the configuration that all handshakes start from. It holds the session ticket keys, which
+// crypto/tls rotates by itself; everything that can change while running comes from the current Trust.
+//
+// Tickets stay on, as a storm of reconnecting devices needs them. That is safe because crypto/tls calls
+// VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
+func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
+	if policy.MinVersion == 0 {
+		policy.MinVersion = tls.VersionTLS12
+	}
+	base := &tls.Config{
+		MinVersion:       policy.MinVersion,
+		CipherSuites:     policy.CipherSuites,
+		CurvePreferences: policy.CurvePreferences,
+		ClientAuth:       tls.RequireAndVerifyClientCert,
+	}
+	var latest atomic.Pointer[trustConfig]
+	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if c, ok := hello.Conn.(*clientConn); ok {
+			c.greeted = true
+		}
+		trust := current()
+		c := latest.Load()
+		if c == nil || c.trust != trust {
+			c = &trustConfig{trust, forTrust(base, trust, current)}
+			latest.Store(c)
+		}
+		return c.config, nil
+	}
+	return base
+}
+
+// A trustConfig is the configuration for one Trust, made once and not for every handshake.
+type trustConfig struct {
+	trust  Trust
+	config *tls.Config
+}
+
+// forTrust completes base for handshakes that begin under trust. crypto/tls verifies the chain against its
+// CAs, and so sends the alert that fits (unknown_ca, certificate_expired). The verdict is that of the Trust
+// that is current when the handshake ends.
+func forTrust(base *tls.Config, trust Trust, current func() Trust) *tls.Config {
+	config := base.Clone()
+	config.GetConfigForClient = nil
+	config.Certificates = trust.ServerCertificates()
+	config.ClientCAs = trust.ClientCAs()
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		now := current()
+		if state.DidResume || now != trust {
+			return now.Verify(state.PeerCertificates, nil)
+		}
+		return now.Verify(state.PeerCertificates, state.VerifiedChains)
+	}
+	return config
+}
+
+// handshake is step 3: TLS, with the client's certificate verified.
+func (s *session) handshake() error {
+	s.setDeadlines(s.server.cfg.HandshakeTimeout)
+	err := s.tls.Handshake()
+	if err == nil {
+		return nil
+	}
+	if err == io.EOF && !s.client.greeted {
+		return because(ClientClosed, errSaidNothing)
+	}
+	return because(handshakeReason(err), err)
+}
+
+// errSaidNothing marks a connection that was closed before its first byte, as load balancers' health checks
+// are. It is logged for whoever debugs, not for whoever operates.
+var errSaidNothing = errors.New("closed before the first byte")
+
+// noCertificate is how crypto/tls words the one failure for which it has neither a type nor a sentinel. The
+// alternative, to ask for a certificate without demanding one, would cost the client the alert that says what
+// is wrong (certificate_required). A test shakes hands without a certificate in every TLS version; should the
+// words change, the reason falls back to TLSHandshake.
+const noCertificate = "tls: client didn't provide a certificate"
+
+// handshakeReason classifies a failed handshake.
+func handshakeReason(err error) Reason {
+	var (
+		untrusted *tls.CertificateVerificationError
+		unknown   x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+	)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return TLSTimeout
+	case errors.Is(err, ErrRevoked):
+		return TLSRevoked
+	case errors.Is(err, ErrCRL):
+		return TLSCRL
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return TLSExpired
+	case errors.As(err, &untrusted), errors.As(err, &unknown), errors.As(err, &invalid):
+		return TLSUntrusted
+	case err.Error() == noCertificate:
+		return TLSNoCert
+	}
+	return TLSHandshake
+}

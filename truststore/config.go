@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config says which files make up the trust store and by which rules they are
+// used. All lists are paths; a file may be named more than once.
+type Config struct {
+	// Certs are the server certificates, each file a leaf followed by its
+	// intermediates, and Keys their private keys: the n-th key belongs to
+	// the n-th certificate. At least one pair is needed.
+	Certs, Keys []string
+
+	// CAs are the bundles of CA certificates that clients are verified
+	// against. At least one file is needed.
+	CAs []string
+
+	// CRLs are files of certificate revocation lists, PEM or DER.
+	CRLs []string
+
+	// CRLOptional allows files of CRLs to be absent at the start, which is
+	// then a warning. Once such a file has been in use it must not vanish.
+	CRLOptional bool
+
+	// RefreshInterval is how often the files are read again without any
+	// sign of change. Zero leaves it to watching.
+	RefreshInterval time.Duration
+
+	// CRLExpired is what happens to clients of a CA whose CRL is past its
+	// nextUpdate: Allow accepts them for CRLExpiredGrace longer, then, as
+	// with Deny, they are refused.
+	CRLExpired      Policy
+	CRLExpiredGrace time.Duration
+
+	// CRLMissing is what happens to clients whose chain holds a CA that
+	// there is no CRL of.
+	CRLMissing Policy
+
+	// StartTimeout is how long Open waits for a first good generation; zero
+	// means that it tries once.
+	StartTimeout time.Duration
+
+	// Logger takes what the operator should know. Nil discards it.
+	Logger *slog.Logger
+
+	// OnLook, if not nil, is told what came of every look at the files. The
+	// error is the reason of Refused and nil otherwise. It is called by
+	// whichever goroutine looked, one call at a time, and must not call
+	// back into the store's Reload.
+	OnLook func(Result, error)
+}
+
+// validate reports everything that no change of a file can mend.
+func (c *Config) validate() error {
+	var mistakes []error
+	report := func(format string, args ...any) {
+		mistakes = append(mistakes, fmt.Errorf(format, args...))
+	}
+	if len(c.Certs) == 0 {
+		report("no file of a server certificate is named")
+	}
+	if len(c.Certs) != len(c.Keys) {
+		report("%d certificate files are named but %d key files", len(c.Certs), len(c.Keys))
+	}
+	if len(c.CAs) == 0 {
+		report("no file of CA certificates is named")
+	}
+	if c.RefreshInterval < 0 || c.CRLExpiredGrace < 0 || c.StartTimeout < 0 {
+		report("durations must not be negative: refresh interval %v, CRL grace %v, start timeout %v",
+			c.RefreshInterval, c.CRLExpiredGrace, c.StartTimeout)
+	}
+	return errors.Join(mistakes...)
+}
+
+// paths returns every file of the store.
+func (c *Config) paths() []string {
+	var all []string
+	for _, list := range [][]string{c.Certs, c.Keys, c.CAs, c.CRLs} {
+		all = append(all, list...)
+	}
+	return all
+}

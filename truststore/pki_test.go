@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore_test
+
+import (
+	"crypto/x509"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// volume is a directory with the four files of a trust store.
+type volume struct {
+	t   *testing.T
+	dir string
+
+	root   *certtest.CA
+	server *certtest.Cert
+}
+
+// newVolume returns a volume with a good set: one root, its server certificate
+// and its empty CRL with number 1.
+func newVolume(t *testing.T) *volume {
+	t.Helper()
+	root := certtest.NewCA("root")
+	v := &volume{t: t, dir: t.TempDir(), root: root, server: root.Issue("broker", certtest.Server("localhost"))}
+	v.write("tls.crt", v.server.CertPEM())
+	v.write("tls.key", v.server.KeyPEM())
+	v.write("ca.crt", root.PEM())
+	v.write("ca.crl", certtest.PEMEncodeCRL(root.CRL(certtest.CRLOptions{Number: 1})))
+	return v
+}
+
+func (v *volume) path(name string) string { return filepath.Join(v.dir, name) }
+
+// write puts the parts, one behind the other, into a file in place.
+func (v *volume) write(name string, parts ...[]byte) {
+	v.t.Helper()
+	if err := os.WriteFile(v.path(name), slices.Concat(parts...), 0o600); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func (v *volume) remove(name string) {
+	v.t.Helper()
+	if err := os.Remove(v.path(name)); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// age makes all files look as if nobody has written them for an hour.
+func (v *volume) age() {
+	v.t.Helper()
+	then := time.Now().Add(-time.Hour)
+	for _, name := range []string{"tls.crt", "tls.key", "ca.crt", "ca.crl"} {
+		if err := os.Chtimes(v.path(name), then, then); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+}
+
+func (v *volume) config() truststore.Config {
+	return truststore.Config{
+		Certs: []string{v.path("tls.crt")},
+		Keys:  []string{v.path("tls.key")},
+		CAs:   []string{v.path("ca.crt")},
+		CRLs:  []string{v.path("ca.crl")},
+	}
+}
+
+// open opens a store, which must succeed.
+func open(t *testing.T, config truststore.Config) *truststore.Store {
+	t.Helper()
+	store, err := truststore.Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// verify asks the current generation about a device, which sends its chain.
+func verify(store *truststore.Store, device *certtest.Cert) error {
+	return store.Current().Verify(device.Chain(), nil, time.Now())
+}
+
+// revoking returns a CRL of ca as PEM.
+func revoking(ca *certtest.CA, number int64, certs ...*x509.Certificate) []byte {
+	return certtest.PEMEncodeCRL(ca.CRL(certtest.CRLOptions{Number: number, Revoked: certs}))
+}

@@ -1,0 +1,95 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"bytes"
+	"hash/maphash"
+	"math/big"
+	"math/bits"
+)
+
+// maxSerialOctets is the longest serial number that a CRL may hold. RFC 5280
+// §4.1.2.2 allows 20 octets; some CAs have not kept to that.
+const maxSerialOctets = 64
+
+// serialSet is a set of certificate serial numbers, made for a million of them:
+// it holds no pointer per number, takes a fifth more memory than the numbers
+// themselves, and is asked without allocating. It is filled once and then only
+// read, by any number of goroutines.
+type serialSet struct {
+	seed   maphash.Seed
+	tables [maxSerialOctets + 1]serialTable // by length in octets
+	zero   bool                             // serial number 0 has no octets
+}
+
+// serialTable is a hash table with open addressing of numbers of one length,
+// big-endian and without leading zeros, one behind the other. A slot that
+// begins with a zero is therefore empty.
+type serialTable struct {
+	slots uint64
+	bytes []byte
+}
+
+// serialCounts says how many numbers of each length a set will hold at most.
+type serialCounts [maxSerialOctets + 1]int
+
+// newSerialSet returns an empty set with room for so many numbers.
+func newSerialSet(counts *serialCounts) *serialSet {
+	s := &serialSet{seed: maphash.MakeSeed()}
+	for size, n := range counts {
+		if size > 0 && n > 0 {
+			slots := n + n/5 + 1
+			s.tables[size] = serialTable{uint64(slots), make([]byte, slots*size)}
+		}
+	}
+	return s
+}
+
+// add puts a number in, given without leading zeros. One more than the set has
+// room for is a mistake of the caller, and loops forever.
+func (s *serialSet) add(serial []byte) {
+	if len(serial) == 0 {
+		s.zero = true
+		return
+	}
+	if slot, found := s.slot(serial); !found {
+		copy(slot, serial)
+	}
+}
+
+// has tells whether the number is in the set.
+func (s *serialSet) has(serial *big.Int) bool {
+	size := (serial.BitLen() + 7) / 8
+	switch {
+	case serial.Sign() < 0 || size > maxSerialOctets:
+		return false
+	case size == 0:
+		return s.zero
+	case s.tables[size].slots == 0:
+		return false
+	}
+	var buf [maxSerialOctets]byte
+	_, found := s.slot(serial.FillBytes(buf[:size]))
+	return found
+}
+
+// slot returns where the number is, or the empty slot where it would be.
+func (s *serialSet) slot(serial []byte) (slot []byte, found bool) {
+	size := len(serial)
+	table := &s.tables[size]
+	start, _ := bits.Mul64(maphash.Bytes(s.seed, serial), table.slots)
+	for at := int(start) * size; ; at += size {
+		if at == len(table.bytes) {
+			at = 0
+		}
+		slot = table.bytes[at : at+size]
+		switch {
+		case slot[0] == 0:
+			return slot, false
+		case bytes.Equal(slot, serial):
+			return slot, true
+		}
+	}
+}

@@ -1,0 +1,256 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package truststore keeps the certificates and revocation lists that TLS
+// devices are let in by, and keeps them current while files change under it.
+//
+// A Store holds one Generation at a time: server certificates, CA bundle and
+// CRLs that were read together, checked as a whole, and swapped in by one atomic
+// pointer. Files that do not add up change nothing: the last good generation
+// serves on. Generation.Verify decides about a client.
+//
+//	store, err := truststore.Open(ctx, config) // waits for a first good set
+//	go store.Run(ctx)                          // follows the files
+//	…
+//	err = store.Current().Verify(state.PeerCertificates, nil, time.Now())
+//
+// The package does no TLS: listening, choosing a server certificate and asking
+// Verify in every handshake is its caller's.
+package truststore
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// DefaultRefreshInterval is used when watching is impossible and the
+// configuration leaves it at that: five minutes, as the patched broker's.
+const DefaultRefreshInterval = 5 * time.Minute
+
+// How the files are given time to be written. Programs that write in place,
+// one file after the other, leave them empty, cut and inconsistent on the way.
+const (
+	// quietTime is how long the directories have to be quiet before the
+	// files are looked at. A file younger than that is not believed at the
+	// start either.
+	quietTime = 250 * time.Millisecond
+
+	// patience is how long quiet is waited for. A half-written set is
+	// refused anyway; it is only that reading it is in vain.
+	patience = 1500 * time.Millisecond
+
+	// settleTime is how long a set that takes trust away has to stay as it
+	// is before it is believed.
+	settleTime = 2500 * time.Millisecond
+
+	// startInterval is how often Open looks for a first good set.
+	startInterval = quietTime
+)
+
+// Store holds the current generation. Its methods may be called from any
+// goroutine.
+type Store struct {
+	config  Config
+	log     *slog.Logger
+	current atomic.Pointer[Generation]
+
+	// watch begins to watch the files; tests make it fail.
+	watch func(paths []string, log *slog.Logger) (*watcher, error)
+
+	mu      sync.Mutex          // one look at a time
+	pending candidate           // what has to stay the same for a while
+	trouble string              // the refusal that was logged last, or ""
+	overdue map[string]lateness // of the CRLs, as logged last
+}
+
+// candidate is a good set that is not believed yet.
+type candidate struct {
+	files []File
+	since time.Time
+}
+
+// Open reads the files and returns a store with a first good generation. As
+// long as there is none it tries again, up to Config.StartTimeout: whoever
+// writes the files may not be done. The error then tells everything that is
+// wrong with them.
+func Open(ctx context.Context, config Config) (*Store, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	s := &Store{config: config, log: config.Logger, watch: newWatcher}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s, s.awaitFirst(ctx)
+}
+
+// Current returns the generation in use.
+func (s *Store) Current() *Generation { return s.current.Load() }
+
+// Reload looks at the files now, and believes at once what it finds, also a set
+// that takes trust away. The error tells why the files are refused; the current
+// generation then stays in use.
+func (s *Store) Reload(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := s.look(atOnce)
+	return err
+}
+
+// Run follows the files until the context ends, and returns nil when it has
+// stopped everything that it started. It must be called only once.
+func (s *Store) Run(ctx context.Context) error {
+	interval := s.config.RefreshInterval
+	w, err := s.watch(s.config.paths(), s.log)
+	if err != nil {
+		interval = s.withoutWatching(interval, err)
+		s.follow(ctx, nil, interval)
+		return nil
+	}
+	defer w.stop()
+	s.follow(ctx, w.changes, interval)
+	return nil
+}
+
+// withoutWatching tells the operator that changes will be noticed late, and
+// returns how often to look for them. Never to look would leave revoked devices
+// in until somebody notices, so that is not an option even when configured.
+func (s *Store) withoutWatching(interval time.Duration, err error) time.Duration {
+	if interval > 0 {
+		s.log.Warn("trust files cannot be watched, they are only read at intervals", "err", err, "interval", interval)
+		return interval
+	}
+	s.log.Error("trust files cannot be watched, as configured nothing would notice a change: reading them at intervals",
+		"err", err, "interval", DefaultRefreshInterval)
+	return DefaultRefreshInterval
+}
+
+// awaitFirst looks until there is a generation or the time is up.
+func (s *Store) awaitFirst(ctx context.Context) error {
+	for end := time.Now().Add(s.config.StartTimeout); time.Now().Before(end); {
+		if result, _ := s.look(patiently); result == Swapped {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for good trust files: %w", context.Cause(ctx))
+		case <-time.After(min(startInterval, time.Until(end))):
+		}
+	}
+	_, err := s.look(atOnce)
+	return err
+}
+
+// urgency says whether a look may wait for files that look unfinished.
+type urgency bool
+
+const (
+	patiently urgency = false
+	atOnce    urgency = true
+)
+
+// look reads the files, judges them against the current generation, and swaps
+// them in if they are good. The error is the reason of Refused.
+func (s *Store) look(u urgency) (Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	result, err := s.judge(readFiles(&s.config), u)
+	s.logRefusal(err)
+	s.logOverdue(time.Now())
+	if s.config.OnLook != nil {
+		s.config.OnLook(result, err)
+	}
+	return result, err
+}
+
+func (s *Store) judge(set *fileSet, u urgency) (Result, error) {
+	now := time.Now()
+	current := s.current.Load()
+	if current != nil && slices.Equal(set.files(), current.files) {
+		s.pending = candidate{}
+		return Unchanged, nil
+	}
+	next, err := s.build(set, current, now)
+	if err != nil {
+		s.pending = candidate{}
+		return Refused, err
+	}
+	if wait := s.distrust(current, next, set, now); u == patiently && !s.settled(next.files, wait, now) {
+		return Settling, nil
+	}
+	s.swap(next)
+	return Swapped, nil
+}
+
+// build makes the successor of the current generation.
+func (s *Store) build(set *fileSet, current *Generation, now time.Time) (*Generation, error) {
+	next, err := build(&s.config, set, now)
+	if err != nil {
+		return nil, err
+	}
+	next.sequence = 1
+	if current != nil {
+		next.sequence = current.sequence + 1
+		err = current.checkSuccession(next)
+	}
+	return next, err
+}
+
+// distrust returns how long a good set has to stay the same to be believed.
+func (s *Store) distrust(current, next *Generation, set *fileSet, now time.Time) time.Duration {
+	if current == nil {
+		if age := now.Sub(set.modified()); age >= 0 && age < quietTime {
+			return quietTime
+		}
+		return 0
+	}
+	if current.takesAway(next) != "" {
+		return settleTime
+	}
+	return 0
+}
+
+// settled tells whether the files have been the same for long enough.
+func (s *Store) settled(files []File, wait time.Duration, now time.Time) bool {
+	if wait == 0 {
+		return true
+	}
+	if !slices.Equal(s.pending.files, files) {
+		s.pending = candidate{files, now}
+	}
+	return now.Sub(s.pending.since) >= wait
+}
+
+// swap makes a generation the current one.
+func (s *Store) swap(next *Generation) {
+	s.current.Store(next)
+	s.pending = candidate{}
+	for _, n := range next.notices {
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, n.message, n.attrs...)
+	}
+	entries := 0
+	for _, list := range next.crls {
+		entries += list.Entries
+	}
+	s.log.Info("trust files in use", "generation", next.sequence,
+		"cas", len(next.bundle.certs), "crls", len(next.crls), "revoked", entries)
+}
+
+// logRefusal tells of a refusal once, however often the files are looked at,
+// and when it is over.
+func (s *Store) logRefusal(err error) {
+	switch {
+	case err == nil && s.trouble != "":
+		s.trouble = ""
+		s.log.Info("trust files are good again")
+	case err != nil && s.trouble != err.Error():
+		s.trouble = err.Error()
+		s.log.Error("trust files are refused", "err", err)
+	}
+}

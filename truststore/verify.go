@@ -1,0 +1,145 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Errors of Verify. What crypto/x509 has against a chain comes as its own
+// types: x509.UnknownAuthorityError, x509.CertificateInvalidError and the rest.
+var (
+	// ErrNoCertificate: the peer has sent no certificate.
+	ErrNoCertificate = errors.New("no client certificate")
+
+	// ErrRevoked: a certificate of the chain is on the CRL of its issuer.
+	ErrRevoked = errors.New("certificate is revoked")
+
+	// ErrCRL: whether a certificate is revoked cannot be told, because a
+	// CRL is overdue or missing and the configuration demands it.
+	ErrCRL = errors.New("revocation cannot be told")
+)
+
+// Verify decides whether a TLS client is trusted at the given time. It is safe
+// for concurrent use, and is meant for tls.Config.VerifyConnection, which runs
+// for resumed sessions as well.
+//
+// peer is what the client has sent, leaf first. chains are what crypto/tls has
+// verified against the ClientCAs of this very generation in this handshake:
+// only revocation is checked of them. They must be nil when the session was
+// resumed, or another generation has become current since; the chains are then
+// built here. One chain without a revoked certificate is enough.
+//
+// Errors match ErrNoCertificate, ErrRevoked or ErrCRL, or wrap one of x509.
+func (g *Generation) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate, now time.Time) error {
+	if len(peer) == 0 {
+		return ErrNoCertificate
+	}
+	if len(chains) == 0 {
+		var err error
+		if chains, err = g.buildChains(peer, now); err != nil {
+			return fmt.Errorf("verifying the client certificate: %w", err)
+		}
+	}
+	var refusal error
+	for _, chain := range chains {
+		err := g.checkChain(chain, now)
+		if err == nil {
+			return nil
+		}
+		refusal = graver(refusal, err)
+	}
+	return refusal
+}
+
+// buildChains does what crypto/tls does in a full handshake.
+func (g *Generation) buildChains(peer []*x509.Certificate, now time.Time) ([][]*x509.Certificate, error) {
+	opts := x509.VerifyOptions{
+		Roots:         g.bundle.pool,
+		Intermediates: x509.NewCertPool(),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		CurrentTime:   now,
+	}
+	for _, cert := range peer[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	return peer[0].Verify(opts)
+}
+
+// checkChain checks every certificate of a verified chain against the CRLs of
+// its issuer, and goes on above the chain's end through the bundle.
+func (g *Generation) checkChain(chain []*x509.Certificate, now time.Time) error {
+	for i, ca := range chain[1:] {
+		if err := g.rules.check(chain[i], g.bundle.authorityOf(ca), now); err != nil {
+			return err
+		}
+	}
+	end := g.bundle.find(chain[len(chain)-1])
+	if end == nil {
+		// Verified against other CAs than ours.
+		return x509.UnknownAuthorityError{Cert: chain[0]}
+	}
+	var path [4]*anchor // enough for any sane hierarchy not to allocate
+	return g.rules.checkAbove(append(path[:0], end), now)
+}
+
+// checkAbove checks the last anchor of the path, and those above it. A parent
+// in the path already, as CAs that have signed each other are, leads nowhere.
+// One way up is enough.
+func (r rules) checkAbove(path []*anchor, now time.Time) error {
+	end := path[len(path)-1]
+	var refusal error
+	for _, parent := range end.parents {
+		if slices.Contains(path, parent) {
+			continue
+		}
+		err := r.check(end.cert, parent.authority, now)
+		if err == nil {
+			err = r.checkAbove(append(path, parent), now)
+		}
+		if err == nil {
+			return nil
+		}
+		refusal = graver(refusal, err)
+	}
+	return refusal
+}
+
+// check looks one certificate up in the CRLs of its issuer, which is nil when
+// the bundle does not know it.
+func (r rules) check(cert *x509.Certificate, issuer *authority, now time.Time) error {
+	var covering, overdue *crl
+	for _, list := range issuer.lists() {
+		if list.revoked.has(cert.SerialNumber) {
+			return fmt.Errorf("%w: serial %x of %q", ErrRevoked, cert.SerialNumber, list.Issuer)
+		}
+		if !list.scope.covers(cert.IsCA) {
+			continue
+		}
+		covering = list
+		if r.lateness(list, now) == tooLate {
+			overdue = list
+		}
+	}
+	switch {
+	case overdue != nil:
+		return fmt.Errorf("%w: the CRL of %q has been overdue since %s", ErrCRL, overdue.Issuer, overdue.NextUpdate.Format(time.RFC3339))
+	case covering == nil && r.missing == Deny:
+		return fmt.Errorf("%w: there is no CRL of %q", ErrCRL, cert.Issuer)
+	}
+	return nil
+}
+
+// graver returns the error that tells more: that a certificate is revoked
+// rather than that another way could not be told.
+func graver(a, b error) error {
+	if a == nil || errors.Is(b, ErrRevoked) && !errors.Is(a, ErrRevoked) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// watcher notices changes of files. It watches directories, not the files: a
+// file may be replaced by another one of its name, and a symbolic link anywhere
+// on the way to it by another link, as Kubernetes does with ..data.
+type watcher struct {
+	// changes has room for one value, which stands for all changes since it
+	// was last received.
+	changes chan struct{}
+
+	paths   []string
+	marks   map[string]bool // paths of which a change matters
+	failing map[string]bool // directories that cannot be watched, as logged
+	notify  *fsnotify.Watcher
+	running sync.WaitGroup
+	log     *slog.Logger
+}
+
+// newWatcher begins to watch; stop ends it. It fails when not even one
+// directory can be watched, for lack of inotify instances perhaps.
+func newWatcher(paths []string, log *slog.Logger) (*watcher, error) {
+	notify, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	w := &watcher{
+		changes: make(chan struct{}, 1),
+		paths:   paths,
+		failing: make(map[string]bool),
+		notify:  notify,
+		log:     log,
+	}
+	err = w.renew()
+	if len(notify.WatchList()) == 0 {
+		return nil, errors.Join(err, notify.Close())
+	}
+	w.logBlindness(err)
+	w.running.Go(w.run)
+	return w, nil
+}
+
+// stop returns when nothing of the watcher runs any more.
+func (w *watcher) stop() {
+	w.notify.Close()
+	w.running.Wait()
+}
+
+// run passes changes on until the watcher is stopped.
+func (w *watcher) run() {
+	for {
+		select {
+		case event, ok := <-w.notify.Events:
+			if !ok {
+				return
+			}
+			if !w.marks[event.Name] {
+				continue
+			}
+		case err, ok := <-w.notify.Errors:
+			if !ok {
+				return
+			}
+			// Events were lost, most likely because there were too many.
+			w.log.Warn("changes of trust files may have been missed, reading them again", "err", err)
+		}
+		w.logBlindness(w.renew())
+		select {
+		case w.changes <- struct{}{}:
+		default: // one is waiting already
+		}
+	}
+}
+
+// renew watches the directories on the way to the files as it is now, and no
+// others. It returns the failures that are new.
+func (w *watcher) renew() error {
+	dirs := make(map[string]bool)
+	w.marks = make(map[string]bool)
+	for _, path := range w.paths {
+		for _, mark := range waymarks(path) {
+			dir := filepath.Dir(mark)
+			w.marks[mark], w.marks[dir], dirs[dir] = true, true, true
+		}
+	}
+	for _, dir := range w.notify.WatchList() {
+		if !dirs[dir] {
+			// It may be gone already, and its watch with it.
+			_ = w.notify.Remove(dir)
+		}
+	}
+	var failures []error
+	for dir := range dirs {
+		err := w.notify.Add(dir)
+		if err != nil && !w.failing[dir] {
+			failures = append(failures, fmt.Errorf("watching %s: %w", dir, err))
+		}
+		w.failing[dir] = err != nil
+	}
+	return errors.Join(failures...)
+}
+
+func (w *watcher) logBlindness(err error) {
+	if err != nil {
+		w.log.Warn("some changes of trust files will only be noticed at intervals", "err", err)
+	}
+}

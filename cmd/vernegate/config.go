@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// config is the environment, parsed: every variable that vernegate reads is
+// one field here, and the type of the field says what the variable accepts.
+// The files that it names are not opened here.
+type config struct {
+	Listen        listenAddress `env:"VERNEGATE_LISTEN" envDefault:":8883"`
+	ServiceListen listenAddress `env:"VERNEGATE_SERVICE_LISTEN"` // empty: no such listener
+
+	TLSCert       fileList     `env:"VERNEGATE_TLS_CERT,expand" envDefault:"/vernemq/cert/$HOSTNAME.crt"`
+	TLSKey        fileList     `env:"VERNEGATE_TLS_KEY,expand" envDefault:"/vernemq/cert/$HOSTNAME.key"`
+	TLSCA         fileList     `env:"VERNEGATE_TLS_CA,expand" envDefault:"/vernemq/cert/ca.crt"`
+	TLSCRL        fileList     `env:"VERNEGATE_TLS_CRL,expand" envDefault:"/vernemq/cert/ca.crl"`
+	TLSMinVersion tlsVersion   `env:"VERNEGATE_TLS_MIN_VERSION" envDefault:"1.2"`
+	TLSCiphers    cipherSuites `env:"VERNEGATE_TLS_CIPHERS"` // nil: Go's
+	TLSCurves     curves       `env:"VERNEGATE_TLS_CURVES"`  // nil: Go's
+
+	TrustRefreshInterval interval          `env:"VERNEGATE_TRUST_REFRESH_INTERVAL" envDefault:"5m"`
+	CRLExpired           truststore.Policy `env:"VERNEGATE_CRL_EXPIRED" envDefault:"allow"`
+	CRLExpiredGrace      interval          `env:"VERNEGATE_CRL_EXPIRED_GRACE" envDefault:"24h"`
+	CRLMissing           truststore.Policy `env:"VERNEGATE_CRL_MISSING" envDefault:"allow"`
+
+	ACLURL            lookupURL    `env:"CERTIFICATE_ACL_URL" envDefault:"http://certificate-acl:3000/internal/api/v1/acl-entries/"`
+	ACLRequestTimeout milliseconds `env:"CERTIFICATE_ACL_REQ_TIMEOUT_MS" envDefault:"1000"`
+	ACLCacheSize      entryCount   `env:"VERNEGATE_ACL_CACHE_SIZE" envDefault:"100000"`
+	ACLTTL            interval     `env:"VERNEGATE_ACL_TTL" envDefault:"60s"`
+	ACLNegativeTTL    interval     `env:"VERNEGATE_ACL_NEGATIVE_TTL" envDefault:"5s"`
+	ACLStaleIfError   interval     `env:"VERNEGATE_ACL_STALE_IF_ERROR" envDefault:"10m"`
+
+	Backends backendList `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
+
+	HandshakeTimeout timeout  `env:"VERNEGATE_HANDSHAKE_TIMEOUT" envDefault:"10s"`
+	ConnectTimeout   timeout  `env:"VERNEGATE_CONNECT_TIMEOUT" envDefault:"5s"`
+	DialTimeout      timeout  `env:"VERNEGATE_DIAL_TIMEOUT" envDefault:"5s"`
+	ConnackTimeout   timeout  `env:"VERNEGATE_CONNACK_TIMEOUT" envDefault:"5s"`
+	MaxConnectSize   byteSize `env:"VERNEGATE_MAX_CONNECT_SIZE" envDefault:"256KiB"`
+
+	Admin     listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
+	LogLevel  logLevel      `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`
+	LogFormat logFormat     `env:"VERNEGATE_LOG_FORMAT" envDefault:"auto"`
+
+	// crlNamed tells that VERNEGATE_TLS_CRL was set: a CRL that was named must
+	// exist, the default one need not.
+	crlNamed bool
+}
+
+// loadConfig parses and checks the environment (as os.Environ gives it) and
+// reports all mistakes at once, each a line of its own. An empty variable
+// counts as unset. The config is usable, as far as it goes, beside an error:
+// what could not be parsed is zero.
+func loadConfig(environ []string) (config, error) {
+	vars := env.ToMap(environ)
+	if err := setHostname(vars); err != nil {
+		return config{}, err
+	}
+	c := config{crlNamed: vars["VERNEGATE_TLS_CRL"] != ""}
+	m := mistakes{values: map[string]string{}, wrong: map[string]bool{}}
+	err := env.ParseWithOptions(&c, env.Options{
+		Environment: vars,
+		OnSet:       func(name string, value any, _ bool) { m.values[name] = value.(string) },
+	})
+	m.addParseErrors(err)
+	c.validate(&m)
+	m.addUnknown(vars)
+	return c, errors.Join(m.errs...)
+}
+
+// setHostname sees to it that $HOSTNAME, which the default certificate and key
+// are named after, has a value: shells set it without exporting it.
+func setHostname(vars map[string]string) error {
+	if vars["HOSTNAME"] != "" {
+		return nil
+	}
+	name, err := os.Hostname()
+	vars["HOSTNAME"] = name
+	return err
+}
+
+// fieldVariable returns the variable that a field of config is read from.
+func fieldVariable(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+	return name
+}
+
+// knownVariables returns the names of all variables in the order of config.
+func knownVariables() []string {
+	var names []string
+	for f := range reflect.TypeFor[config]().Fields() {
+		if name := fieldVariable(f); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

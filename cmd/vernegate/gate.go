@@ -1,0 +1,225 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+const (
+	// startTimeout is how long the start waits for a first good set of trust
+	// files: whatever writes them may have been started at the same time.
+	startTimeout = 30 * time.Second
+
+	// shutdownTimeout is how long sessions have to end when told to: long
+	// enough to write what they hold, well below the 30 s that Kubernetes
+	// and the 10 s that Docker wait before they kill.
+	shutdownTimeout = 5 * time.Second
+)
+
+// gate is vernegate at work. It runs once.
+type gate struct {
+	cfg      config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	ready    readiness
+}
+
+func newGate(cfg config, log *slog.Logger) *gate {
+	g := &gate{cfg: cfg, log: log, registry: newRegistry()}
+	g.ready.set(errNoGeneration)
+	return g
+}
+
+// run works until ctx ends, and returns nil once all has come to an orderly
+// end. The admin server is there first and goes last, so that it can tell why
+// devices are not taken yet, or any more.
+func (g *gate) run(ctx context.Context) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", string(g.cfg.Admin))
+	if err != nil {
+		return listenError("VERNEGATE_ADMIN", err)
+	}
+	g.log.Info("listening", "listener", "admin", "address", l.Addr().String())
+	admin := newAdminServer(&g.ready, g.registry, g.log)
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error {
+		if err := admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving VERNEGATE_ADMIN: %w", err)
+		}
+		return nil
+	})
+	tasks.Go(func() error {
+		defer admin.Close()
+		return g.takeDevices(ctx)
+	})
+	return tasks.Wait()
+}
+
+// listenError names the variable of an address that cannot be listened on.
+// The error of package net names the address.
+func listenError(variable string, err error) error {
+	return fmt.Errorf("listening as %s says: %w", variable, err)
+}
+
+// takeDevices opens the trust store, then takes devices until ctx ends, and
+// returns when the last session has ended.
+func (g *gate) takeDevices(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1) // SIGHUP while waiting for files must not kill
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	store, err := g.openStore(ctx)
+	if ctx.Err() != nil {
+		return nil // told to stop while waiting
+	}
+	if err != nil {
+		return err
+	}
+	client := g.cfg.aclClient()
+	defer client.CloseIdleConnections()
+	cache := g.cfg.aclCache(client, newIdentityMetrics(g.registry))
+	defer cache.Close()
+	server, err := g.newServer(store, cache)
+	if err != nil {
+		return err
+	}
+	entrances, err := g.openEntrances(ctx)
+	if err != nil {
+		return err
+	}
+
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { return store.Run(ctx) })
+	tasks.Go(func() error { return reloadOnHangup(ctx, hangup, store) })
+	for _, e := range entrances {
+		tasks.Go(func() error { return server.Serve(e.Listener, e.role) })
+	}
+	tasks.Go(func() error { return g.shutDown(ctx, server) })
+	g.ready.set(nil)
+	g.logStart(store.Current())
+	return tasks.Wait()
+}
+
+// openStore waits for a first good set of trust files, but not for ever.
+func (g *gate) openStore(ctx context.Context) (*truststore.Store, error) {
+	cfg := g.cfg.trustConfig(g.log)
+	cfg.StartTimeout = startTimeout
+	cfg.OnLook = newLookMetrics(g.registry).looked
+	store, err := truststore.Open(ctx, cfg)
+	if err != nil {
+		return nil, &filesError{err}
+	}
+	g.registry.MustRegister(generationCollector(store.Current))
+	return store, nil
+}
+
+func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache) (*proxy.Server, error) {
+	descriptors, err := connectionDescriptors()
+	if err != nil {
+		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
+	}
+	return proxy.New(proxy.Config{
+		Trust:    func() proxy.Trust { return trust{store.Current()} },
+		Owner:    ownerFunc(cache),
+		Backends: g.cfg.Backends,
+		TLS: proxy.TLSPolicy{
+			MinVersion:       uint16(g.cfg.TLSMinVersion),
+			CipherSuites:     g.cfg.TLSCiphers,
+			CurvePreferences: g.cfg.TLSCurves,
+		},
+		HandshakeTimeout: time.Duration(g.cfg.HandshakeTimeout),
+		ConnectTimeout:   time.Duration(g.cfg.ConnectTimeout),
+		DialTimeout:      time.Duration(g.cfg.DialTimeout),
+		ConnackTimeout:   time.Duration(g.cfg.ConnackTimeout),
+		MaxConnectSize:   int(g.cfg.MaxConnectSize),
+		MaxDescriptors:   descriptors,
+		Metrics:          proxy.NewMetrics(g.registry),
+		Logger:           g.log,
+	}), nil
+}
+
+// An entrance is a listener for clients of one kind.
+type entrance struct {
+	net.Listener
+	role proxy.Role
+}
+
+// openEntrances listens for clients, on all addresses or, with an error, on none.
+func (g *gate) openEntrances(ctx context.Context) ([]entrance, error) {
+	devices, err := proxy.Listen(ctx, string(g.cfg.Listen))
+	if err != nil {
+		return nil, listenError("VERNEGATE_LISTEN", err)
+	}
+	open := []entrance{{devices, proxy.Devices}}
+	if g.cfg.ServiceListen != "" {
+		services, err := proxy.Listen(ctx, string(g.cfg.ServiceListen))
+		if err != nil {
+			_ = devices.Close()
+			return nil, listenError("VERNEGATE_SERVICE_LISTEN", err)
+		}
+		open = append(open, entrance{services, proxy.Services})
+	}
+	for _, e := range open {
+		g.log.Info("listening", "listener", e.role.String(), "address", e.Addr().String())
+	}
+	return open, nil
+}
+
+// reloadOnHangup looks at the trust files at every SIGHUP until ctx ends. What
+// is wrong with them is the store's to tell.
+func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, store *truststore.Store) error {
+	for {
+		select {
+		case <-hangup:
+			_ = store.Reload(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// shutDown ends the sessions once ctx has ended. Those that cannot write what
+// they hold in time are cut.
+func (g *gate) shutDown(ctx context.Context, server *proxy.Server) error {
+	<-ctx.Done()
+	g.ready.set(errShuttingDown)
+	g.log.Info("stopping")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		g.log.Warn("sessions were cut", "err", err)
+	}
+	return nil
+}
+
+// logStart says what vernegate is about to work with.
+func (g *gate) logStart(current *truststore.Generation) {
+	b := thisBuild()
+	g.log.Info("started",
+		"version", b.version,
+		"commit", b.commit,
+		"generation", current.Sequence(),
+		"server_certificates", len(current.ServerCertificates()),
+		"cas", len(current.CAs()),
+		"crls", len(current.CRLs()),
+		"certificate_acl", redact(string(g.cfg.ACLURL)),
+		"backends", []string(g.cfg.Backends),
+	)
+}

@@ -1,0 +1,48 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// trustConfig says which files to trust, without observers and a patience for
+// the start.
+func (c config) trustConfig(log *slog.Logger) truststore.Config {
+	return truststore.Config{
+		Certs:           c.TLSCert,
+		Keys:            c.TLSKey,
+		CAs:             c.TLSCA,
+		CRLs:            c.TLSCRL,
+		CRLOptional:     !c.crlNamed,
+		RefreshInterval: time.Duration(c.TrustRefreshInterval),
+		CRLExpired:      c.CRLExpired,
+		CRLExpiredGrace: time.Duration(c.CRLExpiredGrace),
+		CRLMissing:      c.CRLMissing,
+		Logger:          log,
+	}
+}
+
+// trust lets the proxy believe in a generation.
+type trust struct{ *truststore.Generation }
+
+// Verify asks the generation, and says in the proxy's terms what it found. The
+// errors of x509 need no translation.
+func (t trust) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
+	err := t.Generation.Verify(peer, chains, time.Now())
+	switch {
+	case errors.Is(err, truststore.ErrRevoked):
+		return fmt.Errorf("%w: %w", proxy.ErrRevoked, err)
+	case errors.Is(err, truststore.ErrCRL):
+		return fmt.Errorf("%w: %w", proxy.ErrCRL, err)
+	}
+	return err
+}

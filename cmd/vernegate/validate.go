@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import "crypto/tls"
+
+// validate reports what is wrong between variables that are each well-formed.
+func (c config) validate(m *mistakes) {
+	if len(c.TLSKey) != len(c.TLSCert) {
+		m.add("VERNEGATE_TLS_KEY", "expected as many keys as VERNEGATE_TLS_CERT has certificates, %d, not %d",
+			len(c.TLSCert), len(c.TLSKey))
+	}
+	if c.TLSMinVersion == tls.VersionTLS13 && len(c.TLSCiphers) > 0 {
+		m.add("VERNEGATE_TLS_CIPHERS", "has no effect with VERNEGATE_TLS_MIN_VERSION=1.3, whose cipher suites cannot be chosen")
+	}
+	c.validateListeners(m)
+}
+
+// validateListeners reports addresses that cannot be listened on together, at
+// the variable of the later one.
+func (c config) validateListeners(m *mistakes) {
+	listeners := c.listeners()
+	for i, b := range listeners {
+		for _, a := range listeners[:i] {
+			if a.address.overlaps(b.address) {
+				m.add(b.variable, "expected another address than %s=%q", a.variable, a.address)
+			}
+		}
+	}
+}
+
+// listener is an address to listen on and the variable that gave it.
+type listener struct {
+	variable string
+	address  listenAddress
+}
+
+// listeners returns the addresses that this configuration listens on.
+func (c config) listeners() []listener {
+	all := []listener{{"VERNEGATE_LISTEN", c.Listen}, {"VERNEGATE_ADMIN", c.Admin}}
+	if c.ServiceListen != "" {
+		all = append(all, listener{"VERNEGATE_SERVICE_LISTEN", c.ServiceListen})
+	}
+	return all
+}

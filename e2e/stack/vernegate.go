@@ -30,10 +30,12 @@ const startTries = 5
 
 // StartVernegate starts the binary with nothing but env in its environment, and
 // with free loopback ports, JSON logs and every level of them where env does not
-// say otherwise. It returns once /readyz says so. The caller stops it.
-func StartVernegate(ctx context.Context, bin string, env map[string]string) (*Vernegate, error) {
+// say otherwise. A wrapper is a command that is run with the binary and its
+// argument as its own last arguments. It returns once /readyz says so. The caller
+// stops it.
+func StartVernegate(ctx context.Context, bin string, env map[string]string, wrapper ...string) (*Vernegate, error) {
 	for try := 1; ; try++ {
-		v, err := LaunchVernegate(bin, env)
+		v, err := LaunchVernegate(bin, env, wrapper...)
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +52,7 @@ func StartVernegate(ctx context.Context, bin string, env map[string]string) (*Ve
 
 // LaunchVernegate is StartVernegate without waiting: for configurations that are
 // not supposed to work.
-func LaunchVernegate(bin string, env map[string]string) (*Vernegate, error) {
+func LaunchVernegate(bin string, env map[string]string, wrapper ...string) (*Vernegate, error) {
 	env = maps.Clone(env)
 	v := &Vernegate{}
 	for variable, addr := range map[string]*string{
@@ -68,7 +70,8 @@ func LaunchVernegate(bin string, env map[string]string) (*Vernegate, error) {
 	setDefault(env, "VERNEGATE_LOG_FORMAT", "json")
 	setDefault(env, "VERNEGATE_LOG_LEVEL", "debug")
 
-	cmd := exec.Command(bin, "serve")
+	command := append(slices.Clone(wrapper), bin, "serve")
+	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = environ(env)
 	p, err := start(cmd)
 	if err != nil {

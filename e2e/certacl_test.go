@@ -1,0 +1,191 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// answerTo connects and tells how that ended: 0 for a connection, else the code of
+// the CONNACK that refused it.
+func answerTo(ctx context.Context, t *testing.T, dial stack.Dial, v stack.Version) byte {
+	t.Helper()
+	c, err := stack.Connect(ctx, dial, stack.Options{Version: v, ClientID: unique()})
+	var refusal *stack.RefusedError
+	switch {
+	case errors.As(err, &refusal):
+		return refusal.Code
+	case err != nil:
+		t.Fatalf("connecting with %v: %v", v, err)
+	}
+	c.Disconnect()
+	return 0
+}
+
+// TestManySessionsMakeOneRequest holds 5 000 sessions with one fingerprint at once.
+func TestManySessionsMakeOneRequest(t *testing.T) {
+	const sessions, atOnce = 5000, 64
+	double := must(stack.StartDouble())(t)
+	t.Cleanup(func() { double.Close() })
+	s := newSite(t, double.Addr, "VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_HANDSHAKE_TIMEOUT", "60s",
+		"VERNEGATE_CONNECT_TIMEOUT", "60s", "VERNEGATE_ACL_TTL", "10m")
+	device := s.device("acme:lamp")
+	config := s.clientTLS(device, tls.VersionTLS13)
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1) // resumed handshakes are cheap
+	dial := stack.Through(s.Devices, config)
+	hello := connectPacket{version: stack.V311, clientID: "x"}.bytes()
+
+	ctx := within(t, 90*time.Second)
+	opened := make(chan *stack.Wire, sessions)
+	t.Cleanup(func() {
+		close(opened)
+		for w := range opened {
+			w.Close()
+		}
+	})
+	var all errgroup.Group
+	all.SetLimit(atOnce)
+	for range sessions {
+		all.Go(func() error {
+			w, err := stack.DialWire(ctx, dial)
+			if err != nil {
+				return err
+			}
+			opened <- w
+			if err := w.Send(hello); err != nil {
+				return err
+			}
+			_, err = w.ReadN(len(accepted(stack.V311)))
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(double.Sessions()); n != sessions {
+		t.Errorf("%d sessions reached the broker, want %d", n, sessions)
+	}
+	if n := s.acl.Requests(stack.Fingerprint(device.Leaf)); n != 1 {
+		t.Errorf("%d sessions of one device made %d requests to certificate-acl, want 1", sessions, n)
+	}
+}
+
+func TestCertificateACLGone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, broker, "VERNEGATE_ACL_TTL", "100ms", "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "500")
+	ctx := within(t, 60*time.Second)
+	known, unknown := s.device("acme:lamp"), s.device("acme:door")
+	if code := answerTo(ctx, t, s.through(known, 0), stack.V311); code != 0 {
+		t.Fatalf("a device was refused with 0x%02X while all is well", code)
+	}
+
+	outages := map[string]func(){
+		"down":  func() { s.acl.Down() },
+		"5xx":   func() { s.acl.Up(); s.acl.Answer(stack.ServerError) },
+		"slow":  func() { s.acl.Answer(stack.Hang) },
+		"lying": func() { s.acl.Answer(stack.HTML) },
+	}
+	for _, name := range []string{"down", "5xx", "slow", "lying"} {
+		outages[name]()
+		asked := s.acl.Requests(stack.Fingerprint(known.Leaf))
+		for _, v := range versions {
+			if code := answerTo(ctx, t, s.through(known, 0), v); code != 0 {
+				t.Errorf("%s: %v: a known device was refused with 0x%02X, want its last owner to hold", name, v, code)
+			}
+			began := time.Now()
+			want := map[stack.Version]byte{stack.V31: 3, stack.V311: 3, stack.V5: 0x88}[v]
+			if code := answerTo(ctx, t, s.through(unknown, 0), v); code != want {
+				t.Errorf("%s: %v: an unknown device got 0x%02X, want 0x%02X", name, v, code, want)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("%s: %v: the refusal took %v with a look-up timeout of 500 ms", name, v, took)
+			}
+		}
+		if name != "down" && s.acl.Requests(stack.Fingerprint(known.Leaf)) == asked {
+			t.Errorf("%s: nobody asked for the known device: its owner was fresh, this shows nothing", name)
+		}
+	}
+
+	s.acl.Answer(nil)
+	if code := answerTo(ctx, t, s.through(unknown, 0), stack.V5); code != 0 {
+		t.Errorf("certificate-acl is back and a device is refused with 0x%02X: an error was remembered", code)
+	}
+}
+
+func TestNotFoundIsAskedAgainAfterItsTTL(t *testing.T) {
+	t.Parallel()
+	const negativeTTL = time.Second
+	s := newSite(t, broker, "VERNEGATE_ACL_NEGATIVE_TTL", negativeTTL.String())
+	ctx := within(t, 60*time.Second)
+	device := s.pki.Root.Issue("device")
+	dial, fingerprint := s.through(device, 0), stack.Fingerprint(device.Leaf)
+
+	began := time.Now()
+	for _, v := range versions {
+		want := map[stack.Version]byte{stack.V31: 5, stack.V311: 5, stack.V5: 0x87}[v]
+		if code := answerTo(ctx, t, dial, v); code != want {
+			t.Errorf("%v: a device that nobody owns got 0x%02X, want 0x%02X", v, code, want)
+		}
+	}
+	if n := s.acl.Requests(fingerprint); n != 1 && time.Since(began) < negativeTTL {
+		t.Errorf("three refusals within the negative TTL took %d requests, want 1", n)
+	}
+
+	s.acl.Own(fingerprint, "acme:lamp")
+	owned := time.Now()
+	eventually(t, 10*time.Second, "the device is let in", func() bool {
+		return answerTo(ctx, t, dial, stack.V5) == 0
+	})
+	if took := time.Since(owned); took > negativeTTL+2*time.Second {
+		t.Errorf("the device was let in %v after it got an owner, with a negative TTL of %v", took, negativeTTL)
+	}
+}
+
+func TestLiesCouldNotTell(t *testing.T) {
+	t.Parallel()
+	truth := must(stack.StartACL())(t) // where the redirect leads
+	t.Cleanup(func() { truth.Close() })
+	lies := map[string]http.HandlerFunc{
+		"redirect":     stack.Redirect(truth.URL + "AA"),
+		"web page":     stack.HTML,
+		"object":       stack.Object,
+		"huge":         stack.Huge,
+		"drip":         stack.Drip,
+		"hang":         stack.Hang,
+		"server error": stack.ServerError,
+	}
+	truth.Own("AA", "acme:lamp")
+	for name, lie := range lies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, broker, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "500")
+			s.acl.Answer(lie)
+			ctx := within(t, 30*time.Second)
+			device := s.device("acme:lamp")
+			began := time.Now()
+			if code := answerTo(ctx, t, s.through(device, 0), stack.V5); code != 0x88 {
+				t.Errorf("got 0x%02X, want 0x88: certificate-acl did not tell", code)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("the refusal took %v with a look-up timeout of 500 ms", took)
+			}
+			s.acl.Answer(nil)
+			if code := answerTo(ctx, t, s.through(device, 0), stack.V311); code != 0 {
+				t.Errorf("the truth is told again and the device is refused with 0x%02X", code)
+			}
+			if asked := truth.Asked(); len(asked) > 0 {
+				t.Errorf("the redirect was followed: %v", asked)
+			}
+		})
+	}
+}

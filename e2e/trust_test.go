@@ -1,0 +1,357 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// countsWithin is how soon after the last write a new file must count.
+const countsWithin = 2 * time.Second
+
+// knock connects with a CONNECT of its own and tells whether the device was let
+// in; the error says how it was refused.
+func knock(ctx context.Context, dial stack.Dial) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	w, err := stack.DialWire(ctx, dial)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := w.Send(connectPacket{version: stack.V311, clientID: unique()}.bytes()); err != nil {
+		return err
+	}
+	answer, err := w.ReadN(4)
+	if err == nil && !bytes.Equal(answer, accepted(stack.V311)) {
+		err = &stack.RefusedError{Code: answer[3]}
+	}
+	return err
+}
+
+// watchGood connects a device again and again until the test ends, which fails if
+// it was refused even once. The function it returns tells how often it got in.
+func watchGood(t *testing.T, dial stack.Dial) (times func() int64) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var got atomic.Int64
+	var running sync.WaitGroup
+	running.Go(func() {
+		for ctx.Err() == nil {
+			switch err := knock(ctx, dial); {
+			case err == nil:
+				got.Add(1)
+			case ctx.Err() == nil:
+				t.Errorf("a good device was refused: %v", err)
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+		if got.Load() == 0 {
+			t.Error("the good device never got in: this shows nothing")
+		}
+	})
+	return got.Load
+}
+
+// writers are the ways in which the files can be replaced.
+var writers = map[string]func(stack.Folder, stack.Set) error{
+	"in place": func(f stack.Folder, s stack.Set) error { return f.Rewrite(s, nil) },
+	"rename":   stack.Folder.Rename,
+	"..data":   stack.Folder.Swap,
+}
+
+func TestChangedFilesCountSoon(t *testing.T) {
+	t.Parallel()
+	for name, write := range writers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := prepareSite(t)
+			s.folder = stack.Folder(t.TempDir())
+			if err := write(s.folder, s.pki.Set()); err != nil {
+				t.Fatal(err)
+			}
+			s.start(t)
+			fresh := certtest.NewCA("acquired company")
+			newcomer := s.through(s.deviceOf(fresh, "acme:newcomer"), 0)
+			dropout := s.device("acme:dropout")
+			watchGood(t, s.through(s.device("acme:lamp"), 0))
+			ctx := within(t, 60*time.Second)
+			if knock(ctx, newcomer) == nil {
+				t.Fatal("a device of a CA that nobody trusts was let in")
+			}
+			if err := knock(ctx, s.through(dropout, 0)); err != nil {
+				t.Fatal(err)
+			}
+
+			s.pki.Trust(fresh)
+			s.pki.Revoke(dropout.Leaf)
+			if err := write(s.folder, s.pki.Set()); err != nil {
+				t.Fatal(err)
+			}
+			written := time.Now()
+			eventually(t, 10*time.Second, "a device of the new CA is let in", func() bool {
+				return knock(ctx, newcomer) == nil
+			})
+			if took := time.Since(written); took > countsWithin {
+				t.Errorf("the new CA counted %v after the last write, want within %v", took, countsWithin)
+			}
+			if knock(ctx, s.through(dropout, 0)) == nil {
+				t.Error("the bundle of the new files counts and their CRL does not")
+			}
+		})
+	}
+}
+
+// start starts the vernegate of a prepared site.
+func (s *site) start(t *testing.T, env ...string) {
+	t.Helper()
+	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(broker, env...)))(t)
+	t.Cleanup(func() { endWell(t, s.Vernegate) })
+}
+
+// TestHalfWrittenFilesAreNeverUsed rewrites everything (another server key and
+// certificate, one more CA, one more revocation) in place and slowly, stopping
+// where a reader would be misled most. Whoever connects meanwhile meets the old
+// files or the new ones, never something between.
+func TestHalfWrittenFilesAreNeverUsed(t *testing.T) {
+	t.Parallel()
+	const pause = 150 * time.Millisecond
+	s := newSite(t, broker, "VERNEGATE_TRUST_REFRESH_INTERVAL", "1s")
+	revoked, dropout := s.device("acme:revoked"), s.device("acme:dropout")
+	s.pki.Revoke(revoked.Leaf)
+	if err := s.folder.Rewrite(s.pki.Set(), nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t, 90*time.Second)
+	eventually(t, 10*time.Second, "the first revocation counts", func() bool {
+		return knock(ctx, s.through(revoked, 0)) != nil
+	})
+	good := watchGood(t, s.through(s.device("acme:lamp"), 0))
+
+	fresh := certtest.NewCA("acquired company")
+	newcomer := s.through(s.deviceOf(fresh, "acme:newcomer"), 0)
+	s.pki.Trust(fresh)
+	s.pki.Revoke(dropout.Leaf)
+	s.pki.Server = s.pki.Root.Issue("vernegate, renewed", certtest.Server("127.0.0.1"))
+	err := s.folder.Rewrite(s.pki.Set(), func() {
+		if knock(ctx, s.through(revoked, 0)) == nil {
+			t.Error("a revoked device was let in while the files were written")
+		}
+		time.Sleep(pause) // cert-sidecar's, not ours
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := time.Now()
+	eventually(t, 10*time.Second, "the new CA counts", func() bool { return knock(ctx, newcomer) == nil })
+	if took := time.Since(written); took > countsWithin {
+		t.Errorf("the new files counted %v after the last write, want within %v", took, countsWithin)
+	}
+	if knock(ctx, s.through(dropout, 0)) == nil {
+		t.Error("a device that the new CRL revokes was let in")
+	}
+	conn := must(tls.Dial("tcp", s.Devices, s.clientTLS(s.device("acme:witness"), 0)))(t)
+	defer conn.Close()
+	if !conn.ConnectionState().PeerCertificates[0].Equal(s.pki.Server.Leaf) {
+		t.Error("the renewed server certificate is not in use")
+	}
+	if good() < 10 {
+		t.Errorf("the good device got in %d times only: this shows little", good())
+	}
+}
+
+// ticketCounter counts the tickets that a client offers.
+type ticketCounter struct {
+	tls.ClientSessionCache
+	offered atomic.Int64
+}
+
+// Get implements tls.ClientSessionCache.
+func (c *ticketCounter) Get(key string) (*tls.ClientSessionState, bool) {
+	session, ok := c.ClientSessionCache.Get(key)
+	if ok && session != nil {
+		c.offered.Add(1)
+	}
+	return session, ok
+}
+
+// TestRevokedDeviceWithTicketIsRefused revokes a device that holds session tickets:
+// a resumed handshake sends no certificate, and must be refused all the same.
+func TestRevokedDeviceWithTicketIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, tlsVersion := range tlsVersions {
+		t.Run(tls.VersionName(tlsVersion), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, broker)
+			device := s.device("acme:lamp")
+			tickets := &ticketCounter{ClientSessionCache: tls.NewLRUClientSessionCache(8)}
+			config := s.clientTLS(device, tlsVersion)
+			config.ClientSessionCache = tickets
+			dial := stack.Through(s.Devices, config)
+			ctx := within(t, 60*time.Second)
+			for range 2 {
+				if err := knock(ctx, dial); err != nil {
+					t.Fatal(err)
+				}
+			}
+			resumed := func(r stack.Record) bool { return r.Has("resumed", "true") }
+			if _, err := s.WaitRecord(within(t, 10*time.Second), "a resumed session", resumed); err != nil {
+				t.Fatalf("tickets are off, this shows nothing: %v", err)
+			}
+
+			s.pki.Revoke(device.Leaf)
+			if err := s.folder.Rewrite(s.pki.Set(), nil); err != nil {
+				t.Fatal(err)
+			}
+			written := time.Now()
+			var offered int64
+			var err error
+			eventually(t, 10*time.Second, "the revoked device is refused", func() bool {
+				offered = tickets.offered.Load()
+				err = knock(ctx, dial)
+				return err != nil
+			})
+			if took := time.Since(written); took > countsWithin {
+				t.Errorf("the revocation counted %v after the last write, want within %v", took, countsWithin)
+			}
+			if alertOf(err) != alertBadCertificate {
+				t.Errorf("the device was refused with %v, want an alert", err)
+			}
+			if tickets.offered.Load() == offered {
+				t.Error("the refused handshake offered no ticket: this shows nothing about resumption")
+			}
+		})
+	}
+}
+
+// startUnwatched starts the vernegate of a prepared site where the kernel hands out
+// no inotify instance, so that no change of a file can be noticed.
+func (s *site) startUnwatched(t *testing.T, env ...string) {
+	t.Helper()
+	const noInotify = "echo 0 >/proc/sys/user/max_inotify_instances && exec \"$@\""
+	wrapper := []string{"unshare", "--user", "--map-root-user", "sh", "-c", noInotify, "sh"}
+	if err := stack.RunTool(within(t, 10*time.Second), wrapper[0], append(wrapper[1:], "true")...); err != nil {
+		t.Skipf("this machine does not let a test take inotify away from a program: %v", err)
+	}
+	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(broker, env...), wrapper...))(t)
+	t.Cleanup(func() { endWell(t, s.Vernegate) })
+}
+
+func TestPollingAloneWorks(t *testing.T) {
+	t.Parallel()
+	s := prepareSite(t)
+	s.startUnwatched(t, "VERNEGATE_TRUST_REFRESH_INTERVAL", "300ms")
+	s.checkRevocation(t, func() {})
+}
+
+func TestHangupReloads(t *testing.T) {
+	t.Parallel()
+	s := prepareSite(t)
+	s.startUnwatched(t, "VERNEGATE_TRUST_REFRESH_INTERVAL", "1h")
+	s.checkRevocation(t, func() {
+		if err := s.Signal(syscall.SIGHUP); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// checkRevocation revokes a device and expects it to count within the usual time
+// once after is done.
+func (s *site) checkRevocation(t *testing.T, after func()) {
+	t.Helper()
+	device := s.device("acme:lamp")
+	ctx := within(t, 60*time.Second)
+	if err := knock(ctx, s.through(device, 0)); err != nil {
+		t.Fatal(err)
+	}
+	s.pki.Revoke(device.Leaf)
+	if err := s.folder.Rewrite(s.pki.Set(), nil); err != nil {
+		t.Fatal(err)
+	}
+	after()
+	eventually(t, countsWithin, "the revocation counts", func() bool {
+		return knock(ctx, s.through(device, 0)) != nil
+	})
+}
+
+// TestBrokenFileChangesNothing breaks one file after the other: devices are served
+// with what was good, one line per broken state names the file, and the metrics
+// tell; a good file ends it.
+func TestBrokenFileChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, broker, "VERNEGATE_TRUST_REFRESH_INTERVAL", "200ms")
+	revoked := s.device("acme:revoked")
+	s.pki.Revoke(revoked.Leaf)
+	if err := s.folder.Rename(s.pki.Set()); err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t, 60*time.Second)
+	eventually(t, 10*time.Second, "the revocation counts", func() bool {
+		return knock(ctx, s.through(revoked, 0)) != nil
+	})
+	watchGood(t, s.through(s.device("acme:lamp"), 0))
+
+	for _, name := range []string{"bundle.crt", "server.crt", "server.key", "ca.crl"} {
+		path := filepath.Join(string(s.folder), name)
+		whole := must(os.ReadFile(path))(t)
+		if err := os.WriteFile(path, whole[:len(whole)/2], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.checkComplaint(t, name)
+		if knock(ctx, s.through(revoked, 0)) == nil {
+			t.Errorf("%s is broken and a revoked device was let in", name)
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 10*time.Second, "the metrics say that all is well", func() bool { return s.refusing(t) == 0 })
+	}
+}
+
+// refusing is 1 while the metrics say that the files are no good, else 0.
+func (s *site) refusing(t *testing.T) float64 {
+	t.Helper()
+	return must(s.Metrics(within(t, 10*time.Second)))(t).Sum("vernegate_trust_files_refused")
+}
+
+// checkComplaint expects one line about the broken file, however often it is read.
+func (s *site) checkComplaint(t *testing.T, name string) {
+	t.Helper()
+	complaint := func(r stack.Record) bool {
+		text, _ := r["err"].(string)
+		return r.Has("level", "ERROR") && strings.Contains(text, name)
+	}
+	if _, err := s.WaitRecord(within(t, 10*time.Second), "the broken "+name, complaint); err != nil {
+		t.Fatal(err)
+	}
+	looks := func() float64 {
+		metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
+		return metrics.Sum("vernegate_trust_looks_total", `result="refused"`)
+	}
+	first := looks()
+	eventually(t, 10*time.Second, "the file is read again and again", func() bool { return looks() >= first+4 })
+	if s.refusing(t) != 1 {
+		t.Errorf("%s is broken and the metrics do not say so", name)
+	}
+	if n := len(s.Records(complaint)); n != 1 {
+		t.Errorf("%d lines about one broken %s, want one", n, name)
+	}
+}

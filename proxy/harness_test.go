@@ -28,14 +28,18 @@ import (
 // patience is how long a test waits for what has to happen on real sockets.
 const patience = 10 * time.Second
 
-// pki is what most tests need, made once: keys are slow.
+// pki is what most tests need, made once: keys are slow. It is valid at the time in a synctest bubble, too.
 var pki = sync.OnceValue(func() (p struct {
 	ca             *certtest.CA
 	server, device *certtest.Cert
 }) {
-	p.ca = certtest.NewCA("devices")
-	p.server = p.ca.Issue("localhost", certtest.Server("localhost", "127.0.0.1"))
-	p.device = p.ca.Issue("admin:dev1")
+	always := []certtest.Option{
+		certtest.NotBefore(time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)),
+		certtest.NotAfter(time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)),
+	}
+	p.ca = certtest.NewCA("devices", always...)
+	p.server = p.ca.Issue("localhost", append(always, certtest.Server("localhost", "127.0.0.1"))...)
+	p.device = p.ca.Issue("admin:dev1", always...)
 	return p
 })
 
@@ -76,6 +80,7 @@ func owned(owner string) proxy.OwnerFunc {
 type gate struct {
 	*proxy.Server
 	t       testing.TB
+	l       net.Listener
 	addr    string
 	trust   atomic.Pointer[trust]
 	logs    *logs
@@ -100,7 +105,7 @@ func startGateFor(t testing.TB, role proxy.Role, change func(*proxy.Config)) *ga
 
 func serveGate(t testing.TB, l net.Listener, role proxy.Role, change func(*proxy.Config)) *gate {
 	t.Helper()
-	g := &gate{t: t, addr: l.Addr().String(), logs: &logs{}, metrics: prometheus.NewRegistry(), served: make(chan error, 1)}
+	g := &gate{t: t, l: l, addr: l.Addr().String(), logs: &logs{}, metrics: prometheus.NewRegistry(), served: make(chan error, 1)}
 	g.trust.Store(newTrust())
 	cfg := proxy.Config{
 		Trust:   func() proxy.Trust { return g.trust.Load() },
@@ -229,11 +234,13 @@ func (g *gate) dial(cert *certtest.Cert) *tls.Conn {
 	return c
 }
 
-// clientConfig is for a device with cert, or for one without a certificate.
+// clientConfig is for a device with cert, or for one without a certificate. Like OpenSSL's clients, and unlike
+// Go's by default, it sends the certificate even when the server names no CA that fits.
 func clientConfig(cert *certtest.Cert) *tls.Config {
 	config := &tls.Config{RootCAs: pki().ca.Pool(), ServerName: "localhost"}
 	if cert != nil {
-		config.Certificates = []tls.Certificate{cert.TLS()}
+		pair := cert.TLS()
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	return config
 }
@@ -377,4 +384,3 @@ func alert(err error) string {
 	}
 	return ""
 }
-

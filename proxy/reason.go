@@ -54,7 +54,7 @@ var reasons = [endOfReasons]struct {
 }{
 	TLSHandshake: {"tls_handshake", slog.LevelInfo, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, or the client refused the server certificate"},
 	TLSTimeout:   {"tls_timeout", slog.LevelInfo, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},
-	TLSNoCert:    {"tls_no_cert", slog.LevelInfo, 0, 0, "the client sent no certificate"},
+	TLSNoCert:    {"tls_no_cert", slog.LevelInfo, 0, 0, "the client sent no certificate; some send none when theirs is from a CA that is not in the bundle"},
 	TLSUntrusted: {"tls_untrusted", slog.LevelInfo, 0, 0, "no chain leads from the client certificate to a CA of the bundle"},
 	TLSExpired:   {"tls_expired", slog.LevelInfo, 0, 0, "a certificate of the chain is expired or not valid yet"},
 	TLSRevoked:   {"tls_revoked", slog.LevelInfo, 0, 0, "a CRL lists a certificate of the chain"},

@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -106,5 +107,5 @@ func closeWrite(c net.Conn) error {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return nil
+	return errors.ErrUnsupported
 }

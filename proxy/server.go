@@ -186,14 +186,14 @@ func (s *Server) forget(c *session) {
 // one side is still written to the other. When ctx is done first, the connections are cut and Shutdown returns
 // ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.cancel(errClosing)
 	s.slots.close()
 	s.mu.Lock()
+	for c := range s.sessions {
+		c.stop(Shutdown) // before what a session waits for fails, lest that be taken for the reason
+	}
+	s.cancel(errClosing)
 	for l := range s.listeners {
 		_ = l.Close()
-	}
-	for c := range s.sessions {
-		c.stop(Shutdown)
 	}
 	s.mu.Unlock()
 

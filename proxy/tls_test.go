@@ -1,0 +1,219 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"crypto/tls"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// resuming dials again and again with the same session cache, as a device does that reconnects.
+func resuming(g *gate, version uint16) (dial func() (*tls.Conn, error)) {
+	config := clientConfig(pki().device)
+	config.MinVersion, config.MaxVersion = version, version
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	return func() (*tls.Conn, error) {
+		c, err := tls.Dial("tcp", g.addr, config)
+		if err == nil {
+			g.t.Cleanup(func() { _ = c.Close() })
+			_ = c.SetDeadline(time.Now().Add(patience))
+		}
+		return c, err
+	}
+}
+
+var bothVersions = []uint16{tls.VersionTLS12, tls.VersionTLS13}
+
+func TestSessionsResume(t *testing.T) {
+	t.Parallel()
+	for _, version := range bothVersions {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g := startGate(t, brokers(b))
+			dial := resuming(g, version)
+			for i := range 3 {
+				c, err := dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, c, connect311)
+				b.greet(connect311Owned, connack311)
+				wantBytes(t, c, connack311)
+				if got, want := c.ConnectionState().DidResume, i > 0; got != want {
+					t.Errorf("connection %d: got resumed %v, want %v", i, got, want)
+				}
+			}
+		})
+	}
+}
+
+// A ticket is no way around what the trust says now.
+func TestResumedSessionIsVerifiedAnew(t *testing.T) {
+	t.Parallel()
+	otherCA := newTrust()
+	otherCA.pool = certtest.NewCA("another").Pool()
+	for name, test := range map[string]struct {
+		now    *trust
+		reason proxy.Reason
+	}{
+		"revoked":    {newTrust(pki().device.Leaf), proxy.TLSRevoked},
+		"CA removed": {otherCA, proxy.TLSUntrusted},
+	} {
+		for _, version := range bothVersions {
+			t.Run(name+" "+tls.VersionName(version), func(t *testing.T) {
+				t.Parallel()
+				b := startBroker(t)
+				g := startGate(t, brokers(b))
+				dial := resuming(g, version)
+				c, err := dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, c, connect311)
+				backend := b.greet(connect311Owned, connack311)
+				wantBytes(t, c, connack311)
+				_ = backend.Close()
+				wantEOF(t, c)
+				g.wantEnd(proxy.BackendClosed)
+
+				g.trust.Store(test.now)
+				if c, err = dial(); err == nil {
+					_, err = c.Read(make([]byte, 1))
+				}
+				if alert(err) == "" {
+					t.Errorf("got error %v, want an alert", err)
+				}
+				g.logs.await(t, func(l map[string]any) bool { return l["reason"] == test.reason.String() })
+				if n := b.count.Load(); n != 1 {
+					t.Errorf("the broker got %d connections, want only the first", n)
+				}
+			})
+		}
+	}
+}
+
+// The verdict is that of the trust at the end of the handshake, not at its beginning.
+func TestTrustThatChangesDuringTheHandshake(t *testing.T) {
+	t.Parallel()
+	g := startGate(t, nil)
+	config := clientConfig(pki().device)
+	config.VerifyConnection = func(tls.ConnectionState) error {
+		g.trust.Store(newTrust(pki().device.Leaf))
+		return nil
+	}
+	if got := alert(firstError(t, g.addr, config)); got == "" {
+		t.Error("got no alert, want a refusal")
+	}
+	g.wantEnd(proxy.TLSRevoked)
+}
+
+func TestNewServerCertificateCountsFromTheNextHandshake(t *testing.T) {
+	t.Parallel()
+	g := startGate(t, nil)
+	renewed := pki().ca.Issue("localhost", certtest.Server("localhost"))
+	for _, want := range []*certtest.Cert{pki().server, renewed} {
+		next := newTrust()
+		next.certs = []tls.Certificate{want.TLS()}
+		g.trust.Store(next)
+		if got := g.dial(pki().device).ConnectionState().PeerCertificates[0]; !got.Equal(want.Leaf) {
+			t.Errorf("got serial %x, want %x", got.SerialNumber, want.Leaf.SerialNumber)
+		}
+	}
+}
+
+func TestServerPairIsChosenByNameAndByKey(t *testing.T) {
+	t.Parallel()
+	g := startGate(t, nil)
+	one := pki().ca.Issue("one.example", certtest.Server("one.example"))
+	two := pki().ca.Issue("two.example", certtest.Server("two.example"))
+	twoRSA := pki().ca.Issue("two.example", certtest.Server("two.example"), certtest.RSA())
+	all := newTrust()
+	all.certs = []tls.Certificate{one.TLS(), two.TLS(), twoRSA.TLS()}
+	g.trust.Store(all)
+
+	rsaOnly := []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
+	for name, test := range map[string]struct {
+		sni    string
+		suites []uint16
+		want   *certtest.Cert
+	}{
+		"by name":          {"two.example", nil, two},
+		"by key":           {"two.example", rsaOnly, twoRSA},
+		"first if unknown": {"three.example", nil, one},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := clientConfig(pki().device)
+			config.ServerName, config.CipherSuites, config.InsecureSkipVerify = test.sni, test.suites, true
+			config.MaxVersion = tls.VersionTLS12
+			c, err := tls.Dial("tcp", g.addr, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if got := c.ConnectionState().PeerCertificates[0]; !got.Equal(test.want.Leaf) {
+				t.Errorf("got the certificate of %v (%v), want %v", got.Subject, got.PublicKeyAlgorithm, test.want.Leaf.Subject)
+			}
+		})
+	}
+}
+
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	t.Run("post-quantum key exchange is on", func(t *testing.T) {
+		t.Parallel()
+		g := startGate(t, nil)
+		if got := g.dial(pki().device).ConnectionState().CurveID; got != tls.X25519MLKEM768 {
+			t.Errorf("got %v, want %v", got, tls.X25519MLKEM768)
+		}
+	})
+	t.Run("TLS 1.1 is off", func(t *testing.T) {
+		t.Parallel()
+		g := startGate(t, nil)
+		config := clientConfig(pki().device)
+		config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+		if got := alert(firstError(t, g.addr, config)); got != "tls: protocol version not supported" {
+			t.Errorf("got alert %q, want that the version is not supported", got)
+		}
+		g.wantEnd(proxy.TLSHandshake)
+	})
+	t.Run("what is configured is negotiated", func(t *testing.T) {
+		t.Parallel()
+		policy := proxy.TLSPolicy{
+			MinVersion:       tls.VersionTLS11,
+			CipherSuites:     []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384},
+			CurvePreferences: []tls.CurveID{tls.CurveP384},
+		}
+		g := startGate(t, func(c *proxy.Config) { c.TLS = policy })
+		config := clientConfig(pki().device)
+		config.MaxVersion = tls.VersionTLS12
+		c, err := tls.Dial("tcp", g.addr, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		if state := c.ConnectionState(); state.CipherSuite != policy.CipherSuites[0] || state.CurveID != tls.CurveP384 {
+			t.Errorf("got %s with %v, want what the policy says", tls.CipherSuiteName(state.CipherSuite), state.CurveID)
+		}
+	})
+}
+
+func TestDeviceBehindAnIntermediate(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startGate(t, brokers(b))
+	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1", certtest.RSA())
+	if len(device.Chain()) != 2 {
+		t.Fatalf("got a chain of %d certificates, want 2", len(device.Chain()))
+	}
+	client := g.dial(device)
+	write(t, client, connect311)
+	b.greet(connect311Owned, connack311)
+	wantBytes(t, client, connack311)
+}

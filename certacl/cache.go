@@ -6,19 +6,11 @@ package certacl
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
-
-// staleBackOff is how long a remembered owner is handed out without asking
-// after asking for it failed. While certificate-acl hangs, a device that
-// connects again and again waits for the time-out once in this while. The
-// pause is per fingerprint: were it per Cache, one fingerprint that
-// certificate-acl stumbles over would keep all others from being asked for.
-const staleBackOff = time.Second
 
 // ErrClosed is returned by Owner when it would have to ask after Close.
 var ErrClosed = errors.New("identity cache is closed")
@@ -66,37 +58,12 @@ type Cache struct {
 	// the goroutine that called it.
 	Observe func(Outcome)
 
-	mu      sync.Mutex // guards what follows, but for asking
-	answers *simplelru.LRU[Fingerprint, answer]
+	mu      sync.Mutex                          // guards what follows, but for asking
+	answers *simplelru.LRU[Fingerprint, answer] // lru.Cache without a lock of its own
 	flights map[Fingerprint]*flight
 	closed  bool
 
 	asking sync.WaitGroup // the goroutines of flights
-}
-
-// PanicError is returned by Owner when Lookup panicked. The look-up ends, the
-// process and its sessions do not.
-type PanicError struct {
-	Value any    // what was passed to panic
-	Stack []byte // as debug.Stack formats it
-}
-
-func (e *PanicError) Error() string {
-	return "asking certificate-acl: panic: " + oneLine(fmt.Sprint(e.Value))
-}
-
-// errUnanswered is what waiters get when Lookup neither returned nor panicked
-// but ended its goroutine.
-var errUnanswered = errors.New("asking certificate-acl: the look-up ended without an answer")
-
-// answer is what certificate-acl said, and until when it holds.
-type answer struct {
-	owner string
-	ok    bool
-	stale bool // past its TTL, and asking again has failed
-
-	askAt  time.Time // until then it is handed out without asking
-	usable time.Time // until then it stands in when asking fails; never before askAt
 }
 
 // Owner returns who owns the certificate with this fingerprint. It answers
@@ -166,8 +133,9 @@ func (c *Cache) recall(fp Fingerprint) answer {
 	return known
 }
 
-// remember keeps a for as long as it is usable and the size permits. An answer
-// that is of no use later still replaces the one before. The caller holds mu.
+// remember keeps a for as long as it is usable and the size permits. One that
+// is of no use after now takes no room, but replaces the one before all the
+// same. The caller holds mu.
 func (c *Cache) remember(fp Fingerprint, a answer, now time.Time) {
 	if c.Size <= 0 {
 		return

@@ -282,7 +282,7 @@ func TestStaleWindowMayEndDuringTheLookup(t *testing.T) {
 
 func TestErrorIsNotRemembered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{err: errDown}
+		acl := &certificateACL{owner: "admin:a1", err: errDown}
 		cache := newCache(acl)
 		wantError(t, cache, acl, errDown, 1)
 		wantError(t, cache, acl, errDown, 1)
@@ -322,7 +322,7 @@ func TestOneLookupForAllWhoWait(t *testing.T) {
 // Not in a bubble: the point is what really happens at the same time.
 func TestNoAnswerSlipsBetweenMemoryAndLookup(t *testing.T) {
 	t.Parallel()
-	const fingerprints = 2000
+	const fingerprints = 20_000
 	acl := &certificateACL{owner: "admin:a1"}
 	cache := newCache(acl)
 	cache.Size = fingerprints
@@ -525,16 +525,49 @@ func TestZeroSwitchesMemoryOff(t *testing.T) {
 
 func TestStaleWindowWithoutTTL(t *testing.T) {
 	bubble(t, func(t *testing.T) {
+		for _, off := range []time.Duration{0, -time.Hour} {
+			acl := &certificateACL{owner: "admin:a1"}
+			cache := newCache(acl)
+			cache.TTL = off
+			wantOwner(t, cache, acl, "admin:a1", 1)
+			wantOwner(t, cache, acl, "admin:a1", 1)
+			acl.set("", errDown)
+			time.Sleep(window - instant)
+			wantOwner(t, cache, acl, "admin:a1", 1)
+			time.Sleep(instant)
+			wantError(t, cache, acl, errDown, 1)
+		}
+	})
+}
+
+func TestTTLWithoutStaleWindow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, off := range []time.Duration{0, -time.Hour} {
+			acl := &certificateACL{owner: "admin:a1"}
+			cache := newCache(acl)
+			cache.StaleIfError = off
+			wantOwner(t, cache, acl, "admin:a1", 1)
+			acl.set("", errDown)
+			time.Sleep(ttl - instant)
+			wantOwner(t, cache, acl, "admin:a1", 0)
+			time.Sleep(instant)
+			wantError(t, cache, acl, errDown, 1)
+		}
+	})
+}
+
+func TestAnswerOfNoLaterUseTakesNoRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		acl := &certificateACL{owner: "admin:a1"}
 		cache := newCache(acl)
-		cache.TTL = 0
+		cache.Size, cache.NegativeTTL = 1, 0
 		wantOwner(t, cache, acl, "admin:a1", 1)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		acl.set("", errDown)
-		time.Sleep(window - instant)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		time.Sleep(instant)
-		wantError(t, cache, acl, errDown, 1)
+		acl.set("", nil)
+		if _, ok, err := cache.Owner(t.Context(), numbered(1)); ok || err != nil {
+			t.Errorf("got %t, %v; want no owner", ok, err)
+		}
+		acl.requests()
+		wantOwner(t, cache, acl, "admin:a1", 0)
 	})
 }
 
@@ -613,6 +646,24 @@ func TestCloseEndsLookups(t *testing.T) {
 		time.Sleep(ttl)
 		wantError(t, cache, acl, certacl.ErrClosed, 0)
 		cache.Close()
+	})
+}
+
+func TestCloseWaitsForLookups(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cache := &certacl.Cache{Lookup: func(ctx context.Context, _ certacl.Fingerprint) (string, bool, error) {
+			<-ctx.Done()
+			time.Sleep(time.Second) // to clean up after itself
+			return "", false, ctx.Err()
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, _, _ = cache.Owner(ctx, certacl.Fingerprint{}) // leaves the look-up behind
+		start := time.Now()
+		cache.Close()
+		if got := time.Since(start); got != time.Second {
+			t.Errorf("closing took %v, want 1s", got)
+		}
 	})
 }
 

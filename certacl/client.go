@@ -126,7 +126,7 @@ func (c *Client) init() {
 			TLSHandshakeTimeout: timeout,
 			TLSClientConfig:     c.TLS.Clone(),
 
-			MaxIdleConnsPerHost:    places, // of net/http's 2, a burst would close the rest
+			MaxIdleConnsPerHost:    places, // net/http's 2 would close most of a burst
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxBody,
 			DisableCompression:     true, // maxBody is to bound what arrives, too

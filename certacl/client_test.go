@@ -265,6 +265,7 @@ func TestBrokenAnswerIsNoAnswer(t *testing.T) {
 		"half a chunk":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n\"adm",
 		"another protocol": "SSH-2.0-OpenSSH_9.2\r\n\r\n",
 		"a wrong header":   "HTTP/1.1 200 OK\r\nno\x1b[31m colon\r\n\r\n",
+		"a long wrong one": "HTTP/1.1 200 OK\r\n" + strings.Repeat("no colon ", 1000) + "\r\n\r\n",
 		"a long header":    "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2*certacl.MaxBody) + "\r\n\r\n",
 	}
 	for name, answer := range tests {
@@ -368,6 +369,23 @@ func TestCallerCancels(t *testing.T) {
 	}
 }
 
+func TestCallersDeadline(t *testing.T) {
+	t.Parallel()
+	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for name, cause := range map[string]error{"plainly": nil, "with a cause": errors.New("session is late")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeoutCause(t.Context(), impatience, cause)
+			defer cancel()
+			_, ok, err := newClient(t, serve(t, silent).URL).Lookup(ctx, certacl.Fingerprint{})
+			lookupErr, _ := errors.AsType[*certacl.LookupError](err)
+			if ok || lookupErr == nil || lookupErr.Kind != certacl.KindTimeout {
+				t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindTimeout)
+			}
+		})
+	}
+}
+
 func TestConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	answers := []http.HandlerFunc{
@@ -399,6 +417,32 @@ func TestConnectionIsKept(t *testing.T) {
 	}
 	if got := connections.Load(); got != 1 {
 		t.Errorf("got %d connections, want 1", got)
+	}
+}
+
+func TestCloseIdleConnections(t *testing.T) {
+	t.Parallel()
+	closed := make(chan struct{}, 1)
+	server := httptest.NewUnstartedServer(answering(200, `"admin:a1"`))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+
+	client := newClient(t, server.URL)
+	for range 2 { // it may be used again
+		if _, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); !ok || err != nil {
+			t.Errorf("got %t, %v", ok, err)
+		}
+		client.CloseIdleConnections()
+		select {
+		case <-closed:
+		case <-time.After(certacl.IdleTimeout / 2):
+			t.Fatal("the connection is still open")
+		}
 	}
 }
 

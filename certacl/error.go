@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -22,7 +21,7 @@ const (
 	KindBusy       Kind = "busy"       // no place in flight became free in time
 	KindTimeout    Kind = "timeout"    // no complete answer in time
 	KindCanceled   Kind = "canceled"   // the caller's context was cancelled
-	KindConnection Kind = "connection" // refused, reset, unresolvable, not HTTP
+	KindConnection Kind = "connection" // not resolved, refused, reset, or not HTTP
 	KindStatus     Kind = "status"     // a status other than 200 and 404
 	KindBody       Kind = "body"       // a 200 whose body is not one JSON string
 )
@@ -39,8 +38,8 @@ type LookupError struct {
 }
 
 func (e *LookupError) Error() string {
-	if e.Kind == KindStatus {
-		return "asking certificate-acl: status " + strconv.Itoa(e.Status)
+	if e.Err == nil {
+		return fmt.Sprintf("asking certificate-acl: %s %d", e.Kind, e.Status)
 	}
 	return fmt.Sprintf("asking certificate-acl: %s: %s", e.Kind, oneLine(e.Err.Error()))
 }
@@ -56,14 +55,24 @@ func transportError(ctx context.Context, err error, status int) *LookupError {
 		err = outer.Err
 	}
 	kind := KindConnection
-	netErr, _ := errors.AsType[net.Error](err)
-	switch {
-	case ctx.Err() == context.Canceled:
+	switch ctx.Err() { // err may be ctx's cause, which can be anything
+	case context.Canceled:
 		kind = KindCanceled
-	case ctx.Err() != nil, netErr != nil && netErr.Timeout():
+	case context.DeadlineExceeded:
 		kind = KindTimeout
 	}
 	return &LookupError{Kind: kind, Status: status, Err: err}
+}
+
+// PanicError is returned by Owner when Lookup panicked. The look-up ends, the
+// process and its sessions do not.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // as debug.Stack formats it
+}
+
+func (e *PanicError) Error() string {
+	return "asking certificate-acl: panic: " + oneLine(fmt.Sprint(e.Value))
 }
 
 // oneLine bounds text and quotes it unless all of it prints: net/http repeats

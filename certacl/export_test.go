@@ -7,6 +7,7 @@ package certacl
 var ParseOwner = parseOwner
 
 const (
+	IdleTimeout  = idleTimeout
 	MaxBody      = maxBody
 	StaleBackOff = staleBackOff
 )

@@ -5,10 +5,15 @@ package certacl
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 )
+
+// errUnanswered is what waiters get when Lookup neither returned nor panicked
+// but ended its goroutine.
+var errUnanswered = errors.New("asking certificate-acl: the look-up ended without an answer")
 
 // flight is one look-up and what those who wait for it get.
 //
@@ -69,13 +74,11 @@ func (c *Cache) land(fp Fingerprint, f *flight) {
 	case now.Before(f.before.usable):
 		f.found, f.err = f.before.standIn(now), nil
 	default:
-		f.found = answer{}
+		f.found = answer{} // whatever came with the error
 	}
 
 	c.mu.Lock()
-	if f.err == nil {
-		c.remember(fp, f.found, now)
-	}
+	c.remember(fp, f.found, now)
 	delete(c.flights, fp)
 	c.mu.Unlock()
 	close(f.done)
@@ -94,27 +97,4 @@ func (f *flight) wait(ctx context.Context) (answer, error) {
 		return f.before.standIn(now), nil
 	}
 	return answer{}, fmt.Errorf("waiting for certificate-acl: %w", ctx.Err())
-}
-
-// dated returns a with its times, counted from now.
-func (c *Cache) dated(a answer, now time.Time) answer {
-	if !a.ok {
-		a.askAt = now.Add(c.NegativeTTL)
-		a.usable = a.askAt
-		return a
-	}
-	a.askAt = now.Add(max(c.TTL, 0))
-	a.usable = a.askAt.Add(max(c.StaleIfError, 0))
-	return a
-}
-
-// standIn returns a, which is usable at now, for use in place of an answer
-// that did not come: not to be asked for again before staleBackOff is over.
-func (a answer) standIn(now time.Time) answer {
-	a.stale = true
-	a.askAt = now.Add(staleBackOff)
-	if a.askAt.After(a.usable) {
-		a.askAt = a.usable
-	}
-	return a
 }

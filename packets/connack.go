@@ -71,7 +71,7 @@ func firstPacketEnd(b []byte, v Version, maxSize int) (end int, err error) {
 	case !ok:
 		return 0, unexpected("remaining length takes more than four bytes")
 	case start > 0 && end > maxSize:
-		return 0, fmt.Errorf("reading first packet: %w: %d bytes, %d are allowed", ErrTooLarge, end, maxSize)
+		return 0, fmt.Errorf("reading first packet: %w: %d bytes, at most %d", ErrTooLarge, end, maxSize)
 	}
 	return end, nil
 }

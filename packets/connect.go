@@ -122,7 +122,7 @@ func parseConnect(raw []byte, p preamble) (*Connect, error) {
 	flags := c.header(d)
 	c.payload(d, flags)
 	if !d.done() {
-		d.fail(same("MQTT-3.1.4-1"), "bytes follow the last field")
+		d.fail(same("MQTT-3.1.4-1"), "payload", "bytes follow the last field")
 	}
 	c.requireClientID(d)
 
@@ -152,21 +152,21 @@ func (c *Connect) header(d *decoder) (flags byte) {
 // there is no Will; brokers close the connection all the same.
 func checkFlags(d *decoder, flags byte) {
 	if flags&reservedFlag != 0 {
-		d.fail(same("MQTT-3.1.2-3"), "reserved flag is set")
+		d.fail(same("MQTT-3.1.2-3"), "connect flags", "reserved flag is set")
 	}
 	hasWill, qos := flags&willFlag != 0, flags&willQoSFlags
 	if !hasWill && qos != 0 {
-		d.fail(clause{"MQTT-3.1.2-13", "MQTT-3.1.2-11"}, "will QoS without will")
+		d.fail(clause{"MQTT-3.1.2-13", "MQTT-3.1.2-11"}, "connect flags", "will QoS without will")
 	}
 	if !hasWill && flags&willRetainFlag != 0 {
-		d.fail(clause{"MQTT-3.1.2-15", "MQTT-3.1.2-13"}, "will retain without will")
+		d.fail(clause{"MQTT-3.1.2-15", "MQTT-3.1.2-13"}, "connect flags", "will retain without will")
 	}
 	if qos == willQoSFlags {
-		d.fail(clause{"MQTT-3.1.2-14", "MQTT-3.1.2-12"}, "will QoS is 3")
+		d.fail(clause{"MQTT-3.1.2-14", "MQTT-3.1.2-12"}, "connect flags", "will QoS is 3")
 	}
 	// 5.0 allows it: a token needs no name (3.1.2.9).
 	if d.version != V5 && flags&passwordFlag != 0 && flags&usernameFlag == 0 {
-		d.fail(same("MQTT-3.1.2-22"), "password without username")
+		d.fail(same("MQTT-3.1.2-22"), "connect flags", "password without username")
 	}
 }
 
@@ -211,6 +211,6 @@ func will(d *decoder) {
 func (c *Connect) requireClientID(d *decoder) {
 	optional := c.Version == V5 || c.Version == V311 && c.CleanStart
 	if c.clientID.start == c.clientID.end && !optional {
-		d.failAs(ErrClientID, same("MQTT-3.1.3-8"), "client identifier is empty")
+		d.failAs(ErrClientID, same("MQTT-3.1.3-8"), "client identifier", "empty")
 	}
 }

@@ -41,7 +41,7 @@ func (p *preamble) read(b []byte, maxSize int) (int, error) {
 	}
 	start, end, ok := extent(b)
 	if !ok {
-		return 0, refusal(ErrMalformed, 0, same("1.5.5"), "remaining length takes more than four bytes")
+		return 0, refusal(ErrMalformed, 0, same("1.5.5"), "remaining length: takes more than four bytes")
 	}
 	if start == 0 {
 		return end, nil
@@ -49,25 +49,25 @@ func (p *preamble) read(b []byte, maxSize int) (int, error) {
 
 	name, ok := protocolName(b[start:])
 	if !ok {
-		return 0, refusal(ErrNotMQTT, 0, same("MQTT-3.1.2-1"), "protocol name is another")
+		return 0, refusal(ErrNotMQTT, 0, same("MQTT-3.1.2-1"), "protocol name: another")
 	}
 	p.body, p.flags = start, start+len(name)+1
 	if name == "" || len(b) < p.flags {
 		if len(b) == end {
-			return 0, refusal(ErrMalformed, 0, same("MQTT-3.1.4-1"), "protocol name or level is missing or cut short")
+			return 0, refusal(ErrMalformed, 0, same("MQTT-3.1.4-1"), "protocol name or level: missing or cut short")
 		}
 		return end, nil
 	}
 
 	p.level = b[p.flags-1]
 	if p.version, ok = versionOf(name, p.level); !ok {
-		return 0, refusal(ErrVersion, p.version, same("MQTT-3.1.2-2"), fmt.Sprintf("protocol level is %d", p.level))
+		return 0, refusal(ErrVersion, p.version, same("MQTT-3.1.2-2"), fmt.Sprintf("protocol level: %d", p.level))
 	}
 	if p.version == V5 && !minimal(b[1:start]) {
-		return 0, refusal(ErrMalformed, V5, same("MQTT-1.5.5-1"), "remaining length is longer than needed")
+		return 0, refusal(ErrMalformed, V5, same("MQTT-1.5.5-1"), "remaining length: longer than needed")
 	}
 	if end > maxSize {
-		return 0, refusal(ErrTooLarge, p.version, clause{}, fmt.Sprintf("%d bytes, %d are allowed", end, maxSize))
+		return 0, refusal(ErrTooLarge, p.version, clause{}, fmt.Sprintf("%d bytes, at most %d", end, maxSize))
 	}
 	return end, nil
 }
@@ -75,9 +75,9 @@ func (p *preamble) read(b []byte, maxSize int) (int, error) {
 // notConnect refuses a first byte that is not CONNECT's.
 func notConnect(first byte) error {
 	if first>>4 != connectByte>>4 {
-		return refusal(ErrNotMQTT, 0, same("MQTT-3.1.0-1"), "packet type is another")
+		return refusal(ErrNotMQTT, 0, same("MQTT-3.1.0-1"), "fixed header: another packet type")
 	}
-	return refusal(ErrMalformed, 0, clause{"MQTT-2.2.2-2", "MQTT-2.1.3-1"}, "flags of the fixed header are set")
+	return refusal(ErrMalformed, 0, clause{"MQTT-2.2.2-2", "MQTT-2.1.3-1"}, "fixed header: flags are set")
 }
 
 // protocolName returns which of the two names body begins with: "" while

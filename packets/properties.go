@@ -84,7 +84,7 @@ func willProperty(id byte) (p property, ok bool) {
 func (d *decoder) connectProperties() {
 	seen := d.properties("properties", connectProperty)
 	if seen.has(authenticationData) && !seen.has(authenticationMethod) {
-		d.fail(same("3.1.2.11.10"), "authentication data without a method")
+		d.fail(same("3.1.2.11.10"), "authentication data", "without a method")
 	}
 }
 
@@ -115,9 +115,9 @@ func (d *decoder) properties(field string, describe func(id byte) (property, boo
 		p, ok := describe(id)
 		switch {
 		case !ok:
-			d.fail(same("2.2.2.2"), field+" hold an unknown identifier")
+			d.fail(same("2.2.2.2"), field, "unknown identifier")
 		case seen.has(id) && id != userProperty:
-			d.fail(same(p.section), p.name+" is there twice")
+			d.fail(same(p.section), p.name, "there twice")
 		default:
 			seen.add(id)
 			d.value(p)
@@ -133,19 +133,19 @@ func (d *decoder) value(p property) {
 	switch p.kind {
 	case flagByte:
 		if d.byte(p.name, rule) > 1 {
-			d.fail(rule, p.name+" is neither 0 nor 1")
+			d.fail(rule, p.name, "neither 0 nor 1")
 		}
 	case twoByte:
 		d.uint16(p.name, rule)
 	case twoBytePositive:
 		if d.uint16(p.name, rule) == 0 {
-			d.fail(rule, p.name+" is 0")
+			d.fail(rule, p.name, "0")
 		}
 	case fourByte:
 		d.uint32(p.name, rule)
 	case fourBytePositive:
 		if d.uint32(p.name, rule) == 0 {
-			d.fail(rule, p.name+" is 0")
+			d.fail(rule, p.name, "0")
 		}
 	case utf8String:
 		d.string(p.name, rule)

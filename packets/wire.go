@@ -67,13 +67,13 @@ type decoder struct {
 }
 
 // fail refuses the packet as malformed.
-func (d *decoder) fail(c clause, detail string) {
-	d.failAs(ErrMalformed, c, detail)
+func (d *decoder) fail(c clause, field, problem string) {
+	d.failAs(ErrMalformed, c, field, problem)
 }
 
-func (d *decoder) failAs(kind error, c clause, detail string) {
+func (d *decoder) failAs(kind error, c clause, field, problem string) {
 	if d.err == nil {
-		d.err = refusal(kind, d.version, c, detail)
+		d.err = refusal(kind, d.version, c, field+": "+problem)
 	}
 }
 
@@ -83,7 +83,7 @@ func (d *decoder) done() bool { return d.at == len(d.b) }
 // next takes n bytes. rule is what demands that they are there.
 func (d *decoder) next(n int, field string, rule clause) span {
 	if d.err == nil && n > len(d.b)-d.at {
-		d.fail(rule, field+" is missing or cut short")
+		d.fail(rule, field, "missing or cut short")
 	}
 	if d.err != nil {
 		return span{}
@@ -113,7 +113,8 @@ func (d *decoder) uint32(field string, rule clause) uint32 {
 	return 0
 }
 
-// varint takes a variable byte integer, which 5.0 wants in its shortest form.
+// varint takes the variable byte integer that is the length of a field, in
+// the shortest form.
 func (d *decoder) varint(field string, rule clause) int {
 	if d.err != nil {
 		return 0
@@ -121,11 +122,11 @@ func (d *decoder) varint(field string, rule clause) int {
 	value, size := varint(d.b[d.at:])
 	switch {
 	case size == 0:
-		d.fail(rule, field+" is missing or cut short")
+		d.fail(rule, field, "missing or cut short")
 	case size < 0:
-		d.fail(same("1.5.5"), field+" takes more than four bytes")
+		d.fail(same("1.5.5"), field, "length takes more than four bytes")
 	case !minimal(d.b[d.at : d.at+size]):
-		d.fail(same("MQTT-1.5.5-1"), field+" is longer than needed")
+		d.fail(same("MQTT-1.5.5-1"), field, "length is longer than needed")
 	default:
 		d.at += size
 		return value
@@ -143,10 +144,10 @@ func (d *decoder) string(field string, rule clause) span {
 	s := d.binary(field, rule)
 	text := s.of(d.b)
 	if !utf8.Valid(text) { // surrogates and overlong forms are not
-		d.fail(clause{"MQTT-1.5.3-1", "MQTT-1.5.4-1"}, field+" is not well-formed UTF-8")
+		d.fail(clause{"MQTT-1.5.3-1", "MQTT-1.5.4-1"}, field, "not well-formed UTF-8")
 	}
 	if bytes.IndexByte(text, 0) >= 0 {
-		d.fail(clause{"MQTT-1.5.3-2", "MQTT-1.5.4-2"}, field+" holds U+0000")
+		d.fail(clause{"MQTT-1.5.3-2", "MQTT-1.5.4-2"}, field, "holds U+0000")
 	}
 	return s
 }
@@ -155,9 +156,9 @@ func (d *decoder) string(field string, rule clause) span {
 func (d *decoder) topic(field string, rule, wildcards clause) {
 	name := d.string(field, rule).of(d.b)
 	if len(name) == 0 {
-		d.fail(same("MQTT-4.7.3-1"), field+" is empty")
+		d.fail(same("MQTT-4.7.3-1"), field, "empty")
 	}
 	if bytes.ContainsAny(name, "+#") {
-		d.fail(wildcards, field+" holds a wildcard")
+		d.fail(wildcards, field, "holds a wildcard")
 	}
 }

@@ -4,7 +4,11 @@
 package truststore_test
 
 import (
+	"crypto/ecdh"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +21,7 @@ import (
 
 // volume is a directory with the four files of a trust store.
 type volume struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 
 	root   *certtest.CA
@@ -26,7 +30,7 @@ type volume struct {
 
 // newVolume returns a volume with a good set: one root, its server certificate
 // and its empty CRL with number 1.
-func newVolume(t *testing.T) *volume {
+func newVolume(t testing.TB) *volume {
 	t.Helper()
 	root := certtest.NewCA("root")
 	v := &volume{t: t, dir: t.TempDir(), root: root, server: root.Issue("broker", certtest.Server("localhost"))}
@@ -75,7 +79,7 @@ func (v *volume) config() truststore.Config {
 }
 
 // open opens a store, which must succeed.
-func open(t *testing.T, config truststore.Config) *truststore.Store {
+func open(t testing.TB, config truststore.Config) *truststore.Store {
 	t.Helper()
 	store, err := truststore.Open(t.Context(), config)
 	if err != nil {
@@ -92,4 +96,43 @@ func verify(store *truststore.Store, device *certtest.Cert) error {
 // revoking returns a CRL of ca as PEM.
 func revoking(ca *certtest.CA, number int64, certs ...*x509.Certificate) []byte {
 	return certtest.PEMEncodeCRL(ca.CRL(certtest.CRLOptions{Number: number, Revoked: certs}))
+}
+
+// x25519Key returns a private key that is good for key exchange only.
+func x25519Key(t testing.TB) []byte {
+	t.Helper()
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return block("PRIVATE KEY", der)
+}
+
+// Fields of an IssuingDistributionPoint (RFC 5280 §5.2.5) in DER.
+var (
+	usersOnlyField      = []byte{0x81, 1, 0xff}
+	casOnlyField        = []byte{0x82, 1, 0xff}
+	someReasonsField    = []byte{0x83, 2, 0, 0x40}
+	indirectField       = []byte{0x84, 1, 0xff}
+	attributeCertsField = []byte{0x85, 1, 0xff}
+)
+
+// pointField is the name of a distribution point: a URI, as fullName.
+func pointField(uri string) []byte {
+	n := byte(len(uri))
+	return append([]byte{0xa0, n + 4, 0xa0, n + 2, 0x86, n}, uri...)
+}
+
+// distributionPoint returns the critical extension with these fields.
+func distributionPoint(fields ...[]byte) []pkix.Extension {
+	content := slices.Concat(fields...)
+	return []pkix.Extension{{
+		Id:       asn1.ObjectIdentifier{2, 5, 29, 28},
+		Critical: true,
+		Value:    append([]byte{0x30, byte(len(content))}, content...),
+	}}
 }

@@ -161,7 +161,9 @@ func (s *Store) look(u urgency) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	result, err := s.judge(readFiles(&s.config), u)
-	s.logRefusal(err)
+	if u == patiently || s.Current() != nil {
+		s.logRefusal(err) // else Open returns it, and there is nothing to fall back on
+	}
 	s.logOverdue(time.Now())
 	if s.config.OnLook != nil {
 		s.config.OnLook(result, err)
@@ -181,7 +183,7 @@ func (s *Store) judge(set *fileSet, u urgency) (Result, error) {
 		s.pending = candidate{}
 		return Refused, err
 	}
-	if wait := s.distrust(current, next, set, now); u == patiently && !s.settled(next.files, wait, now) {
+	if u == patiently && !s.settled(current, next, set.modified(), now) {
 		return Settling, nil
 	}
 	s.swap(next)
@@ -202,29 +204,33 @@ func (s *Store) build(set *fileSet, current *Generation, now time.Time) (*Genera
 	return next, err
 }
 
-// distrust returns how long a good set has to stay the same to be believed.
-func (s *Store) distrust(current, next *Generation, set *fileSet, now time.Time) time.Duration {
-	if current == nil {
-		if age := now.Sub(set.modified()); age >= 0 && age < quietTime {
-			return quietTime
-		}
-		return 0
-	}
-	if current.takesAway(next) != "" {
-		return settleTime
-	}
-	return 0
-}
-
-// settled tells whether the files have been the same for long enough.
-func (s *Store) settled(files []File, wait time.Duration, now time.Time) bool {
+// settled tells whether a good set need not or has proven that it stays.
+func (s *Store) settled(current, next *Generation, modified, now time.Time) bool {
+	wait, why := distrust(current, next, now.Sub(modified))
 	if wait == 0 {
 		return true
 	}
-	if !slices.Equal(s.pending.files, files) {
-		s.pending = candidate{files, now}
+	if !slices.Equal(s.pending.files, next.files) {
+		s.pending = candidate{next.files, now}
+		s.log.Info("trust files are good and used if they stay so", "wait", wait, "because", why)
 	}
 	return now.Sub(s.pending.since) >= wait
+}
+
+// distrust returns how long a good set has to stay the same before it replaces
+// the current generation, if there is any, and why. The age is that of the
+// youngest file.
+func distrust(current, next *Generation, age time.Duration) (time.Duration, string) {
+	if current == nil {
+		if 0 <= age && age < quietTime {
+			return quietTime, "they have just been written"
+		}
+		return 0, ""
+	}
+	if lost := current.takesAway(next); lost != "" {
+		return settleTime, "they lack " + lost
+	}
+	return 0, ""
 }
 
 // swap makes a generation the current one.
@@ -251,6 +257,10 @@ func (s *Store) logRefusal(err error) {
 		s.log.Info("trust files are good again")
 	case err != nil && s.trouble != err.Error():
 		s.trouble = err.Error()
-		s.log.Error("trust files are refused", "err", err)
+		if s.Current() == nil {
+			s.log.Warn("there are no good trust files yet", "err", err)
+			return
+		}
+		s.log.Error("trust files are refused, the last good ones stay in use", "err", err)
 	}
 }

@@ -1,0 +1,260 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+func TestGenerationTellsWhatItHolds(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	second := v.root.Issue("other", certtest.Server("other.test"))
+	v.write("2.crt", second.CertPEM())
+	v.write("2.key", second.KeyPEM())
+	next := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	device := v.root.Issue("acme:lamp")
+	v.write("ca.crl", v.root.CRL(certtest.CRLOptions{
+		Number: 7, NextUpdate: next, Revoked: []*x509.Certificate{device.Leaf},
+	}))
+	config := v.config()
+	config.Certs = append(config.Certs, v.path("2.crt"))
+	config.Keys = append(config.Keys, v.path("2.key"))
+	g := open(t, config).Current()
+
+	if g.Sequence() != 1 || time.Since(g.Loaded()) > time.Minute {
+		t.Errorf("sequence %d, loaded %v; want 1 and just now", g.Sequence(), g.Loaded())
+	}
+	server := g.ServerCertificates()
+	if len(server) != 2 || !server[0].Leaf.Equal(v.server.Leaf) || !server[1].Leaf.Equal(second.Leaf) {
+		t.Errorf("server certificates %v", server)
+	}
+	if len(g.CAs()) != 1 || !g.CAs()[0].Equal(v.root.Cert) || !g.ClientCAs().Equal(v.root.Pool()) {
+		t.Errorf("CAs %v", g.CAs())
+	}
+	if len(g.CRLs()) != 1 {
+		t.Fatalf("CRLs %v, want one", g.CRLs())
+	}
+	crl := g.CRLs()[0]
+	if crl.Path != v.path("ca.crl") || crl.Issuer != "CN=root" || crl.Number.Int64() != 7 ||
+		!crl.NextUpdate.Equal(next) || crl.Entries != 1 || time.Since(crl.ThisUpdate) > time.Hour {
+		t.Errorf("CRL %+v", crl)
+	}
+	var paths []string
+	for _, file := range g.Files() {
+		paths = append(paths, file.Path)
+		data, err := os.ReadFile(file.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.SHA256 != sha256.Sum256(data) {
+			t.Errorf("%s: SHA-256 %x", file.Path, file.SHA256)
+		}
+	}
+	if want := slices.Concat(config.Certs, config.Keys, config.CAs, config.CRLs); !slices.Equal(paths, want) {
+		t.Errorf("files %v, want %v", paths, want)
+	}
+}
+
+func TestPrivateKeysOfEveryPEMTypeAreRead(t *testing.T) {
+	t.Parallel()
+	rsaCert := certtest.NewCA("root").Issue("rsa", certtest.RSA())
+	ecCert := certtest.NewCA("root").Issue("ec")
+	sec1, err := x509.MarshalECPrivateKey(ecCert.Key.(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameters := block("EC PARAMETERS", []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7})
+	for name, pair := range map[string]struct {
+		cert *certtest.Cert
+		key  []byte
+	}{
+		"PKCS #8 RSA":           {rsaCert, rsaCert.KeyPEM()},
+		"PKCS #8 ECDSA":         {ecCert, ecCert.KeyPEM()},
+		"PKCS #1":               {rsaCert, block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaCert.Key.(*rsa.PrivateKey)))},
+		"SEC 1":                 {ecCert, block("EC PRIVATE KEY", sec1)},
+		"SEC 1 with parameters": {ecCert, slices.Concat(parameters, block("EC PRIVATE KEY", sec1))},
+		"with its certificate":  {ecCert, slices.Concat(ecCert.KeyPEM(), ecCert.CertPEM())},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVolume(t)
+			v.write("tls.crt", pair.cert.CertPEM())
+			v.write("tls.key", pair.key)
+			open(t, v.config())
+		})
+	}
+}
+
+func TestBundleMayHoldTextAndDuplicates(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	other := certtest.NewCA("other")
+	v.write("ca.crt", []byte("# subject: root\n-----\n"), v.root.PEM(), []byte("\r\n\r\nother one:\n"),
+		other.PEM(), v.root.PEM(), []byte("the end"))
+	if got := len(open(t, v.config()).Current().CAs()); got != 2 {
+		t.Errorf("%d CAs, want 2", got)
+	}
+}
+
+func TestMistakesOfASetAreRefused(t *testing.T) {
+	t.Parallel()
+	stranger := certtest.NewCA("stranger")
+	for name, row := range map[string]struct {
+		spoil func(v *volume)
+		want  string
+	}{
+		"certificate absent": {func(v *volume) { v.remove("tls.crt") }, "reading certificate file: open $/tls.crt: no such file"},
+		"key absent":         {func(v *volume) { v.remove("tls.key") }, "reading key file: open $/tls.key: no such file"},
+		"CA absent":          {func(v *volume) { v.remove("ca.crt") }, "reading CA file: open $/ca.crt: no such file"},
+		"CRL absent":         {func(v *volume) { v.remove("ca.crl") }, "reading CRL file: open $/ca.crl: no such file"},
+		"certificate empty":  {func(v *volume) { v.write("tls.crt") }, "certificate file $/tls.crt holds no certificate"},
+		"key empty":          {func(v *volume) { v.write("tls.key") }, "key file $/tls.key holds 0 private keys"},
+		"CA empty":           {func(v *volume) { v.write("ca.crt") }, "there is no CA certificate"},
+		"CRL empty":          {func(v *volume) { v.write("ca.crl") }, "CRL file $/ca.crl is empty"},
+		"two keys": {func(v *volume) {
+			v.write("tls.key", v.server.KeyPEM(), v.server.KeyPEM())
+		}, "holds 2 private keys"},
+		"key of another certificate": {func(v *volume) {
+			v.write("tls.key", stranger.Issue("x").KeyPEM())
+		}, "key file $/tls.key does not belong to certificate file $/tls.crt"},
+		"key encrypted": {func(v *volume) {
+			v.write("tls.key", pem.EncodeToMemory(&pem.Block{
+				Type:    "RSA PRIVATE KEY",
+				Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-128-CBC,00"},
+				Bytes:   []byte("secret"),
+			}))
+		}, "the private key is encrypted"},
+		"key that cannot sign": {func(v *volume) {
+			v.write("tls.key", x25519Key(v.t))
+		}, "cannot sign"},
+		"key malformed": {func(v *volume) {
+			v.write("tls.key", block("PRIVATE KEY", []byte("no DER")))
+		}, "key file $/tls.key: PEM block 1: "},
+		"certificate expired": {func(v *volume) {
+			v.server = v.root.Issue("broker", certtest.NotAfter(time.Now().Add(-time.Minute)))
+			v.write("tls.crt", v.server.CertPEM())
+			v.write("tls.key", v.server.KeyPEM())
+		}, `"CN=broker" has expired on `},
+		"certificate not yet valid": {func(v *volume) {
+			v.server = v.root.Issue("broker", certtest.NotBefore(time.Now().Add(time.Minute)))
+			v.write("tls.crt", v.server.CertPEM())
+			v.write("tls.key", v.server.KeyPEM())
+		}, `"CN=broker" is not valid before `},
+		"key among the CAs": {func(v *volume) {
+			v.write("ca.crt", v.root.PEM(), v.server.KeyPEM())
+		}, `CA file $/ca.crt: PEM block 2: type "PRIVATE KEY" does not belong here`},
+		"certificate among the CRLs": {func(v *volume) {
+			v.write("ca.crl", v.root.PEM())
+		}, `CRL file $/ca.crl: PEM block 1: type "CERTIFICATE" does not belong here`},
+		"CRL among the certificates": {func(v *volume) {
+			v.write("tls.crt", v.server.CertPEM(), revoking(v.root, 1))
+		}, `certificate file $/tls.crt: PEM block 2: type "X509 CRL" does not belong here`},
+		"only devices among the CAs": {func(v *volume) {
+			v.write("ca.crt", v.root.Issue("acme:lamp").CertPEM())
+			v.remove("ca.crl")
+			v.write("ca.crl", revoking(v.root, 1))
+		}, "there is no CA certificate"},
+		"CA malformed": {func(v *volume) {
+			v.write("ca.crt", v.root.PEM(), block("CERTIFICATE", v.root.Cert.Raw[:100]))
+		}, "CA file $/ca.crt: PEM block 2: x509: "},
+		"CRL malformed": {func(v *volume) {
+			v.write("ca.crl", []byte("no DER"))
+		}, "CRL file $/ca.crl: list 1: it is no well-formed certificate revocation list"},
+		"CRL of a stranger": {func(v *volume) {
+			v.write("ca.crl", revoking(v.root, 1), revoking(stranger, 1))
+		}, `CRL file $/ca.crl: list 2: its issuer "CN=stranger" is no CA of the bundle`},
+		"CRL with a wrong signature": {func(v *volume) {
+			v.write("ca.crl", v.root.CRL(certtest.CRLOptions{WrongSignature: true}))
+		}, `list 1: its signature does not verify with the key of its issuer "CN=root"`},
+		"CRL of a namesake": {func(v *volume) {
+			v.write("ca.crl", revoking(certtest.NewCA("root"), 1))
+		}, "its signature does not verify"},
+		"CRL of a CA that may not sign any": {func(v *volume) {
+			mute := certtest.NewCA("mute", certtest.Template(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign }))
+			v.write("ca.crt", v.root.PEM(), mute.PEM())
+			v.write("ca.crl", revoking(mute, 1))
+		}, `its issuer "CN=mute" is a CA that may not sign CRLs`},
+		"CRL from the future": {func(v *volume) {
+			v.write("ca.crl", v.root.CRL(certtest.CRLOptions{ThisUpdate: time.Now().Add(10 * time.Minute)}))
+		}, "it is from the future"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVolume(t)
+			row.spoil(v)
+			store, err := truststore.Open(t.Context(), v.config())
+			if err == nil {
+				t.Fatalf("accepted: %+v", store.Current())
+			}
+			if want := strings.ReplaceAll(row.want, "$", v.dir); !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %q, want it to say %q", err, want)
+			}
+		})
+	}
+}
+
+func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	v.remove("tls.key")
+	v.write("tls.crt", v.root.Issue("broker", certtest.NotAfter(time.Now().Add(-time.Minute))).CertPEM())
+	v.write("ca.crt", v.root.PEM()[:100])
+	v.write("ca.crl", []byte("no DER"))
+	_, err := truststore.Open(t.Context(), v.config())
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, name := range []string{"tls.crt", "tls.key", "ca.crt", "ca.crl"} {
+		if strings.Count(err.Error(), v.path(name)) != 1 {
+			t.Errorf("error does not name %s once: %v", name, err)
+		}
+	}
+}
+
+func TestMistakesOfTheConfigurationAreReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := truststore.Open(t.Context(), truststore.Config{
+		Keys:            []string{"k"},
+		RefreshInterval: -1,
+	})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{"no file of a server certificate", "0 certificate files are named but 1 key", "no file of CA", "negative"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %q, want it to say %q", err, want)
+		}
+	}
+}
+
+func TestUnfinishedFilesAreRefusedWhereverTheyAreCut(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	whole := v.root.PEM()
+	blockEnd := len(whole) - 1 // all but the last line feed
+	for cut := range whole {
+		v.write("ca.crt", v.root.PEM(), whole[:cut])
+		_, err := truststore.Open(t.Context(), v.config())
+		if complete := cut == 0 || cut == blockEnd; complete != (err == nil) {
+			t.Fatalf("cut after %d of %d bytes: %v", cut, len(whole), err)
+		}
+	}
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}

@@ -17,8 +17,12 @@ import (
 	"github.com/vernegate/vernegate/truststore"
 )
 
-// expirySoon is how long before its end a certificate is worth a warning.
-const expirySoon = 14 * 24 * time.Hour
+// expirySoon is how long before its end a certificate is worth a warning, and
+// lastPart the part of a shorter life: who renews daily does so on the last day.
+const (
+	expirySoon = 14 * 24 * time.Hour
+	lastPart   = 10
+)
 
 // check prints what serve would meet with this environment, without listening
 // and without waiting for files to become good, and returns the exit code: 0
@@ -33,6 +37,9 @@ func check(ctx context.Context, environ []string, stdout io.Writer) int {
 		return r.exitCode()
 	}
 	r.ok("configuration")
+	for _, name := range cfg.TLSCiphers.insecure() {
+		r.warn("VERNEGATE_TLS_CIPHERS: %s is insecure", name)
+	}
 	r.checkFiles(ctx, cfg)
 	r.checkACL(ctx, cfg)
 	for _, backend := range cfg.Backends {
@@ -101,7 +108,7 @@ func (r *report) checkExpiry(kind string, cert *x509.Certificate, now time.Time)
 	switch left := cert.NotAfter.Sub(now); {
 	case left < 0:
 		r.warn("%s %q has expired on %s", kind, cert.Subject, end)
-	case left < expirySoon:
+	case left < min(expirySoon, cert.NotAfter.Sub(cert.NotBefore)/lastPart):
 		r.warn("%s %q expires soon, on %s", kind, cert.Subject, end)
 	default:
 		r.ok("%s %q expires on %s", kind, cert.Subject, end)

@@ -119,6 +119,7 @@ func (g *gate) takeDevices(ctx context.Context) error {
 
 // openStore waits for a first good set of trust files, but not for ever.
 func (g *gate) openStore(ctx context.Context) (*truststore.Store, error) {
+	g.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
 	cfg := g.cfg.trustConfig(g.log)
 	cfg.StartTimeout = startTimeout
 	cfg.OnLook = newLookMetrics(g.registry).looked
@@ -211,6 +212,9 @@ func (g *gate) shutDown(ctx context.Context, server *proxy.Server) error {
 
 // logStart says what vernegate is about to work with.
 func (g *gate) logStart(current *truststore.Generation) {
+	if names := g.cfg.TLSCiphers.insecure(); len(names) > 0 {
+		g.log.Warn("insecure cipher suites are on", "ciphers", names)
+	}
 	b := thisBuild()
 	g.log.Info("started",
 		"version", b.version,

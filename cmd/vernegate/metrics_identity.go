@@ -25,11 +25,11 @@ func newIdentityMetrics(r prometheus.Registerer) *identityMetrics {
 	m := &identityMetrics{
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vernegate_identity_answers_total",
-			Help: "Answers to sessions about who owns their certificate, by where the answer came from.",
+			Help: "Answers to sessions about who owns their certificate, by outcome: hit and negative_hit (remembered), miss (asked), stale (remembered, as asking failed), failed (could not tell).",
 		}, []string{"outcome"}),
 		lookups: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "vernegate_identity_lookup_duration_seconds",
-			Help:    "Requests to certificate-acl, by what came of them.",
+			Help:    "Requests to certificate-acl, by result: owned, unowned, or why it could not be told.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"result"}),
 	}

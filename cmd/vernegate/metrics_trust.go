@@ -25,7 +25,7 @@ func newLookMetrics(r prometheus.Registerer) *lookMetrics {
 	m := &lookMetrics{
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vernegate_trust_looks_total",
-			Help: "Looks at the trust files, by what came of them.",
+			Help: "Looks at the trust files, by result: unchanged, swapped, settling (good, but takes trust away), refused.",
 		}, []string{"result"}),
 		refused: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "vernegate_trust_files_refused",

@@ -46,6 +46,18 @@ func (c *cipherSuites) UnmarshalText(text []byte) error {
 	return joinInLine(errs)
 }
 
+// insecure returns the names of the suites that Go would not use by itself:
+// they are for devices that can do no better.
+func (c cipherSuites) insecure() []string {
+	var names []string
+	for _, suite := range tls.InsecureCipherSuites() {
+		if slices.Contains(c, suite.ID) {
+			names = append(names, suite.Name)
+		}
+	}
+	return names
+}
+
 // cipherSuite finds a suite of TLS 1.2 by either of its names.
 func cipherSuite(name string) (uint16, error) {
 	for _, suite := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {

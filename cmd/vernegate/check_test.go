@@ -1,0 +1,150 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// wantLine fails unless a line of the report begins with verdict and contains text.
+func wantLine(t *testing.T, report, verdict, text string) {
+	t.Helper()
+	for line := range strings.Lines(report) {
+		if strings.HasPrefix(line, verdict+" ") && strings.Contains(line, text) {
+			return
+		}
+	}
+	t.Errorf("no line says %q of %q in the report:\n%s", verdict, text, report)
+}
+
+func TestCheckFindsNothingWrong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	code, report := w.check()
+	if code != exitOK {
+		t.Errorf("ends with %d", code)
+	}
+	for line := range strings.Lines(report) {
+		if !strings.HasPrefix(line, "ok ") {
+			t.Errorf("complains: %s", line)
+		}
+	}
+	for _, subject := range []string{
+		"configuration", `server certificate "CN=vernegate"`, `CA "CN=root"`, `CRL of "CN=root" with 0 entries`,
+		"certificate-acl at " + w.acl.URL, "backend " + w.backend.Addr().String(),
+	} {
+		wantLine(t, report, "ok", subject)
+	}
+}
+
+func TestCheckNamesWrongVariablesAndFilesAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.vars["VERNEGATE_BACKENDS"] = "nowhere"
+	w.vars["VERNEGATE_TLS_KEY"] = w.write("other.key", w.root.Issue("other").KeyPEM())
+	w.vars["VERNEGATE_TLS_CA"] = w.dir + "/absent.crt"
+	code, report := w.check()
+	if code != exitMistake {
+		t.Errorf("ends with %d, want %d", code, exitMistake)
+	}
+	wantLine(t, report, "failed", `VERNEGATE_BACKENDS="nowhere"`)
+	wantLine(t, report, "failed", "other.key")
+	wantLine(t, report, "failed", "absent.crt")
+	wantLine(t, report, "skipped", "certificate-acl and the backends")
+}
+
+func TestCheckFailsWithoutCertificateACL(t *testing.T) {
+	t.Parallel()
+	for name, handler := range map[string]http.HandlerFunc{
+		"status 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"body":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			acl := httptest.NewServer(handler)
+			t.Cleanup(acl.Close)
+			w.vars["CERTIFICATE_ACL_URL"] = acl.URL + "/"
+			code, report := w.check()
+			if code != exitMistake {
+				t.Errorf("ends with %d, want %d", code, exitMistake)
+			}
+			wantLine(t, report, "failed", "asking certificate-acl: "+name)
+		})
+	}
+}
+
+func TestCheckAsksAboutNoCertificateOfAnybody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	asked := make(chan string, 1)
+	acl := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path
+		_, _ = w.Write([]byte(`"everybody"`))
+	}))
+	t.Cleanup(acl.Close)
+	w.vars["CERTIFICATE_ACL_URL"] = acl.URL + "/"
+	code, report := w.check()
+	if code != exitOK {
+		t.Errorf("ends with %d", code)
+	}
+	if got, want := <-asked, "/00"+strings.Repeat(":00", 31); got != want {
+		t.Errorf("asked for %s, want %s", got, want)
+	}
+	wantLine(t, report, "warning", "names an owner of a certificate that does not exist")
+}
+
+func TestCheckFailsForEachBackendThatIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	down := listenLoopback(t)
+	_ = down.Close()
+	w.vars["VERNEGATE_BACKENDS"] = down.Addr().String() + "," + w.backend.Addr().String()
+	code, report := w.check()
+	if code != exitMistake {
+		t.Errorf("ends with %d, want %d", code, exitMistake)
+	}
+	wantLine(t, report, "failed", "backend "+down.Addr().String())
+	wantLine(t, report, "ok", "backend "+w.backend.Addr().String())
+}
+
+func TestCheckWarnsOfWhatWillBeWrong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	soon, past := time.Now().Add(24*time.Hour), time.Now().Add(-time.Hour)
+	server := w.root.Issue("short-lived", certtest.Server("localhost"),
+		certtest.NotBefore(soon.AddDate(-1, 0, 0)), certtest.NotAfter(soon))
+	w.vars["VERNEGATE_TLS_CERT"] = w.write("short.crt", server.CertPEM())
+	w.vars["VERNEGATE_TLS_KEY"] = w.write("short.key", server.KeyPEM())
+	w.vars["VERNEGATE_TLS_CIPHERS"] = "ECDHE-RSA-AES128-GCM-SHA256,AES128-SHA"
+	w.write("ca.crl", w.root.CRL(certtest.CRLOptions{ThisUpdate: past.Add(-time.Hour), NextUpdate: past}))
+	code, report := w.check()
+	if code != exitOK {
+		t.Errorf("ends with %d", code)
+	}
+	wantLine(t, report, "warning", `server certificate "CN=short-lived" expires soon`)
+	wantLine(t, report, "warning", `CRL of "CN=root" with 0 entries was due to be replaced`)
+	wantLine(t, report, "warning", "TLS_RSA_WITH_AES_128_CBC_SHA is insecure")
+}
+
+func TestCheckOfACRLThatIsAbsent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.vars["VERNEGATE_TLS_CRL"] = w.dir + "/absent.crl"
+	if code, report := w.check(); code != exitMistake {
+		t.Errorf("a named CRL is absent, and it ends with %d:\n%s", code, report)
+	}
+	delete(w.vars, "VERNEGATE_TLS_CRL")
+	code, report := w.check()
+	if code != exitOK {
+		t.Errorf("only the default CRL is absent, and it ends with %d", code)
+	}
+	wantLine(t, report, "warning", "CRL file /vernemq/cert/ca.crl is absent")
+}

@@ -1,0 +1,64 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"runtime/debug"
+	"strings"
+	"testing"
+)
+
+// runWith runs a command that needs no environment.
+func runWith(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, nil, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestUnknownCommandIsAMistake(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"server"}, {"-v"}, {""}, {"check", "--all"}, {"serve", "now"}} {
+		code, stdout, stderr := runWith(t, args...)
+		if code != exitMistake || stdout != "" || !strings.HasSuffix(stderr, usage) {
+			t.Errorf("%q ends with %d, stdout %q, stderr %q", args, code, stdout, stderr)
+		}
+		if wrong := args[len(args)-1]; !strings.Contains(stderr, `"`+wrong+`"`) {
+			t.Errorf("%q: stderr does not name %q: %s", args, wrong, stderr)
+		}
+	}
+}
+
+func TestHelpPrintsTheUsage(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"help", "--help", "-h"} {
+		if code, stdout, stderr := runWith(t, command); code != exitOK || stdout != usage || stderr != "" {
+			t.Errorf("%s ends with %d, stdout %q, stderr %q", command, code, stdout, stderr)
+		}
+	}
+}
+
+func TestVersionNamesTheBuild(t *testing.T) {
+	t.Parallel()
+	code, stdout, _ := runWith(t, "version")
+	if code != exitOK || stdout != thisBuild().String()+"\n" {
+		t.Errorf("ends with %d, stdout %q", code, stdout)
+	}
+}
+
+func TestBuildOf(t *testing.T) {
+	t.Parallel()
+	info := &debug.BuildInfo{
+		GoVersion: "go1.26.0",
+		Main:      debug.Module{Version: "v1.2.3"},
+		Settings:  []debug.BuildSetting{{Key: "vcs.revision", Value: "0123abcd"}, {Key: "vcs.modified", Value: "true"}},
+	}
+	if got, want := buildOf(info).String(), "vernegate v1.2.3 (commit 0123abcd+dirty, go1.26.0)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := buildOf(&debug.BuildInfo{}).String(), "vernegate (devel) (commit unknown, unknown)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -144,6 +144,7 @@ func (s *site) checkRefusal(t *testing.T, row refusal) {
 	if err != nil || !bytes.Equal(got, row.answer) {
 		t.Errorf("the client got % X and then %v, want % X and then a close", got, err, row.answer)
 	}
+	w.Close()
 	s.ending(t, w.LocalAddr(), row.slug)
 }
 
@@ -177,6 +178,7 @@ func TestServiceListenerRefusesDevices(t *testing.T) {
 		if got := must(w.ReadToEnd())(t); !bytes.Equal(got, want) {
 			t.Errorf("%v: the client got % X, want % X", v, got, want)
 		}
+		w.Close()
 		s.ending(t, w.LocalAddr(), "identity_not_allowed")
 	}
 	s.checkCounts(t, "identity_not_allowed")
@@ -224,7 +226,7 @@ func TestRefusedCertificates(t *testing.T) {
 		slug         string
 		tls12, tls13 uint8 // alerts
 	}{
-		"no certificate": {nil, "tls_no_cert", alertBadCertificate, alertCertificateRequired},
+		"no certificate": {nil, "tls_no_cert", alertHandshakeFailure, alertCertificateRequired},
 		"unknown CA": {s.deviceOf(certtest.NewCA("somebody else"), "acme:stranger"), "tls_untrusted",
 			alertUnknownCA, alertUnknownCA},
 		"CA of the right name": {s.deviceOf(certtest.NewCA("vernegate test root"), "acme:forger"), "tls_untrusted",
@@ -259,6 +261,7 @@ func TestRefusedCertificates(t *testing.T) {
 			if got := must(w.ReadToEnd())(t); len(got) > 0 {
 				t.Errorf("a client that speaks no TLS got % X, want a close", got)
 			}
+			w.Close()
 			s.ending(t, w.LocalAddr(), "tls_handshake")
 		})
 	})
@@ -283,6 +286,7 @@ func (s *site) checkAlert(t *testing.T, config *tls.Config, alert uint8, slug st
 	if got := alertOf(err); got != alert {
 		t.Errorf("%s: got alert %d (%v), want %d", tls.VersionName(config.MaxVersion), got, err, alert)
 	}
+	w.Close()
 	s.ending(t, w.LocalAddr(), slug)
 }
 
@@ -356,5 +360,6 @@ func (s *site) checkTimeout(t *testing.T, w *stack.Wire, answer []byte, slug str
 	if took := time.Since(began); took < 500*time.Millisecond || took > 4*time.Second {
 		t.Errorf("the connection was closed after %v", took)
 	}
+	w.Close()
 	s.ending(t, w.LocalAddr(), slug)
 }

@@ -12,6 +12,7 @@ package e2e_test
 import (
 	"context"
 	"crypto/rand"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -28,7 +29,15 @@ var (
 	broker    string           // host:port of the broker
 )
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+// parallel is how many tests run at once: these wait much more than they work.
+const parallel = "8"
+
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err)
+	}
+	os.Exit(testMain(m))
+}
 
 // testMain is TestMain with deferred calls that run.
 func testMain(m *testing.M) int {

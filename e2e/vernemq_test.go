@@ -143,6 +143,7 @@ func TestBrokersLastWordsReachTheClient(t *testing.T) {
 		if got, err := w.ReadToEnd(); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("the client got %d bytes and then %v, want the %d that the broker sent before its RST", len(got), err, len(want))
 		}
+		w.Close()
 		s.ending(t, w.LocalAddr(), "backend_closed")
 	}
 	s.checkCounts(t, "backend_closed")
@@ -164,6 +165,7 @@ func TestBrokersRefusalReachesTheClient(t *testing.T) {
 		if got := must(w.ReadToEnd())(t); !bytes.Equal(got, connack) {
 			t.Errorf("%v: the client got % X, the broker said % X", v, got, connack)
 		}
+		w.Close()
 		s.ending(t, w.LocalAddr(), "backend_closed")
 	}
 }

@@ -77,7 +77,7 @@ func writeMosquittoConf(dir, addr, acl string) (string, error) {
 		"log_type all",
 		"connection_messages true",
 		"set_tcp_nodelay true",
-		"max_queued_messages 0",
+		"max_queued_messages 10000",
 		"sys_interval 0",
 		"user root",
 	}

@@ -61,11 +61,12 @@ func (p *PKI) Set() Set {
 }
 
 // ClientTLS is how a device with that certificate connects: it believes the root
-// and shows its chain. nil shows none.
+// and shows its chain, whichever CAs it is asked for. nil shows none.
 func (p *PKI) ClientTLS(device *certtest.Cert) *tls.Config {
 	config := &tls.Config{RootCAs: p.Root.Pool(), ServerName: "127.0.0.1"}
 	if device != nil {
-		config.Certificates = []tls.Certificate{device.TLS()}
+		chain := device.TLS()
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &chain, nil }
 	}
 	return config
 }

@@ -41,7 +41,7 @@ type signed struct {
 	tbs, signature []byte
 }
 
-var errMalformedCRL = errors.New("it is no well-formed certificate revocation list")
+var errMalformedCRL = errors.New("no well-formed certificate revocation list")
 
 // parseCRL parses one DER-encoded CertificateList (RFC 5280 §5.1). The
 // signature remains to be checked.
@@ -154,43 +154,47 @@ func (p *crlParts) withoutEntries() ([]byte, error) {
 // the first counts, so that the second fills a set of the right size.
 func readEntries(entries cryptobyte.String) (*serialSet, int, error) {
 	var counts serialCounts
-	total := 0
-	err := eachSerial(entries, func(serial []byte) {
-		counts[len(serial)]++
-		total++
-	})
+	total, err := eachSerial(entries, func(serial []byte) { counts[len(serial)]++ })
 	if err != nil {
 		return nil, 0, err
 	}
 	set := newSerialSet(&counts)
-	return set, total, eachSerial(entries, set.add)
+	_, err = eachSerial(entries, set.add)
+	return set, total, err
 }
 
 // eachSerial calls visit with the serial number of each entry, without leading
-// zeros. The slice is one of entries. Negative numbers, which RFC 5280 does not
-// allow and which no certificate that crypto/x509 parses has, are passed over.
-func eachSerial(entries cryptobyte.String, visit func([]byte)) error {
-	for n := 1; !entries.Empty(); n++ {
-		var entry, serial cryptobyte.String
-		if !entries.ReadASN1(&entry, asn1.SEQUENCE) ||
-			!entry.ReadASN1(&serial, asn1.INTEGER) || !minimal(serial) || !skipTime(&entry) {
-			return fmt.Errorf("entry %d is malformed", n)
-		}
-		if err := checkEntryExtensions(entry); err != nil {
-			return fmt.Errorf("entry %d: %w", n, err)
-		}
-		if serial[0] >= 0x80 {
+// zeros, and returns how many entries there are. The number is a slice of
+// entries. Negative ones, which RFC 5280 does not allow and which no
+// certificate that crypto/x509 parses has, are not visited.
+func eachSerial(entries cryptobyte.String, visit func([]byte)) (int, error) {
+	n := 0
+	for ; !entries.Empty(); n++ {
+		serial, err := readEntry(&entries)
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("entry %d: %w", n+1, err)
+		case serial[0] >= 0x80:
 			continue
-		}
-		if serial[0] == 0 {
+		case serial[0] == 0:
 			serial = serial[1:]
 		}
 		if len(serial) > maxSerialOctets {
-			return fmt.Errorf("entry %d has a serial number of %d octets, more than %d", n, len(serial), maxSerialOctets)
+			return 0, fmt.Errorf("entry %d: the serial number has %d octets, more than %d", n+1, len(serial), maxSerialOctets)
 		}
 		visit(serial)
 	}
-	return nil
+	return n, nil
+}
+
+// readEntry reads one entry and returns its serial number as it is encoded.
+func readEntry(entries *cryptobyte.String) ([]byte, error) {
+	var entry, serial cryptobyte.String
+	if !entries.ReadASN1(&entry, asn1.SEQUENCE) ||
+		!entry.ReadASN1(&serial, asn1.INTEGER) || !minimal(serial) || !skipTime(&entry) {
+		return nil, errMalformedCRL
+	}
+	return serial, checkEntryExtensions(entry)
 }
 
 // minimal tells whether these are the contents of an INTEGER in DER

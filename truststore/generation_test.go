@@ -173,7 +173,7 @@ func TestMistakesOfASetAreRefused(t *testing.T) {
 		}, "CA file $/ca.crt: PEM block 2: x509: "},
 		"CRL malformed": {func(v *volume) {
 			v.write("ca.crl", []byte("no DER"))
-		}, "CRL file $/ca.crl: list 1: it is no well-formed certificate revocation list"},
+		}, "CRL file $/ca.crl: list 1: no well-formed certificate revocation list"},
 		"CRL of a stranger": {func(v *volume) {
 			v.write("ca.crl", revoking(v.root, 1), revoking(stranger, 1))
 		}, `CRL file $/ca.crl: list 2: its issuer "CN=stranger" is no CA of the bundle`},

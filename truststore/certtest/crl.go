@@ -58,11 +58,15 @@ type CRLOptions struct {
 	// entry of Revoked and Serials.
 	Extensions, EntryExtensions []pkix.Extension
 
+	// VersionOne makes a list of version 1, which has no extensions: neither
+	// number nor any other.
+	VersionOne bool
+
 	// WrongSignature spoils the signature.
 	WrongSignature bool
 }
 
-// CRL returns a DER-encoded version 2 list signed by ca. It builds the list by
+// CRL returns a DER-encoded list signed by ca. It builds the list by
 // itself because x509.CreateRevocationList refuses to make most of the odd
 // ones that a reader has to cope with.
 func (ca *CA) CRL(opts CRLOptions) []byte {
@@ -107,7 +111,9 @@ func (ca *CA) tbsCertList(opts CRLOptions) *cryptobyte.Builder {
 	}
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1Int64(1) // version 2
+		if !opts.VersionOne {
+			b.AddASN1Int64(1) // version 2
+		}
 		b.AddBytes(ca.signatureAlgorithm())
 		b.AddBytes(ca.Cert.RawSubject)
 		addTime(b, opts.ThisUpdate)
@@ -117,9 +123,11 @@ func (ca *CA) tbsCertList(opts CRLOptions) *cryptobyte.Builder {
 		if entries := opts.entries(); len(entries) > 0 {
 			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(entries) })
 		}
-		b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
-			b.AddBytes(must(asn1.Marshal(ca.extensions(opts))))
-		})
+		if !opts.VersionOne {
+			b.AddASN1(cbasn1.Tag(0).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) {
+				b.AddBytes(must(asn1.Marshal(ca.extensions(opts))))
+			})
+		}
 	})
 	return &b
 }

@@ -1,0 +1,168 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore_test
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+func TestSerialNumbersOfEveryLengthAreFound(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	var listed []*big.Int
+	for octets := range 64 {
+		n := new(big.Int).Lsh(big.NewInt(0x7d), uint(8*octets)) // top bit clear
+		listed = append(listed, n, new(big.Int).Lsh(big.NewInt(0x80), uint(8*octets)))
+	}
+	listed = append(listed, big.NewInt(0), big.NewInt(0), listed[0], big.NewInt(-5))
+	crl := root.CRL(certtest.CRLOptions{Serials: listed})
+	g := generation(t, []*x509.Certificate{root.Cert}, [][]byte{crl})
+	if got := g.CRLs()[0].Entries; got != len(listed) {
+		t.Errorf("%d entries, want %d", got, len(listed))
+	}
+	device := root.Issue("acme:lamp").Leaf
+	ask := func(serial *big.Int) error {
+		leaf := *device
+		leaf.SerialNumber = serial
+		return g.Verify([]*x509.Certificate{&leaf}, [][]*x509.Certificate{{&leaf, root.Cert}}, time.Now())
+	}
+	one := big.NewInt(1)
+	for _, serial := range listed {
+		if serial.Sign() < 0 {
+			continue // no certificate that crypto/x509 parses has one
+		}
+		if err := ask(serial); !errors.Is(err, truststore.ErrRevoked) {
+			t.Errorf("serial %x: got %v, want %v", serial, err, truststore.ErrRevoked)
+		}
+		if err := ask(new(big.Int).Add(serial, one)); err != nil {
+			t.Errorf("serial after %x: %v", serial, err)
+		}
+	}
+	for _, serial := range []*big.Int{big.NewInt(-5), big.NewInt(5), new(big.Int).Lsh(one, 8*64)} {
+		if err := ask(serial); err != nil {
+			t.Errorf("serial %x: %v", serial, err)
+		}
+	}
+}
+
+func TestCRLShapes(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	device := root.Issue("acme:lamp")
+	extension := func(critical bool, last int) []pkix.Extension {
+		return []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, last}, Critical: critical, Value: []byte{5, 0}}}
+	}
+	for name, row := range map[string]struct {
+		opts certtest.CRLOptions
+		want string // what the error says; empty: accepted
+	}{
+		"ordinary":                    {certtest.CRLOptions{Number: 1}, ""},
+		"of version 1":                {certtest.CRLOptions{VersionOne: true}, ""},
+		"without number":              {certtest.CRLOptions{Number: -1}, ""},
+		"slightly ahead of our clock": {certtest.CRLOptions{ThisUpdate: time.Now().Add(4 * time.Minute)}, ""},
+		"in GeneralizedTime":          {certtest.CRLOptions{NextUpdate: time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC)}, ""},
+		"about users only":            {certtest.CRLOptions{Extensions: distributionPoint(usersOnlyField)}, ""},
+		"of a distribution point":     {certtest.CRLOptions{Extensions: distributionPoint(pointField("http://x"))}, ""},
+		"with a harmless extension":   {certtest.CRLOptions{Extensions: extension(false, 18)}, ""},
+		"with reasons":                {certtest.CRLOptions{EntryExtensions: extension(false, 21)}, ""},
+		"with critical reasons":       {certtest.CRLOptions{EntryExtensions: extension(true, 21)}, ""},
+		"with invalidity dates":       {certtest.CRLOptions{EntryExtensions: extension(false, 24)}, ""},
+
+		"delta":                        {certtest.CRLOptions{Extensions: extension(true, 27)}, "it is a delta CRL"},
+		"delta, not marked critical":   {certtest.CRLOptions{Extensions: extension(false, 27)}, "it is a delta CRL"},
+		"some reasons":                 {certtest.CRLOptions{Extensions: distributionPoint(someReasonsField)}, "limited to some reasons"},
+		"indirect":                     {certtest.CRLOptions{Extensions: distributionPoint(indirectField)}, "indirect CRL"},
+		"attribute certificates":       {certtest.CRLOptions{Extensions: distributionPoint(attributeCertsField)}, "attribute certificates"},
+		"broken distribution point":    {certtest.CRLOptions{Extensions: extension(true, 28)}, "no well-formed"},
+		"distribution point of no use": {certtest.CRLOptions{Extensions: distributionPoint([]byte{0x86, 1, 0xff})}, "no well-formed"},
+		"unknown critical extension":   {certtest.CRLOptions{Extensions: extension(true, 99)}, "critical extension 2.5.29.99"},
+		"entries of another issuer":    {certtest.CRLOptions{EntryExtensions: extension(true, 29)}, "entry 1: it names another issuer"},
+		"unknown critical entry":       {certtest.CRLOptions{EntryExtensions: extension(true, 99)}, "entry 1: it has an unsupported critical extension (identifier 551d63)"},
+		"serial number too long":       {certtest.CRLOptions{Serials: []*big.Int{new(big.Int).Lsh(big.NewInt(1), 8*64)}}, "entry 2: the serial number has 65 octets, more than 64"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			opts := row.opts
+			opts.Revoked = []*x509.Certificate{device.Leaf}
+			v := newVolume(t)
+			v.write("ca.crt", root.PEM())
+			v.write("ca.crl", root.CRL(opts))
+			store, err := truststore.Open(t.Context(), v.config())
+			if row.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := verify(store, device); !errors.Is(err, truststore.ErrRevoked) {
+					t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got error %v, want it to say %q", err, row.want)
+			}
+		})
+	}
+}
+
+func TestScopeOfACRLDecidesWhetherItIsMissing(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	device := root.Issue("acme:lamp")
+	for name, row := range map[string]struct {
+		field []byte
+		good  bool
+	}{
+		"users only": {usersOnlyField, true},
+		"CAs only":   {casOnlyField, false},
+	} {
+		crl := root.CRL(certtest.CRLOptions{Extensions: distributionPoint(row.field)})
+		g := generation(t, []*x509.Certificate{root.Cert}, [][]byte{crl}, missing(truststore.Deny))
+		if err := bothWays(t, g, device); (err == nil) != row.good {
+			t.Errorf("%s: got %v, want accepted %v", name, err, row.good)
+		}
+	}
+}
+
+func TestCRLFilesArePEMOrDER(t *testing.T) {
+	t.Parallel()
+	one, two := certtest.NewCA("one", certtest.RSA()), certtest.NewCA("two")
+	a, b := one.Issue("acme:a"), two.Issue("acme:b")
+	derA := one.CRL(certtest.CRLOptions{Revoked: []*x509.Certificate{a.Leaf}})
+	derB := two.CRL(certtest.CRLOptions{Revoked: []*x509.Certificate{b.Leaf}})
+	for name, files := range map[string][][]byte{
+		"DER files":       {derA, derB},
+		"PEM files":       {certtest.PEMEncodeCRL(derA), certtest.PEMEncodeCRL(derB)},
+		"one of each":     {derA, certtest.PEMEncodeCRL(derB)},
+		"two in one file": {append(certtest.PEMEncodeCRL(derA), certtest.PEMEncodeCRL(derB)...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVolume(t)
+			v.write("ca.crt", one.PEM(), two.PEM())
+			config := v.config()
+			config.CRLs = nil
+			for i, data := range files {
+				file := string(rune('a'+i)) + ".crl"
+				v.write(file, data)
+				config.CRLs = append(config.CRLs, v.path(file))
+			}
+			store := open(t, config)
+			for _, device := range []*certtest.Cert{a, b} {
+				if err := verify(store, device); !errors.Is(err, truststore.ErrRevoked) {
+					t.Errorf("%v: got %v, want %v", device.Leaf.Subject, err, truststore.ErrRevoked)
+				}
+			}
+		})
+	}
+}

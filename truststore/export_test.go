@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// The pace of the store, for tests that measure it.
+const (
+	QuietTime  = quietTime
+	Patience   = patience
+	SettleTime = settleTime
+)
+
+// Follow is Run with changes told by the test.
+func (s *Store) Follow(ctx context.Context, changes <-chan struct{}, interval time.Duration) {
+	s.follow(ctx, changes, interval)
+}
+
+// TestingOnlyFailWatching makes watching impossible.
+func (s *Store) TestingOnlyFailWatching(err error) {
+	s.watch = func([]string, *slog.Logger) (*watcher, error) { return nil, err }
+}

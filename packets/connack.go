@@ -66,11 +66,11 @@ func firstPacketEnd(b []byte, v Version, maxSize int) (end int, err error) {
 	if len(b) > 0 && b[0] != connackByte && (b[0] != authByte || v != V5) {
 		return 0, unexpected("neither CONNACK nor AUTH")
 	}
-	start, end, ok := extent(b)
-	switch {
-	case !ok:
+	_, end, ok := extent(b)
+	if !ok {
 		return 0, unexpected("remaining length takes more than four bytes")
-	case start > 0 && end > maxSize:
+	}
+	if end > maxSize {
 		return 0, fmt.Errorf("reading first packet: %w: %d bytes, at most %d", ErrTooLarge, end, maxSize)
 	}
 	return end, nil

@@ -95,6 +95,17 @@ func TestReadFirstPacketRefuses(t *testing.T) {
 	}
 }
 
+func TestReadFirstPacketKeepsToMaxSize(t *testing.T) {
+	t.Parallel()
+	const sent = "\x20\x03\x00\x00\x00"
+	if _, err := packets.ReadFirstPacket(strings.NewReader(sent), packets.V5, len(sent)); err != nil {
+		t.Errorf("as large as allowed: %v", err)
+	}
+	if _, err := packets.ReadFirstPacket(strings.NewReader(sent), packets.V5, len(sent)-1); !errors.Is(err, packets.ErrTooLarge) {
+		t.Errorf("one byte larger: got %v, want %v", err, packets.ErrTooLarge)
+	}
+}
+
 func TestReadFirstPacketPassesReadErrors(t *testing.T) {
 	t.Parallel()
 	const sent = "\x20\x03\x00\x00\x00"

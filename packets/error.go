@@ -32,8 +32,9 @@ var (
 // A ConnectError says why a CONNECT was refused. It repeats nothing that the
 // client sent but numbers, so it may be logged as it is.
 type ConnectError struct {
-	// Version is the form in which the client can be answered, or 0 when it
-	// is not known: such a client gets no answer.
+	// Version is the client's, or of an ErrVersion the one whose answer it
+	// most likely reads. It is 0 when it is not known: such a client gets no
+	// answer.
 	Version Version
 	// Kind is ErrNotMQTT, ErrVersion, ErrMalformed, ErrTooLarge or
 	// ErrClientID.

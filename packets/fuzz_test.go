@@ -190,11 +190,11 @@ func FuzzConnectWrittenByPaho(f *testing.F) {
 	f.Fuzz(func(t *testing.T, id, name string, password []byte, topic string, payload []byte, text string, flags byte, short uint16, long uint32) {
 		for _, s := range []string{id, name, topic, text} {
 			if !utf8.ValidString(s) || strings.Contains(s, "\x00") || len(s) > 1000 {
-				t.Skip("no string of MQTT")
+				return // no string of MQTT
 			}
 		}
 		if topic == "" || strings.ContainsAny(topic, "+#") || len(password)+len(payload) > 1000 {
-			t.Skip("no legal values")
+			return // no legal values
 		}
 		has := func(bit int) bool { return flags&(1<<bit) != 0 }
 

@@ -49,7 +49,7 @@ func (p *preamble) read(b []byte, maxSize int) (int, error) {
 
 	name, ok := protocolName(b[start:])
 	if !ok {
-		return 0, refusal(ErrNotMQTT, 0, same("MQTT-3.1.2-1"), "protocol name: another")
+		return 0, refusal(ErrNotMQTT, 0, same("MQTT-3.1.2-1"), "protocol name: neither MQTT nor MQIsdp")
 	}
 	p.body, p.flags = start, start+len(name)+1
 	if name == "" || len(b) < p.flags {
@@ -75,7 +75,7 @@ func (p *preamble) read(b []byte, maxSize int) (int, error) {
 // notConnect refuses a first byte that is not CONNECT's.
 func notConnect(first byte) error {
 	if first>>4 != connectByte>>4 {
-		return refusal(ErrNotMQTT, 0, same("MQTT-3.1.0-1"), "fixed header: another packet type")
+		return refusal(ErrNotMQTT, 0, same("MQTT-3.1.0-1"), "fixed header: packet type is not CONNECT")
 	}
 	return refusal(ErrMalformed, 0, clause{"MQTT-2.2.2-2", "MQTT-2.1.3-1"}, "fixed header: flags are set")
 }

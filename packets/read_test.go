@@ -75,6 +75,16 @@ func TestReadConnectTakesOnePacketInAnyChunks(t *testing.T) {
 	}
 }
 
+func TestReadConnectTakesNothingBehindAnEmptyPacket(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"\x10\x00", "\x10\x80\x00", "\x10\x80\x80\x00", "\x10\x80\x80\x80\x00"} {
+		_, err := packets.ReadConnect(&strictReader{t: t, packet: []byte(s), chunk: len(s)}, limit)
+		if !errors.Is(err, packets.ErrMalformed) {
+			t.Errorf("%x: got %v, want %v", s, err, packets.ErrMalformed)
+		}
+	}
+}
+
 func TestReadConnectLeavesWhatFollows(t *testing.T) {
 	t.Parallel()
 	const pipelined = "\x82\x06\x00\x01\x00\x01a\x00"
@@ -101,24 +111,25 @@ func TestReadConnectRefusesStrangersByTheByteThatShowsThem(t *testing.T) {
 		sent    string
 		kind    error
 		version packets.Version
+		clause  string
 	}{
-		"HTTP":                     {"G", packets.ErrNotMQTT, 0},
-		"TLS":                      {"\x16", packets.ErrMalformed, 0},
-		"PUBLISH":                  {"\x30", packets.ErrNotMQTT, 0},
-		"CONNACK":                  {"\x20", packets.ErrNotMQTT, 0},
-		"CONNECT with DUP":         {"\x18", packets.ErrMalformed, 0},
-		"CONNECT with RETAIN":      {"\x11", packets.ErrMalformed, 0},
-		"endless remaining length": {"\x10\x80\x80\x80\x80", packets.ErrMalformed, 0},
-		"name of 256 bytes":        {"\x10\x7f\x01", packets.ErrNotMQTT, 0},
-		"name of 5 bytes":          {"\x10\x7f\x00\x05", packets.ErrNotMQTT, 0},
-		"name MQtt":                {"\x10\x7f\x00\x04MQt", packets.ErrNotMQTT, 0},
-		"name MQIsDP":              {"\x10\x7f\x00\x06MQIsD", packets.ErrNotMQTT, 0},
-		"level 6":                  {"\x10\x7f\x00\x04MQTT\x06", packets.ErrVersion, packets.V5},
-		"level 3":                  {"\x10\x7f\x00\x04MQTT\x03", packets.ErrVersion, packets.V311},
-		"too large, 3.1":           {"\x10\xff\xff\xff\x7f\x00\x06MQIsdp\x03", packets.ErrTooLarge, packets.V31},
-		"too large, 3.1.1":         {"\x10\xff\xff\xff\x7f\x00\x04MQTT\x04", packets.ErrTooLarge, packets.V311},
-		"too large, 3.1.1 bridge":  {"\x10\xff\xff\xff\x7f\x00\x04MQTT\x84", packets.ErrTooLarge, packets.V311},
-		"too large, 5.0":           {"\x10\xff\xff\xff\x7f\x00\x04MQTT\x05", packets.ErrTooLarge, packets.V5},
+		"HTTP":                     {"G", packets.ErrNotMQTT, 0, "MQTT-3.1.0-1"},
+		"TLS":                      {"\x16", packets.ErrMalformed, 0, "MQTT-2.1.3-1"},
+		"PUBLISH":                  {"\x30", packets.ErrNotMQTT, 0, "MQTT-3.1.0-1"},
+		"CONNACK":                  {"\x20", packets.ErrNotMQTT, 0, "MQTT-3.1.0-1"},
+		"CONNECT with DUP":         {"\x18", packets.ErrMalformed, 0, "MQTT-2.1.3-1"},
+		"CONNECT with RETAIN":      {"\x11", packets.ErrMalformed, 0, "MQTT-2.1.3-1"},
+		"endless remaining length": {"\x10\x80\x80\x80\x80", packets.ErrMalformed, 0, "1.5.5"},
+		"name of 256 bytes":        {"\x10\x7f\x01", packets.ErrNotMQTT, 0, "MQTT-3.1.2-1"},
+		"name of 5 bytes":          {"\x10\x7f\x00\x05", packets.ErrNotMQTT, 0, "MQTT-3.1.2-1"},
+		"name MQtt":                {"\x10\x7f\x00\x04MQt", packets.ErrNotMQTT, 0, "MQTT-3.1.2-1"},
+		"name MQIsDP":              {"\x10\x7f\x00\x06MQIsD", packets.ErrNotMQTT, 0, "MQTT-3.1.2-1"},
+		"level 6":                  {"\x10\x7f\x00\x04MQTT\x06", packets.ErrVersion, packets.V5, "MQTT-3.1.2-2"},
+		"level 3":                  {"\x10\x7f\x00\x04MQTT\x03", packets.ErrVersion, packets.V311, "MQTT-3.1.2-2"},
+		"too large, 3.1":           {"\x10\xff\xff\xff\x7f\x00\x06MQIsdp\x03", packets.ErrTooLarge, packets.V31, ""},
+		"too large, 3.1.1":         {"\x10\xff\xff\xff\x7f\x00\x04MQTT\x04", packets.ErrTooLarge, packets.V311, ""},
+		"too large, 3.1.1 bridge":  {"\x10\xff\xff\xff\x7f\x00\x04MQTT\x84", packets.ErrTooLarge, packets.V311, ""},
+		"too large, 5.0":           {"\x10\xff\xff\xff\x7f\x00\x04MQTT\x05", packets.ErrTooLarge, packets.V5, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -131,8 +142,8 @@ func TestReadConnectRefusesStrangersByTheByteThatShowsThem(t *testing.T) {
 			}
 			_, err := packets.ReadConnect(io.MultiReader(strings.NewReader(tt.sent), noMore{t}), limit)
 			got, ok := errors.AsType[*packets.ConnectError](err)
-			if !ok || got.Kind != tt.kind || got.Version != tt.version {
-				t.Errorf("got %#v, want kind %q, version %v", err, tt.kind, tt.version)
+			if !ok || got.Kind != tt.kind || got.Version != tt.version || got.Clause != tt.clause {
+				t.Errorf("got %#v, want kind %q, version %v, clause %q", err, tt.kind, tt.version, tt.clause)
 			}
 		})
 	}

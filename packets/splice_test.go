@@ -80,11 +80,12 @@ func TestWithUsernameRefuses(t *testing.T) {
 	t.Parallel()
 	c := mustRead(t, full311().bytes())
 	for name, owner := range map[string]string{
-		"empty":       "",
-		"too long":    strings.Repeat("o", 65_536),
-		"ill-formed":  "tenant:\xff",
-		"surrogate":   "tenant:\xed\xa0\x80",
-		"with U+0000": "tenant:\x00",
+		"empty":        "",
+		"too long":     strings.Repeat("o", 65_536),
+		"ill-formed":   "tenant:\xff",
+		"surrogate":    "tenant:\xed\xa0\x80",
+		"with U+0000":  "tenant:\x00",
+		"U+0000 first": "\x00tenant",
 	} {
 		if b, err := c.WithUsername(owner); !errors.Is(err, packets.ErrUsername) {
 			t.Errorf("%s: got %x, %v; want %v", name, b, err, packets.ErrUsername)

@@ -55,6 +55,7 @@ func (r *readiness) err() error {
 //
 // It changes nothing, and shows nothing that is secret.
 func newAdminServer(ready *readiness, metrics prometheus.Gatherer, log *slog.Logger) *http.Server {
+	complaints := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -64,14 +65,17 @@ func newAdminServer(ready *readiness, metrics prometheus.Gatherer, log *slog.Log
 		}
 		answer(w, http.StatusOK, "ok")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		ErrorLog:      complaints,
+		ErrorHandling: promhttp.ContinueOnError, // most of a scrape is better than none
+	}))
 	return &http.Server{
 		Handler:        mux,
 		ReadTimeout:    adminReadTimeout,
 		WriteTimeout:   adminWriteTimeout,
 		IdleTimeout:    adminIdleTimeout,
 		MaxHeaderBytes: adminMaxHeader,
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:       complaints,
 	}
 }
 

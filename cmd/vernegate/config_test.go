@@ -207,3 +207,12 @@ func TestConfigCiphersWithoutTLS12(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestConfigWrongListIsNoSecondMistake(t *testing.T) {
+	t.Parallel()
+	got := mistakesOf(t, "VERNEGATE_TLS_CERT=/a.crt,")
+	want := `VERNEGATE_TLS_CERT="/a.crt,": a list element is blank: expected files separated by commas`
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

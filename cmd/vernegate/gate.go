@@ -105,6 +105,8 @@ func (g *gate) takeDevices(ctx context.Context) error {
 		return err
 	}
 
+	g.ready.set(nil)
+	g.logStart(store.Current())
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { return store.Run(ctx) })
 	tasks.Go(func() error { return reloadOnHangup(ctx, hangup, store) })
@@ -112,8 +114,6 @@ func (g *gate) takeDevices(ctx context.Context) error {
 		tasks.Go(func() error { return server.Serve(e.Listener, e.role) })
 	}
 	tasks.Go(func() error { return g.shutDown(ctx, server) })
-	g.ready.set(nil)
-	g.logStart(store.Current())
 	return tasks.Wait()
 }
 

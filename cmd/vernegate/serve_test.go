@@ -90,6 +90,10 @@ func TestServeStopsWhileItWaitsForFiles(t *testing.T) {
 	}
 }
 
+// connectPacket is a CONNECT of MQTT 3.1.1 with clean session, a keep-alive of
+// 60 s and the client id "lamp".
+const connectPacket = "\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04lamp"
+
 // TestServeTakesADevice is about the wiring; what happens to a device is the
 // proxy's and the end-to-end tests' concern.
 func TestServeTakesADevice(t *testing.T) {
@@ -131,8 +135,7 @@ func TestServeTakesADevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	// MQTT 3.1.1, clean session, keep-alive 60 s, client id "lamp".
-	if _, err := conn.Write([]byte("\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04lamp")); err != nil {
+	if _, err := conn.Write([]byte(connectPacket)); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-username; got != "acme:lamp" {

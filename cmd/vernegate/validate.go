@@ -7,7 +7,7 @@ import "crypto/tls"
 
 // validate reports what is wrong between variables that are each well-formed.
 func (c config) validate(m *mistakes) {
-	if len(c.TLSKey) != len(c.TLSCert) {
+	if len(c.TLSCert) > 0 && len(c.TLSKey) != len(c.TLSCert) {
 		m.add("VERNEGATE_TLS_KEY", "expected as many keys as VERNEGATE_TLS_CERT has certificates, %d, not %d",
 			len(c.TLSCert), len(c.TLSKey))
 	}

@@ -26,19 +26,29 @@ func (a *listenAddress) UnmarshalText(text []byte) error {
 }
 
 // overlaps tells whether listening on both addresses cannot succeed: they have
-// a port in common, and either the host or one of them takes all hosts.
+// a port in common, and the host, or one takes what is meant for the other. An
+// empty address overlaps with none.
 func (a listenAddress) overlaps(b listenAddress) bool {
 	hostA, portA, errA := net.SplitHostPort(string(a))
 	hostB, portB, errB := net.SplitHostPort(string(b))
 	if errA != nil || errB != nil || portA != portB || portA == "0" {
 		return false
 	}
-	return hostA == hostB || isAnyHost(hostA) || isAnyHost(hostB)
+	return covers(hostA, hostB) || covers(hostB, hostA)
 }
 
-func isAnyHost(host string) bool {
+// covers tells whether listening on host includes other: on no host and on ::
+// Go listens for IPv4 and IPv6, on 0.0.0.0 for IPv4.
+func covers(host, other string) bool {
 	ip, err := netip.ParseAddr(host)
-	return host == "" || err == nil && ip.IsUnspecified()
+	otherIP, _ := netip.ParseAddr(other) // of a name it may be either
+	switch {
+	case host == "" || host == other:
+		return true
+	case err != nil || !ip.IsUnspecified():
+		return false
+	}
+	return ip.Is6() || !otherIP.Is6()
 }
 
 // A backendList is one or more brokers as host:port. A host that is a name is

@@ -20,7 +20,14 @@ func (c config) validate(m *mistakes) {
 // validateListeners reports addresses that cannot be listened on together, at
 // the variable of the later one.
 func (c config) validateListeners(m *mistakes) {
-	listeners := c.listeners()
+	listeners := []struct {
+		variable string
+		address  listenAddress
+	}{
+		{"VERNEGATE_LISTEN", c.Listen},
+		{"VERNEGATE_SERVICE_LISTEN", c.ServiceListen},
+		{"VERNEGATE_ADMIN", c.Admin},
+	}
 	for i, b := range listeners {
 		for _, a := range listeners[:i] {
 			if a.address.overlaps(b.address) {
@@ -28,19 +35,4 @@ func (c config) validateListeners(m *mistakes) {
 			}
 		}
 	}
-}
-
-// listener is an address to listen on and the variable that gave it.
-type listener struct {
-	variable string
-	address  listenAddress
-}
-
-// listeners returns the addresses that this configuration listens on.
-func (c config) listeners() []listener {
-	all := []listener{{"VERNEGATE_LISTEN", c.Listen}, {"VERNEGATE_ADMIN", c.Admin}}
-	if c.ServiceListen != "" {
-		all = append(all, listener{"VERNEGATE_SERVICE_LISTEN", c.ServiceListen})
-	}
-	return all
 }

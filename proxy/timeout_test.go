@@ -119,7 +119,8 @@ func TestSlowConnectIsClosedInTime(t *testing.T) {
 					t.Fatal(err)
 				}
 				began := time.Now()
-				go send(c)
+				sent := make(chan struct{})
+				go func() { defer close(sent); send(c) }()
 				got, _ := io.ReadAll(c)
 				if took := time.Since(began); took != 5*time.Second {
 					t.Errorf("closed after %v, want 5s", took)
@@ -128,6 +129,7 @@ func TestSlowConnectIsClosedInTime(t *testing.T) {
 					t.Errorf("got % x, want nothing before a whole CONNECT", got)
 				}
 				g.wantEnd(proxy.ConnectTimeout)
+				<-sent
 			})
 		})
 	}

@@ -22,7 +22,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 	}
 	bin := filepath.Join(dir, "vernegate")
 	args := []string{"build", "-o", bin}
-	if raceEnabled {
+	if Race {
 		args = append(args, "-race")
 	}
 	args = append(args, "github.com/vernegate/vernegate/cmd/vernegate")

@@ -5,6 +5,6 @@
 
 package stack
 
-// raceEnabled says whether this program runs under the race detector: then the
+// Race says whether this program runs under the race detector: then the
 // binary under test does as well.
-const raceEnabled = false
+const Race = false

@@ -11,7 +11,8 @@ import (
 )
 
 // Config says which files make up the trust store and by which rules they are
-// used. All lists are paths; a file may be named more than once.
+// used. All lists are paths; a file may be named more than once. Once given to
+// Open they must not be changed.
 type Config struct {
 	// Certs are the server certificates, each file a leaf followed by its
 	// intermediates, and Keys their private keys: the n-th key belongs to

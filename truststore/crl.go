@@ -105,26 +105,31 @@ func splitCRL(der []byte) (*crlParts, error) {
 	if !tbs.ReadASN1(&body, asn1.SEQUENCE) {
 		return nil, errMalformedCRL
 	}
-	version := 0 // absent in version 1, which has no extensions at all
+	version := 0
 	if body.PeekASN1Tag(asn1.INTEGER) && !body.ReadASN1Integer(&version) {
 		return nil, errMalformedCRL
 	}
 	if !parts.readBody(body) {
 		return nil, errMalformedCRL
 	}
-	if version > 1 || version == 0 && len(parts.tail) > 0 {
-		return nil, fmt.Errorf("version %d is unknown or has extensions", version+1)
+	switch {
+	case version == 1: // which stands for version 2
+		return parts, nil
+	case version == 0 && len(parts.tail) == 0: // absent, and so are extensions
+		return parts, nil
 	}
-	return parts, nil
+	return nil, fmt.Errorf("version %d is not known, or not to have extensions", version+1)
 }
 
 // readBody divides what follows the version in a tbsCertList.
 func (p *crlParts) readBody(body cryptobyte.String) bool {
 	head := body
-	if !body.SkipASN1(asn1.SEQUENCE) || !body.SkipASN1(asn1.SEQUENCE) || !skipTime(&body) {
-		return false
+	for range 2 { // signature and issuer
+		if !body.SkipASN1(asn1.SEQUENCE) {
+			return false
+		}
 	}
-	if peekTime(body) && !skipTime(&body) {
+	if !skipTime(&body) || peekTime(body) && !skipTime(&body) {
 		return false
 	}
 	p.head = head[:len(head)-len(body)]

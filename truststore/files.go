@@ -104,11 +104,12 @@ func (set *fileSet) sources() []source {
 	return slices.Concat(set.certs, set.keys, set.cas, set.crls)
 }
 
-// files returns what was read. Two sets with equal files are the same set.
+// files returns what there was to read, with no hash where that failed. Two
+// sets with equal files are the same set.
 func (set *fileSet) files() []File {
 	var files []File
 	for _, s := range set.sources() {
-		if s.err == nil {
+		if !s.absent() {
 			files = append(files, s.File)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // volume is a directory with the four files of a trust store.
@@ -134,4 +136,37 @@ func distributionPoint(fields ...[]byte) []pkix.Extension {
 		Critical: true,
 		Value:    append([]byte{0x30, byte(len(content))}, content...),
 	}}
+}
+
+// versionOne returns the certificate of the CA as one of version 1, which has no
+// extensions (RFC 5280 §4.1.2.1). Its signature does not verify, which nobody
+// asks of a root.
+func versionOne(t testing.TB, ca *certtest.CA) *x509.Certificate {
+	t.Helper()
+	var tbs, element cryptobyte.String
+	input := cryptobyte.String(ca.Cert.RawTBSCertificate)
+	ok := input.ReadASN1(&tbs, cbasn1.SEQUENCE) && tbs.SkipASN1(cbasn1.Tag(0).ContextSpecific().Constructed())
+	var old cryptobyte.Builder
+	old.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			for range 6 { // serialNumber up to subjectPublicKeyInfo
+				var tag cbasn1.Tag
+				ok = ok && tbs.ReadAnyASN1Element(&element, &tag)
+				b.AddBytes(element)
+			}
+		})
+		algorithm, err := asn1.Marshal(pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}})
+		b.SetError(err)
+		b.AddBytes(algorithm) // ecdsa-with-SHA256
+		b.AddASN1BitString(ca.Cert.Signature)
+	})
+	der, err := old.Bytes()
+	if err != nil || !ok {
+		t.Fatalf("taking the certificate apart: %v, %v", ok, err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }

@@ -11,7 +11,7 @@
 //
 //	store, err := truststore.Open(ctx, config) // waits for a first good set
 //	go store.Run(ctx)                          // follows the files
-//	…
+//	// in tls.Config.VerifyConnection:
 //	err = store.Current().Verify(state.PeerCertificates, nil, time.Now())
 //
 // The package does no TLS: listening, choosing a server certificate and asking
@@ -40,12 +40,14 @@ const (
 	// start either.
 	quietTime = 250 * time.Millisecond
 
-	// patience is how long quiet is waited for. A half-written set is
-	// refused anyway; it is only that reading it is in vain.
+	// patience is how long quiet is waited for. Looking too early does no
+	// harm: what is half-written is refused, or has to settle.
 	patience = 1500 * time.Millisecond
 
 	// settleTime is how long a set that takes trust away has to stay as it
-	// is before it is believed.
+	// is before it is believed: longer than a writer pauses between two
+	// blocks of a file. Until then a CA that was removed is trusted, and one
+	// that has come in its place is not.
 	settleTime = 2500 * time.Millisecond
 
 	// startInterval is how often Open looks for a first good set.
@@ -86,7 +88,10 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	return s, s.awaitFirst(ctx)
+	if err := s.awaitFirst(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Current returns the generation in use.
@@ -107,14 +112,16 @@ func (s *Store) Reload(ctx context.Context) error {
 // stopped everything that it started. It must be called only once.
 func (s *Store) Run(ctx context.Context) error {
 	interval := s.config.RefreshInterval
+	var changes <-chan struct{}
 	w, err := s.watch(s.config.paths(), s.log)
+	if w != nil {
+		defer w.stop()
+		changes = w.changes
+	}
 	if err != nil {
 		interval = s.withoutWatching(interval, err)
-		s.follow(ctx, nil, interval)
-		return nil
 	}
-	defer w.stop()
-	s.follow(ctx, w.changes, interval)
+	s.follow(ctx, changes, interval)
 	return nil
 }
 
@@ -123,10 +130,10 @@ func (s *Store) Run(ctx context.Context) error {
 // in until somebody notices, so that is not an option even when configured.
 func (s *Store) withoutWatching(interval time.Duration, err error) time.Duration {
 	if interval > 0 {
-		s.log.Warn("trust files cannot be watched, they are only read at intervals", "err", err, "interval", interval)
+		s.log.Warn("trust files cannot be watched, changes are only found at intervals", "err", err, "interval", interval)
 		return interval
 	}
-	s.log.Error("trust files cannot be watched, as configured nothing would notice a change: reading them at intervals",
+	s.log.Error("trust files cannot be watched and no interval is configured, reading them at intervals nevertheless",
 		"err", err, "interval", DefaultRefreshInterval)
 	return DefaultRefreshInterval
 }

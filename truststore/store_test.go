@@ -328,6 +328,19 @@ func TestOptionalCRLMayBeAbsentUntilItIsUsed(t *testing.T) {
 	})
 }
 
+func TestOptionalCRLMustBeReadableWhenItIsThere(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	v.remove("ca.crl")
+	config := v.config()
+	config.CRLOptional = true
+	store := open(t, config)
+	v.mkdir("ca.crl")
+	if err := store.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "reading CRL file") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestOverdueCRLIsToldOncePerState(t *testing.T) {
 	t.Parallel()
 	soon := func(b *bubble, c *truststore.Config) {

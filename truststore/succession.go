@@ -25,10 +25,10 @@ func (g *Generation) checkSuccession(next *Generation) error {
 	return nil
 }
 
-// takesAway tells what trust or distrust a generation gives up that the current
-// one has, or nothing. A file that is being written in place may look complete
-// when it is cut between two PEM blocks: such a set never has more than the
-// whole, so only a set that has less needs to be distrusted.
+// takesAway tells what the next generation gives up that the current one has, or
+// nothing. A file that is being written in place looks complete whenever it is
+// cut between two PEM blocks, but then it lacks something. So a set that lacks
+// nothing may be believed at once, and only one that does has to be watched.
 func (g *Generation) takesAway(next *Generation) string {
 	for _, cert := range g.bundle.certs {
 		if next.bundle.find(cert) == nil {

@@ -175,6 +175,27 @@ func TestDeviceInTheBundleDoesNotVouchForItself(t *testing.T) {
 	}
 }
 
+func TestRootsFromBeforeVersionThreeAreCAs(t *testing.T) {
+	t.Parallel()
+	old, root := certtest.NewCA("old"), certtest.NewCA("root")
+	g := generation(t, []*x509.Certificate{versionOne(t, old), root.Cert}, nil)
+	if err := bothWays(t, g, old.Issue("acme:lamp")); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	if got := len(g.CAs()); got != 2 {
+		t.Errorf("%d CAs, want 2", got)
+	}
+}
+
+func TestDevicesFromBeforeVersionThreeAreNoCAs(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	g := generation(t, []*x509.Certificate{versionOne(t, certtest.NewCA("root").Intermediate("acme:lamp")), root.Cert}, nil)
+	if got := len(g.CAs()); got != 1 {
+		t.Errorf("%d CAs, want 1", got)
+	}
+}
+
 func TestOneGoodChainIsEnough(t *testing.T) {
 	t.Parallel()
 	first, second := certtest.NewCA("first"), certtest.NewCA("second")

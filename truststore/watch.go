@@ -29,8 +29,9 @@ type watcher struct {
 	log     *slog.Logger
 }
 
-// newWatcher begins to watch; stop ends it. It fails when not even one
-// directory can be watched, for lack of inotify instances perhaps.
+// newWatcher begins to watch; stop ends it. The error tells what cannot be
+// watched, for lack of inotify watches perhaps. When that is everything, the
+// watcher is nil.
 func newWatcher(paths []string, log *slog.Logger) (*watcher, error) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -47,9 +48,8 @@ func newWatcher(paths []string, log *slog.Logger) (*watcher, error) {
 	if len(notify.WatchList()) == 0 {
 		return nil, errors.Join(err, notify.Close())
 	}
-	w.logBlindness(err)
 	w.running.Go(w.run)
-	return w, nil
+	return w, err
 }
 
 // stop returns when nothing of the watcher runs any more.
@@ -76,7 +76,9 @@ func (w *watcher) run() {
 			// Events were lost, most likely because there were too many.
 			w.log.Warn("changes of trust files may have been missed, reading them again", "err", err)
 		}
-		w.logBlindness(w.renew())
+		if err := w.renew(); err != nil {
+			w.log.Error("some trust files can no longer be watched", "err", err)
+		}
 		select {
 		case w.changes <- struct{}{}:
 		default: // one is waiting already
@@ -110,10 +112,4 @@ func (w *watcher) renew() error {
 		w.failing[dir] = err != nil
 	}
 	return errors.Join(failures...)
-}
-
-func (w *watcher) logBlindness(err error) {
-	if err != nil {
-		w.log.Warn("some changes of trust files will only be noticed at intervals", "err", err)
-	}
 }

@@ -6,11 +6,8 @@ package e2e_test
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -197,16 +194,6 @@ func TestBackendThatCannotBeReached(t *testing.T) {
 	s.checkCounts(t, "backend_unavailable")
 }
 
-// The TLS alerts that refusals end in (RFC 8446 §6.2).
-const (
-	alertHandshakeFailure    = 40
-	alertBadCertificate      = 42
-	alertCertificateExpired  = 45
-	alertUnknownCA           = 48
-	alertProtocolVersion     = 70
-	alertCertificateRequired = 116
-)
-
 func TestRefusedCertificates(t *testing.T) {
 	t.Parallel()
 	double := must(stack.StartDouble())(t)
@@ -224,21 +211,21 @@ func TestRefusedCertificates(t *testing.T) {
 	rows := map[string]struct {
 		device       *certtest.Cert
 		slug         string
-		tls12, tls13 uint8 // alerts
+		tls12, tls13 stack.Alert
 	}{
-		"no certificate": {nil, "tls_no_cert", alertHandshakeFailure, alertCertificateRequired},
+		"no certificate": {nil, "tls_no_cert", stack.AlertHandshakeFailure, stack.AlertCertificateRequired},
 		"unknown CA": {s.deviceOf(certtest.NewCA("somebody else"), "acme:stranger"), "tls_untrusted",
-			alertUnknownCA, alertUnknownCA},
+			stack.AlertUnknownCA, stack.AlertUnknownCA},
 		"CA of the right name": {s.deviceOf(certtest.NewCA("vernegate test root"), "acme:forger"), "tls_untrusted",
-			alertUnknownCA, alertUnknownCA},
+			stack.AlertUnknownCA, stack.AlertUnknownCA},
 		"server certificate": {s.device("acme:server", certtest.Server("localhost")), "tls_untrusted",
-			alertBadCertificate, alertBadCertificate},
+			stack.AlertBadCertificate, stack.AlertBadCertificate},
 		"expired": {s.device("acme:old", certtest.NotAfter(time.Now().Add(-time.Minute))), "tls_expired",
-			alertCertificateExpired, alertCertificateExpired},
+			stack.AlertCertificateExpired, stack.AlertCertificateExpired},
 		"not valid yet": {s.device("acme:young", certtest.NotBefore(time.Now().Add(time.Hour))), "tls_expired",
-			alertCertificateExpired, alertCertificateExpired},
-		"revoked":              {revoked, "tls_revoked", alertBadCertificate, alertBadCertificate},
-		"revoked intermediate": {ofRevokedCA, "tls_revoked", alertBadCertificate, alertBadCertificate},
+			stack.AlertCertificateExpired, stack.AlertCertificateExpired},
+		"revoked":              {revoked, "tls_revoked", stack.AlertBadCertificate, stack.AlertBadCertificate},
+		"revoked intermediate": {ofRevokedCA, "tls_revoked", stack.AlertBadCertificate, stack.AlertBadCertificate},
 	}
 	t.Run("rows", func(t *testing.T) {
 		for name, row := range rows {
@@ -250,7 +237,7 @@ func TestRefusedCertificates(t *testing.T) {
 		}
 		t.Run("TLS 1.1", func(t *testing.T) {
 			t.Parallel()
-			s.checkAlert(t, s.clientTLS(s.device("acme:antique"), tls.VersionTLS11), alertProtocolVersion, "tls_handshake")
+			s.checkAlert(t, s.clientTLS(s.device("acme:antique"), tls.VersionTLS11), stack.AlertProtocolVersion, "tls_handshake")
 		})
 		t.Run("not TLS", func(t *testing.T) {
 			t.Parallel()
@@ -272,7 +259,7 @@ func TestRefusedCertificates(t *testing.T) {
 }
 
 // checkAlert connects, sends a CONNECT as soon as it can, and expects that alert.
-func (s *site) checkAlert(t *testing.T, config *tls.Config, alert uint8, slug string) {
+func (s *site) checkAlert(t *testing.T, config *tls.Config, alert stack.Alert, slug string) {
 	t.Helper()
 	w := dialWire(t, stack.Direct(s.Devices))
 	conn := tls.Client(w, config)
@@ -283,24 +270,11 @@ func (s *site) checkAlert(t *testing.T, config *tls.Config, alert uint8, slug st
 			t.Errorf("%s: got % X from a handshake that had to fail", tls.VersionName(config.MaxVersion), answer)
 		}
 	}
-	if got := alertOf(err); got != alert {
-		t.Errorf("%s: got alert %d (%v), want %d", tls.VersionName(config.MaxVersion), got, err, alert)
+	if got := stack.AlertOf(err); got != alert {
+		t.Errorf("%s: got alert %v (%v), want %v", tls.VersionName(config.MaxVersion), got, err, alert)
 	}
 	w.Close()
 	s.ending(t, w.LocalAddr(), slug)
-}
-
-// alertOf is the alert that the other side sent, 0 when it sent none. crypto/tls
-// keeps the type of its alerts to itself, so the number is read through reflection.
-func alertOf(err error) uint8 {
-	var remote *net.OpError
-	if !errors.As(err, &remote) || remote.Op != "remote error" {
-		return 0
-	}
-	if v := reflect.ValueOf(remote.Err); v.Kind() == reflect.Uint8 {
-		return uint8(v.Uint())
-	}
-	return 0
 }
 
 func TestTimeouts(t *testing.T) {

@@ -230,7 +230,7 @@ func TestRevokedDeviceWithTicketIsRefused(t *testing.T) {
 			if took := time.Since(written); took > countsWithin {
 				t.Errorf("the revocation counted %v after the last write, want within %v", took, countsWithin)
 			}
-			if alertOf(err) != alertBadCertificate {
+			if stack.AlertOf(err) != stack.AlertBadCertificate {
 				t.Errorf("the device was refused with %v, want an alert", err)
 			}
 			if tickets.offered.Load() == offered {

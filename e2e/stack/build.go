@@ -8,27 +8,31 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 )
 
-// Build compiles ./cmd/vernegate into dir and returns the binary's path. The
-// binary has the race detector when the calling program has it. VERNEGATE_BIN
+// Build compiles vernegate into dir and returns the binary's path. VERNEGATE_BIN
 // names a binary to use instead; then nothing is built.
-//
-// It must be called from inside the module.
 func Build(ctx context.Context, dir string) (string, error) {
 	if bin := os.Getenv("VERNEGATE_BIN"); bin != "" {
 		return filepath.Abs(bin)
 	}
-	bin := filepath.Join(dir, "vernegate")
+	return Compile(ctx, dir, "github.com/vernegate/vernegate/cmd/vernegate")
+}
+
+// Compile compiles a command of this module into dir and returns the binary's path.
+// The binary has the race detector when the calling program has it. It must be
+// called from inside the module.
+func Compile(ctx context.Context, dir, pkg string) (string, error) {
+	bin := filepath.Join(dir, path.Base(pkg))
 	args := []string{"build", "-o", bin}
 	if Race {
 		args = append(args, "-race")
 	}
-	args = append(args, "github.com/vernegate/vernegate/cmd/vernegate")
-	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", append(args, pkg)...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("building vernegate: %w\n%s", err, out)
+		return "", fmt.Errorf("building %s: %w\n%s", path.Base(pkg), err, out)
 	}
 	return bin, nil
 }

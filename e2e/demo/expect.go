@@ -1,0 +1,130 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// A visitor is a client that comes to vernegate's door.
+type visitor struct {
+	cert     *certtest.Cert
+	version  stack.Version
+	username string // "" = none
+}
+
+// String tells what can be seen of it.
+func (v visitor) String() string {
+	says := "no username"
+	if v.username != "" {
+		says = "username " + v.username
+	}
+	return fmt.Sprintf("certificate CN=%s, MQTT %v, %s", v.cert.Leaf.Subject.CommonName, v.version, says)
+}
+
+// visit connects the visitor, and disconnects it again. It returns the client id.
+func (s *stage) visit(ctx context.Context, v visitor) (clientID string, err error) {
+	clientID = "demo-" + rand.Text()[:8]
+	dial := stack.Through(s.gate.Devices, s.pki.ClientTLS(v.cert))
+	client, err := stack.Connect(ctx, dial, stack.Options{Version: v.version, ClientID: clientID, Username: v.username})
+	if err != nil {
+		return clientID, err
+	}
+	client.Disconnect()
+	return clientID, nil
+}
+
+// expectOwner has the visitor come in, with the owner as its username.
+func (s *stage) expectOwner(ctx context.Context, n *narrator, v visitor, owner string) error {
+	n.fact("device", "%v", v)
+	clientID, err := s.visit(ctx, v)
+	if err != nil {
+		return fmt.Errorf("it was not let in: %w", err)
+	}
+	username, _ := s.broker.guests.username(clientID)
+	if username != owner {
+		return fmt.Errorf("the broker saw username %q, not %q", username, owner)
+	}
+	n.fact("broker", "saw username %s", username)
+	return nil
+}
+
+// expectConnack has the visitor be refused by a CONNACK with that code.
+func (s *stage) expectConnack(ctx context.Context, n *narrator, v visitor, code byte) error {
+	n.fact("device", "%v", v)
+	clientID, err := s.visit(ctx, v)
+	var refusal *stack.RefusedError
+	if !errors.As(err, &refusal) || refusal.Code != code {
+		return fmt.Errorf("it got %v, not CONNACK 0x%02X", outcome(err), code)
+	}
+	n.fact("device", "got CONNACK %s: not authorized", connackCode(v.version, code))
+	return s.expectUnseen(n, clientID)
+}
+
+// expectAlert has the visitor be refused by a TLS alert.
+func (s *stage) expectAlert(ctx context.Context, n *narrator, v visitor, alert stack.Alert) error {
+	n.fact("device", "%v", v)
+	clientID, err := s.visit(ctx, v)
+	if stack.AlertOf(err) != alert {
+		return fmt.Errorf("it got %v, not the TLS alert %v", outcome(err), alert)
+	}
+	n.fact("device", "got TLS alert %d: %v", uint8(alert), alert)
+	return s.expectUnseen(n, clientID)
+}
+
+// expectUnseen has the broker know nothing of the client.
+func (s *stage) expectUnseen(n *narrator, clientID string) error {
+	if _, seen := s.broker.guests.username(clientID); seen {
+		return errors.New("it was refused and the broker heard of it")
+	}
+	n.fact("broker", "heard nothing of it")
+	return nil
+}
+
+// renew writes the files as they should be now, in place as cert-sidecar does, and
+// waits until vernegate says that they are in use.
+func (s *stage) renew(ctx context.Context, n *narrator, what string) error {
+	before := len(s.gate.Records(inUse))
+	if err := s.folder.Rewrite(s.pki.Set(), nil); err != nil {
+		return err
+	}
+	written := time.Now()
+	n.fact("operator", "%s, in place", what)
+	for len(s.gate.Records(inUse)) == before {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the files to be used: %w", ctx.Err())
+		}
+	}
+	n.fact("vernegate", "uses it %d ms later", time.Since(written).Milliseconds())
+	return nil
+}
+
+// inUse is the line that vernegate logs for every generation of files.
+func inUse(r stack.Record) bool { return r["generation"] != nil && r.Has("msg", "trust files in use") }
+
+// outcome is what a visit came to, as part of a sentence.
+func outcome(err error) string {
+	if err == nil {
+		return "a connection"
+	}
+	return strconv.Quote(err.Error())
+}
+
+// connackCode is a code as its version's specification writes it.
+func connackCode(v stack.Version, code byte) string {
+	if v == stack.V5 {
+		return fmt.Sprintf("0x%02X", code)
+	}
+	return strconv.Itoa(int(code))
+}

@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// linger prints commands to try and leaves everything as it is until ctx ends, or
+// vernegate does.
+func linger(ctx context.Context, s *stage, n *narrator) error {
+	publish, err := s.publishLine()
+	if err != nil {
+		return err
+	}
+	n.say("\nAll stays up until Ctrl-C. Try, in another terminal:\n")
+	n.say("  %s\n", publish)
+	n.say("  curl -s http://%s/metrics | grep ^vernegate_\n", s.gate.Admin)
+	s.broker.guests.tell(func(clientID, username string) {
+		n.fact("broker", "saw username %q from client %q", username, clientID)
+	})
+	defer s.broker.guests.tell(nil)
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.gate.Done():
+		return fmt.Errorf("vernegate ended by itself:\n%s", &s.gate.Output)
+	}
+}
+
+// publishLine is a mosquitto_pub command for a device of its own.
+func (s *stage) publishLine() (string, error) {
+	identity, err := s.pki.WriteDevice(s.dir, "you", s.device("acme:you"))
+	if err != nil {
+		return "", err
+	}
+	args, err := stack.ToolArgs(s.gate.Devices, stack.V311)
+	if err != nil {
+		return "", err
+	}
+	args = append(args, identity...)
+	args = append(args, "-u", "somebody-else", "-t", "acme:you/attrs", "-m", "hello", "-q", "1", "-d")
+	return "mosquitto_pub " + strings.Join(args, " "), nil
+}

@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// A scene is one step of the story; play fails if anything is not as it tells.
+type scene struct {
+	title string
+	play  func(context.Context, *stage, *narrator) error
+}
+
+// scenes are the story, in order.
+var scenes = []scene{
+	{"a device connects with MQTT 3.1.1 and sends no username", first},
+	{"another connects with MQTT 5.0", second},
+	{"a device says that it is another", impostor},
+	{"certificate-acl does not know the certificate", unknown},
+	{"the certificate has expired", expired},
+	{"the certificate is on the CRL", revoked},
+	{"a CA is added while vernegate runs", newCA},
+	{"a device is revoked while vernegate runs", revokedLater},
+}
+
+func first(ctx context.Context, s *stage, n *narrator) error {
+	lamp := visitor{cert: s.device("acme:lamp"), version: stack.V311}
+	return s.expectOwner(ctx, n, lamp, "acme:lamp")
+}
+
+func second(ctx context.Context, s *stage, n *narrator) error {
+	door := visitor{cert: s.device("acme:door"), version: stack.V5}
+	return s.expectOwner(ctx, n, door, "acme:door")
+}
+
+func impostor(ctx context.Context, s *stage, n *narrator) error {
+	lamp := visitor{cert: s.device("acme:lamp"), version: stack.V311, username: "acme:door"}
+	return s.expectOwner(ctx, n, lamp, "acme:lamp")
+}
+
+func unknown(ctx context.Context, s *stage, n *narrator) error {
+	stranger := s.pki.Root.Issue("stranger")
+	if err := s.expectConnack(ctx, n, visitor{cert: stranger, version: stack.V311}, 5); err != nil {
+		return err
+	}
+	return s.expectConnack(ctx, n, visitor{cert: stranger, version: stack.V5}, 0x87)
+}
+
+func expired(ctx context.Context, s *stage, n *narrator) error {
+	old := s.device("acme:old", certtest.NotAfter(time.Now().Add(-time.Minute)))
+	return s.expectAlert(ctx, n, visitor{cert: old, version: stack.V311}, stack.AlertCertificateExpired)
+}
+
+func revoked(ctx context.Context, s *stage, n *narrator) error {
+	return s.expectAlert(ctx, n, visitor{cert: s.stolen, version: stack.V311}, stack.AlertBadCertificate)
+}
+
+func newCA(ctx context.Context, s *stage, n *narrator) error {
+	company := certtest.NewCA("acquired company")
+	newcomer := visitor{cert: s.deviceOf(company, "acme:newcomer"), version: stack.V5}
+	if err := s.expectAlert(ctx, n, newcomer, stack.AlertUnknownCA); err != nil {
+		return err
+	}
+	s.pki.Trust(company)
+	if err := s.renew(ctx, n, "its CA is written into the bundle"); err != nil {
+		return err
+	}
+	return s.expectOwner(ctx, n, newcomer, "acme:newcomer")
+}
+
+func revokedLater(ctx context.Context, s *stage, n *narrator) error {
+	lost := visitor{cert: s.device("acme:lost"), version: stack.V311}
+	if err := s.expectOwner(ctx, n, lost, "acme:lost"); err != nil {
+		return err
+	}
+	s.pki.Revoke(lost.cert.Leaf)
+	if err := s.renew(ctx, n, "its serial is written into the CRL"); err != nil {
+		return err
+	}
+	return s.expectAlert(ctx, n, lost, stack.AlertBadCertificate)
+}

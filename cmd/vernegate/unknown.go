@@ -13,6 +13,10 @@ import (
 // ourPrefix starts the names of variables that are meant for vernegate.
 const ourPrefix = "VERNEGATE_"
 
+// binaryVariable names this program to what starts it, such as the end-to-end
+// tests and benchmarks, and comes along in the environment. It sets nothing.
+const binaryVariable = ourPrefix + "BIN"
+
 // addUnknown reports variables that look like ours and are not: a misspelt
 // variable would otherwise leave its default in force. It does not quote the
 // value, which may be a secret. What Kubernetes adds for a Service that is
@@ -20,7 +24,7 @@ const ourPrefix = "VERNEGATE_"
 func (m *mistakes) addUnknown(vars map[string]string) {
 	known := knownVariables()
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
-		if !strings.HasPrefix(name, ourPrefix) || slices.Contains(known, name) || isServiceLink(name, vars) {
+		if !strings.HasPrefix(name, ourPrefix) || name == binaryVariable || slices.Contains(known, name) || isServiceLink(name, vars) {
 			continue
 		}
 		hint := ""

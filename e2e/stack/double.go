@@ -185,7 +185,7 @@ func reset(conn net.Conn) {
 func (s *DoubleSession) serve(h Habit) {
 	defer s.end()
 	var pending []byte
-	for first, buf := true, make([]byte, 64<<10); ; {
+	for first, buf := true, make([]byte, 8<<10); ; {
 		n, err := s.conn.Read(buf)
 		if err != nil {
 			return

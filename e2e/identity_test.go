@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -49,6 +50,23 @@ func TestBrokerGetsTheOwnerAndEveryOtherByteAsSent(t *testing.T) {
 		t.Parallel()
 		sent := connectPacket{version: stack.V5, clientID: unique(), password: "token"}
 		sent.properties = []byte{0x11, 0, 0, 0, 60, 0x26, 0, 1, 'k', 0, 1, 'v', 0x26, 0, 1, 'k', 0, 1, 'w'}
+		want := sent
+		want.username = "acme:lamp"
+		checkConnect(t, double, dial, sent, want)
+	})
+	t.Run("5.0/will with all of its properties", func(t *testing.T) {
+		t.Parallel()
+		sent := connectPacket{version: stack.V5, clientID: unique(), username: "acme:door"}
+		sent.will = &stack.Message{Topic: "acme:lamp/attrs", Payload: "gone", QoS: 1}
+		sent.willProperties = slices.Concat(
+			[]byte{0x18, 0, 0, 0, 30}, // will delay interval
+			[]byte{0x01, 1},           // payload format indicator
+			[]byte{0x02, 0, 0, 0, 60}, // message expiry interval
+			appendString([]byte{0x03}, "text/plain"),
+			appendString([]byte{0x08}, "acme:lamp/answers"),
+			appendString([]byte{0x09}, "\x00\xFF"),
+			appendString(appendString([]byte{0x26}, "k"), "v"),
+		)
 		want := sent
 		want.username = "acme:lamp"
 		checkConnect(t, double, dial, sent, want)

@@ -19,6 +19,8 @@ type connectPacket struct {
 	username   string
 	password   string
 	properties []byte // 5.0: without their length
+
+	willProperties []byte // 5.0: likewise
 }
 
 // Bits of the connect flags (MQTT 3.1.1 §3.1.2.3).
@@ -41,7 +43,7 @@ func (c connectPacket) bytes() []byte {
 	body = c.appendProperties(body, c.properties)
 	body = appendString(body, c.clientID)
 	if c.will != nil {
-		body = c.appendProperties(body, nil)
+		body = c.appendProperties(body, c.willProperties)
 		body = appendString(body, c.will.Topic)
 		body = appendString(body, c.will.Payload)
 	}

@@ -6,6 +6,7 @@ package e2e_test
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"slices"
@@ -255,6 +256,47 @@ func TestRefusedCertificates(t *testing.T) {
 	s.checkCounts(t, "tls_no_cert", "tls_untrusted", "tls_expired", "tls_revoked", "tls_handshake")
 	if n := len(double.Sessions()); n != 0 {
 		t.Errorf("%d connections reached the broker for clients that were refused, want none", n)
+	}
+}
+
+// TestRevocationListsThatCannotBeUsed has devices whose CA's list is missing or past
+// its time: by default they are served, for the platform's list is past its time
+// every day; where the configuration denies it, they are not.
+func TestRevocationListsThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, policy := range map[string]struct {
+		env     []string
+		allowed bool
+	}{
+		"default":      {nil, true},
+		"denied":       {[]string{"VERNEGATE_CRL_EXPIRED", "deny", "VERNEGATE_CRL_MISSING", "deny"}, false},
+		"grace is out": {[]string{"VERNEGATE_CRL_EXPIRED_GRACE", "1h", "VERNEGATE_CRL_MISSING", "deny"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := prepareSite(t)
+			external := certtest.NewCA("external")
+			s.pki.Trust(external)
+			revoked := s.device("acme:revoked")
+			set := s.pki.Set()
+			set.CRL = s.pki.Root.CRL(certtest.CRLOptions{ // DER: both forms are welcome
+				Number: 7, Revoked: []*x509.Certificate{revoked.Leaf},
+				ThisUpdate: now.Add(-26 * time.Hour), NextUpdate: now.Add(-2 * time.Hour),
+			})
+			if err := s.folder.Rename(set); err != nil {
+				t.Fatal(err)
+			}
+			s.start(t, policy.env...)
+			s.checkAlert(t, s.clientTLS(revoked, tls.VersionTLS13), stack.AlertBadCertificate, "tls_revoked")
+			for _, device := range []*certtest.Cert{s.device("acme:lamp"), s.deviceOf(external, "acme:guest")} {
+				if !policy.allowed {
+					s.checkAlert(t, s.clientTLS(device, tls.VersionTLS13), stack.AlertBadCertificate, "tls_crl")
+				} else if err := knock(within(t, 20*time.Second), s.through(device, 0)); err != nil {
+					t.Errorf("a device of %s is refused: %v", device.Leaf.Issuer, err)
+				}
+			}
+		})
 	}
 }
 

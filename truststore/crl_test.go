@@ -49,7 +49,7 @@ func TestSerialNumbersOfEveryLengthAreFound(t *testing.T) {
 			t.Errorf("serial after %x: %v", serial, err)
 		}
 	}
-	for _, serial := range []*big.Int{big.NewInt(-5), big.NewInt(5), new(big.Int).Lsh(one, 8*64)} {
+	for _, serial := range []*big.Int{big.NewInt(-5), big.NewInt(5), big.NewInt(0xfb), new(big.Int).Lsh(one, 8*64)} {
 		if err := ask(serial); err != nil {
 			t.Errorf("serial %x: %v", serial, err)
 		}

@@ -407,6 +407,21 @@ func TestOpenWaitsForAFirstGoodSet(t *testing.T) {
 	})
 }
 
+func TestOpenDoesNotLogWhatItReturns(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	v.remove("tls.key")
+	var r record
+	config := v.config()
+	config.Logger = slog.New(slog.NewTextHandler(&r, nil))
+	if _, err := truststore.Open(t.Context(), config); err == nil {
+		t.Error("accepted")
+	}
+	if got := r.logged(); got != "" {
+		t.Errorf("logged %s", got)
+	}
+}
+
 func TestOpenGivesUpWithAllMistakes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -227,6 +227,36 @@ func TestReissuedCASharesItsCRL(t *testing.T) {
 	}
 }
 
+func TestRootIsNotRevokedByItself(t *testing.T) {
+	t.Parallel()
+	old := certtest.NewCA("root")
+	renewed := certtest.NewCA("root", certtest.Key(old.Key))
+	g := generation(t, []*x509.Certificate{old.Cert, renewed.Cert}, [][]byte{revoking(old, 1, old.Cert, renewed.Cert)})
+	if err := bothWays(t, g, old.Issue("acme:lamp")); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+func TestRevocationIsToldRatherThanDoubt(t *testing.T) {
+	t.Parallel()
+	for _, revoker := range []string{"first", "second"} {
+		first, second := certtest.NewCA("first"), certtest.NewCA("second")
+		issuer := first.Intermediate("devices")
+		crossed := second.Intermediate("devices", certtest.Key(issuer.Key))
+		crls := [][]byte{revoking(issuer, 1)}
+		if revoker == "first" {
+			crls = append(crls, revoking(first, 1, issuer.Cert)) // and none of the second
+		} else {
+			crls = append(crls, revoking(second, 1, crossed.Cert))
+		}
+		cas := []*x509.Certificate{first.Cert, second.Cert, issuer.Cert, crossed.Cert}
+		err := bothWays(t, generation(t, cas, crls, missing(truststore.Deny)), issuer.Issue("acme:lamp"))
+		if !errors.Is(err, truststore.ErrRevoked) {
+			t.Errorf("revoked by the %s: got %v, want %v", revoker, err, truststore.ErrRevoked)
+		}
+	}
+}
+
 func TestNamesakeCAsHaveTheirOwnCRLs(t *testing.T) {
 	t.Parallel()
 	one, two := certtest.NewCA("root"), certtest.NewCA("root")

@@ -66,6 +66,8 @@ func connectRefusals() map[string]refusal {
 			connectPacket{version: v, clientID: "\xFF\xFE"}.bytes(), malformed(v)})
 		add("will with QoS 3", refusal{"connect_malformed", "acme:lamp",
 			connectPacket{version: v, clientID: "x", will: &stack.Message{Topic: "t", QoS: 3}}.bytes(), malformed(v)})
+		add("unknown, and more behind CONNECT", refusal{"identity_unknown", "",
+			slices.Concat(hello.bytes(), publishPacket(v, "t", string(make([]byte, 12<<10)))), refused(v, 5, 0x87)})
 		add("too large", refusal{"connect_too_large", "acme:lamp", tooLarge(v), closed(v, 0x95)})
 		add("too large and unknown", refusal{"connect_too_large", "", tooLarge(v), closed(v, 0x95)})
 	}

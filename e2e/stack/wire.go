@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 	"time"
 )
 
@@ -41,15 +40,9 @@ func (w *Wire) ReadN(n int) ([]byte, error) {
 	return p[:read], err
 }
 
-// ReadToEnd reads until the other side closes. A close in whatever way, with
-// close_notify, FIN or RST, is no error; a deadline and a TLS alert are.
-func (w *Wire) ReadToEnd() ([]byte, error) {
-	p, err := io.ReadAll(w)
-	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
-	}
-	return p, err
-}
+// ReadToEnd reads until the other side closes in an orderly way: with FIN, and over
+// TLS with close_notify before it. Every other end is an error.
+func (w *Wire) ReadToEnd() ([]byte, error) { return io.ReadAll(w) }
 
 // ReadQuiet says whether nothing arrives and the connection stays open for d.
 func (w *Wire) ReadQuiet(d time.Duration) bool {

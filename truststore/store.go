@@ -98,8 +98,9 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 func (s *Store) Current() *Generation { return s.current.Load() }
 
 // Reload looks at the files now, and believes at once what it finds, also a set
-// that takes trust away. The error tells why the files are refused; the current
-// generation then stays in use.
+// that takes trust away. The error tells why the files are refused, which is
+// also logged; the current generation then stays in use. A context that ends
+// during the look does not end it.
 func (s *Store) Reload(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

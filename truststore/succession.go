@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -12,17 +13,17 @@ import (
 // a CRL older than the one in use, which somebody may have put there to bring a
 // revoked certificate back, or the file of a CRL in use gone.
 func (g *Generation) checkSuccession(next *Generation) error {
+	var mistakes []error
 	for _, list := range g.crls {
-		other := next.successor(list)
-		if other != nil && list.newerThan(other) {
-			return fmt.Errorf("CRL file %s: the list of %q is older (%s) than the one in use (%s)",
-				other.Path, other.Issuer, other.age(), list.age())
+		if other := next.successor(list); other != nil && list.newerThan(other) {
+			mistakes = append(mistakes, fmt.Errorf("CRL file %s: the list of %q is older (%s) than the one in use (%s)",
+				other.Path, other.Issuer, other.age(), list.age()))
 		}
 		if !slices.ContainsFunc(next.files, func(f File) bool { return f.Path == list.Path }) {
-			return fmt.Errorf("CRL file %s was in use and is gone", list.Path)
+			mistakes = append(mistakes, fmt.Errorf("CRL file %s was in use for %q and is gone", list.Path, list.Issuer))
 		}
 	}
-	return nil
+	return errors.Join(mistakes...)
 }
 
 // takesAway tells what the next generation gives up that the current one has, or

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"sync"
 
@@ -15,13 +16,14 @@ import (
 
 // watcher notices changes of files. It watches directories, not the files: a
 // file may be replaced by another one of its name, and a symbolic link anywhere
-// on the way to it by another link, as Kubernetes does with ..data.
+// on the way to it by another link, as Kubernetes does with ..data. It does not
+// notice that a directory above those has been replaced.
 type watcher struct {
 	// changes has room for one value, which stands for all changes since it
 	// was last received.
 	changes chan struct{}
 
-	paths   []string
+	paths   []string        // of the files
 	marks   map[string]bool // paths of which a change matters
 	failing map[string]bool // directories that cannot be watched, as logged
 	notify  *fsnotify.Watcher
@@ -86,17 +88,39 @@ func (w *watcher) run() {
 	}
 }
 
+// maxRenewals bounds how often renew follows a way that changes under it.
+const maxRenewals = 5
+
 // renew watches the directories on the way to the files as it is now, and no
 // others. It returns the failures that are new.
 func (w *watcher) renew() error {
-	dirs := make(map[string]bool)
-	w.marks = make(map[string]bool)
+	var failures []error
+	for range maxRenewals {
+		var dirs map[string]bool
+		w.marks, dirs = w.resolve()
+		failures = append(failures, w.watch(dirs))
+		if again, _ := w.resolve(); maps.Equal(again, w.marks) {
+			break // else something has changed before it was watched
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// resolve returns the paths of which a change matters, and which of them are
+// the directories that tell of it.
+func (w *watcher) resolve() (marks, dirs map[string]bool) {
+	marks, dirs = make(map[string]bool), make(map[string]bool)
 	for _, path := range w.paths {
 		for _, mark := range waymarks(path) {
 			dir := filepath.Dir(mark)
-			w.marks[mark], w.marks[dir], dirs[dir] = true, true, true
+			marks[mark], marks[dir], dirs[dir] = true, true, true
 		}
 	}
+	return marks, dirs
+}
+
+// watch watches these directories and no others.
+func (w *watcher) watch(dirs map[string]bool) error {
 	for _, dir := range w.notify.WatchList() {
 		if !dirs[dir] {
 			// It may be gone already, and its watch with it.

@@ -1,0 +1,100 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+func TestWaymarksAreLinksAndTheFile(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.MkdirAll(at("real/sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at("real/file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{
+		"relative":     "real/file",
+		"absolute":     at("real/file"),
+		"directory":    "real",
+		"upwards":      "real/sub/../file",
+		"twice":        "relative",
+		"dangling":     "real/none/file",
+		"loop":         "loop",
+		"real/sub/out": "../../relative",
+	} {
+		if err := os.Symlink(target, at(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string][]string{
+		"real/file":      {"real/file"},
+		"real/none":      {"real/none"},
+		"none/file":      {"none"},
+		"relative":       {"relative", "real/file"},
+		"absolute":       {"absolute", "real/file"},
+		"directory/file": {"directory", "real/file"},
+		"upwards":        {"upwards", "real/file"},
+		"twice":          {"twice", "relative", "real/file"},
+		"dangling":       {"dangling", "real/none"},
+		"real/sub/out":   {"real/sub/out", "relative", "real/file"},
+	} {
+		for i, name := range want {
+			want[i] = at(name)
+		}
+		if got := waymarks(at(path)); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", path, got, want)
+		}
+	}
+	if got := waymarks(at("loop")); len(got) != maxLinks {
+		t.Errorf("loop: %d marks, want %d", len(got), maxLinks)
+	}
+}
+
+func TestLostEventsCountAsAChange(t *testing.T) {
+	t.Parallel()
+	w, err := newWatcher([]string{filepath.Join(t.TempDir(), "ca.crt")}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.stop()
+	w.notify.Errors <- fsnotify.ErrEventOverflow
+	select {
+	case <-w.changes:
+	case <-time.After(10 * time.Second):
+		t.Error("no change is told")
+	}
+}
+
+func TestOtherFilesOfTheDirectoryDoNotMatter(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w, err := newWatcher([]string{filepath.Join(dir, "ca.crt")}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.stop()
+	// Once the second one is taken, the first has been dealt with.
+	for range 2 {
+		w.notify.Events <- fsnotify.Event{Name: filepath.Join(dir, "other"), Op: fsnotify.Write}
+	}
+	select {
+	case <-w.changes:
+		t.Error("a change is told")
+	default:
+	}
+}

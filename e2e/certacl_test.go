@@ -37,8 +37,7 @@ func TestManySessionsMakeOneRequest(t *testing.T) {
 	const sessions, atOnce = 5000, 64
 	double := must(stack.StartDouble())(t)
 	t.Cleanup(func() { double.Close() })
-	s := newSite(t, double.Addr, "VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_HANDSHAKE_TIMEOUT", "60s",
-		"VERNEGATE_CONNECT_TIMEOUT", "60s", "VERNEGATE_ACL_TTL", "10m")
+	s := newSite(t, double.Addr, "VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_ACL_TTL", "10m")
 	device := s.device("acme:lamp")
 	config := s.clientTLS(device, tls.VersionTLS12)
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1) // resumed, 1.2 needs no public-key operation

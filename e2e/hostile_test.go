@@ -39,7 +39,7 @@ func newBystander(t *testing.T, s *site) *bystander {
 // check sends a message to itself, and lets a newcomer in, both in good time.
 func (b *bystander) check(t *testing.T, s *site) {
 	t.Helper()
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 20*time.Second)
 	began := time.Now()
 	if err := b.client.Publish(ctx, stack.Message{Topic: b.topic, Payload: "tick", QoS: 1}); err != nil {
 		t.Fatalf("a client that does no harm cannot publish: %v", err)
@@ -229,7 +229,7 @@ func (s *site) endure(t *testing.T, victim *bystander, all *errgroup.Group) erro
 func TestAnnouncedSizeCostsNothing(t *testing.T) {
 	t.Parallel()
 	const clients, limit = 400, 16 << 10 // bytes for each
-	s := newSite(t, broker, "VERNEGATE_CONNECT_TIMEOUT", "60s")
+	s := newSite(t, broker)
 	config := s.clientTLS(s.device("acme:lamp"), 0)
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	victim := newBystander(t, s)
@@ -257,12 +257,13 @@ func TestAnnouncedSizeCostsNothing(t *testing.T) {
 	}
 }
 
-// Beginnings of a 3.1.1 CONNECT with a remaining length that the rest does not keep:
-// the most that VERNEGATE_MAX_CONNECT_SIZE allows by default, and the most that the
-// encoding can express.
+// Beginnings of a 3.1.1 CONNECT, half a kilobyte each, with a remaining length that
+// the rest does not keep: the most that VERNEGATE_MAX_CONNECT_SIZE allows by
+// default, and the most that the encoding can express.
 var (
-	announced256KiB = []byte("\x10\xFC\xFF\x0F\x00\x04MQTT\x04\x02\x00\x3C\x00\x01x")
-	announced256MiB = []byte("\x10\xFF\xFF\xFF\x7F\x00\x04MQTT\x04\x02\x00\x3C\x00\x01x")
+	announced256KiB = append([]byte("\x10\xFC\xFF\x0F"), startOfBody...)
+	announced256MiB = append([]byte("\x10\xFF\xFF\xFF\x7F"), startOfBody...)
+	startOfBody     = append([]byte("\x00\x04MQTT\x04\x02\x00\x3C\x00\x01x"), make([]byte, 500)...)
 )
 
 // TestTenThousandSilentSockets opens sockets and says nothing on them.

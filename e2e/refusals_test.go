@@ -67,7 +67,7 @@ func connectRefusals() map[string]refusal {
 		add("will with QoS 3", refusal{"connect_malformed", "acme:lamp",
 			connectPacket{version: v, clientID: "x", will: &stack.Message{Topic: "t", QoS: 3}}.bytes(), malformed(v)})
 		add("unknown, and more behind CONNECT", refusal{"identity_unknown", "",
-			slices.Concat(hello.bytes(), publishPacket(v, "t", string(make([]byte, 12<<10)))), refused(v, 5, 0x87)})
+			slices.Concat(hello.bytes(), publishPacket(v, "t", string(make([]byte, 40<<10)))), refused(v, 5, 0x87)})
 		add("too large", refusal{"connect_too_large", "acme:lamp", tooLarge(v), closed(v, 0x95)})
 		add("too large and unknown", refusal{"connect_too_large", "", tooLarge(v), closed(v, 0x95)})
 	}
@@ -366,8 +366,8 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// checkTimeout expects the answer and a close within two seconds of the longest
-// timeout, and not before half a second has gone.
+// checkTimeout expects the answer and a close, in good time but not before half a
+// second has gone.
 func (s *site) checkTimeout(t *testing.T, w *stack.Wire, answer []byte, slug string) {
 	t.Helper()
 	began := time.Now()
@@ -375,7 +375,7 @@ func (s *site) checkTimeout(t *testing.T, w *stack.Wire, answer []byte, slug str
 	if err != nil || !slices.Equal(got, answer) {
 		t.Errorf("the client got % X and then %v, want % X and then a close", got, err, answer)
 	}
-	if took := time.Since(began); took < 500*time.Millisecond || took > 4*time.Second {
+	if took := time.Since(began); took < 500*time.Millisecond || took > 10*time.Second {
 		t.Errorf("the connection was closed after %v", took)
 	}
 	w.Close()

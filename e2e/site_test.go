@@ -45,9 +45,21 @@ func prepareSite(t *testing.T) *site {
 	return s
 }
 
-// env is the environment that makes a vernegate part of this site.
+// patience is for every step that has a timeout: a test that is not about one must
+// not meet it on a busy machine. The demo runs with the defaults.
+var patience = map[string]string{
+	"VERNEGATE_HANDSHAKE_TIMEOUT":    "60s",
+	"VERNEGATE_CONNECT_TIMEOUT":      "60s",
+	"VERNEGATE_DIAL_TIMEOUT":         "60s",
+	"VERNEGATE_CONNACK_TIMEOUT":      "60s",
+	"CERTIFICATE_ACL_REQ_TIMEOUT_MS": "60000",
+}
+
+// env is the environment that makes a vernegate part of this site; more, in pairs,
+// adds to it.
 func (s *site) env(brokers string, more ...string) map[string]string {
 	env := s.folder.Env()
+	maps.Copy(env, patience)
 	maps.Copy(env, map[string]string{
 		"CERTIFICATE_ACL_URL": s.acl.URL,
 		"VERNEGATE_BACKENDS":  brokers,

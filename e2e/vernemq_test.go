@@ -84,7 +84,7 @@ func TestFullBrokerIsLeftForTheOther(t *testing.T) {
 	full, other := must(stack.StartDouble())(t), must(stack.StartDouble())(t)
 	t.Cleanup(func() { full.Close(); other.Close() })
 	full.Behave(stack.Habit{Silent: true})
-	s := newSite(t, full.Addr+","+other.Addr, "VERNEGATE_CONNACK_TIMEOUT", "500ms")
+	s := newSite(t, full.Addr+","+other.Addr, "VERNEGATE_CONNACK_TIMEOUT", "2s")
 	dial := s.through(s.device("acme:lamp"), 0)
 	for i := range 4 { // round robin: some begin at the full one
 		for _, v := range versions {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 )
 
 // Set is one content of the files that vernegate reads, all PEM.
@@ -51,9 +53,10 @@ func (f Folder) Env() map[string]string {
 func (f Folder) path(name string) string { return filepath.Join(string(f), name) }
 
 // Rewrite writes as cert-sidecar does: every file in place, one after the other,
-// truncated first. pause is called at the moments that matter to a reader, which
-// then sees an empty file, one with the first byte alone, half a file, a file
-// without its last byte, and a new file beside old ones; nil does not pause.
+// truncated first. pause is called at the moments that matter to a reader: it then
+// sees an empty file, one with the first byte alone, half a file, a file that ends
+// between two PEM blocks and so looks whole, a file without its last byte, and a new
+// file beside old ones. nil does not pause.
 func (f Folder) Rewrite(s Set, pause func()) error {
 	if pause == nil {
 		pause = func() {}
@@ -75,15 +78,28 @@ func rewrite(path string, content []byte, pause func()) error {
 	}
 	defer w.Close()
 	written := 0
-	for _, end := range []int{1, len(content) / 2, len(content) - 1, len(content)} {
+	for _, end := range boundaries(content) {
 		pause()
-		n, err := w.Write(content[written:max(end, written)])
-		if err != nil {
+		if _, err := w.Write(content[written:end]); err != nil {
 			return err
 		}
-		written += n
+		written = end
 	}
 	return w.Close()
+}
+
+// pemEnd is the last line of a PEM block.
+var pemEnd = regexp.MustCompile(`-----END [A-Z0-9 ]+-----\n`)
+
+// boundaries are the lengths that a file has at the moments that matter, the whole
+// last.
+func boundaries(content []byte) []int {
+	ends := []int{min(1, len(content)), len(content) / 2, max(0, len(content)-1), len(content)}
+	for _, block := range pemEnd.FindAllIndex(content, -1) {
+		ends = append(ends, block[1])
+	}
+	slices.Sort(ends)
+	return slices.Compact(ends)
 }
 
 // Rename writes every file beside its old self and renames it into place.

@@ -4,60 +4,75 @@
 package stack
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 // PKI is a throw-away public key infrastructure: a root that signs the server and
-// the devices, further CAs that are trusted for devices, and the root's revocation
-// list. It changes in memory only; a [Folder] is where it becomes files. It is for
+// the devices, further CAs that are trusted for devices, and the revocation list of
+// each. It changes in memory only; a [Folder] is where it becomes files. It is for
 // one goroutine at a time.
 type PKI struct {
 	Root   *certtest.CA
 	Server *certtest.Cert // for 127.0.0.1 and localhost
 
-	trusted   []*x509.Certificate
-	revoked   []*x509.Certificate
-	crlNumber int64
+	authorities []*authority // the root first
+}
+
+// authority is a CA that devices may come from.
+type authority struct {
+	ca      *certtest.CA
+	revoked []*x509.Certificate
+	number  int64 // of its next list
 }
 
 // NewPKI makes a PKI that trusts its root and has revoked nothing.
 func NewPKI() *PKI {
 	root := certtest.NewCA("vernegate test root")
-	return &PKI{
-		Root:      root,
-		Server:    root.Issue("vernegate", certtest.Server("127.0.0.1", "localhost")),
-		trusted:   []*x509.Certificate{root.Cert},
-		crlNumber: 1,
-	}
+	p := &PKI{Root: root, Server: root.Issue("vernegate", certtest.Server("127.0.0.1", "localhost"))}
+	p.Trust(root)
+	return p
 }
 
-// Trust adds a CA to the bundle.
-func (p *PKI) Trust(ca *certtest.CA) { p.trusted = append(p.trusted, ca.Cert) }
+// Trust adds a CA to the bundle, and its list to the lists.
+func (p *PKI) Trust(ca *certtest.CA) {
+	p.authorities = append(p.authorities, &authority{ca: ca, number: 1})
+}
 
-// Revoke puts certificates that the root has signed on its next revocation list.
+// Revoke puts certificates on the next lists of the CAs that have signed them. It
+// panics if one of those is not trusted.
 func (p *PKI) Revoke(certs ...*x509.Certificate) {
-	p.revoked = append(p.revoked, certs...)
-	p.crlNumber++
+	for _, cert := range certs {
+		i := slices.IndexFunc(p.authorities, func(a *authority) bool {
+			return bytes.Equal(a.ca.Cert.RawSubject, cert.RawIssuer)
+		})
+		if i < 0 {
+			panic("stack: revoking a certificate of " + cert.Issuer.String() + ", which is not trusted")
+		}
+		issuer := p.authorities[i]
+		issuer.revoked = append(issuer.revoked, cert)
+		issuer.number++
+	}
 }
 
 // Set returns the files as they should be now.
 func (p *PKI) Set() Set {
-	crl := p.Root.CRL(certtest.CRLOptions{Number: p.crlNumber, Revoked: p.revoked})
-	return Set{
-		Key:    p.Server.KeyPEM(),
-		Cert:   p.Server.CertPEM(),
-		CA:     p.Root.PEM(),
-		Bundle: certtest.CertsPEM(p.trusted...),
-		CRL:    certtest.PEMEncodeCRL(crl),
+	s := Set{Key: p.Server.KeyPEM(), Cert: p.Server.CertPEM(), CA: p.Root.PEM()}
+	for _, a := range p.authorities {
+		list := a.ca.CRL(certtest.CRLOptions{Number: a.number, Revoked: a.revoked})
+		s.Bundle = append(s.Bundle, a.ca.PEM()...)
+		s.CRL = append(s.CRL, certtest.PEMEncodeCRL(list)...)
 	}
+	return s
 }
 
 // ClientTLS is how a device with that certificate connects: it believes the root

@@ -5,6 +5,7 @@ package stack
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -42,7 +43,15 @@ func (w *Wire) ReadN(n int) ([]byte, error) {
 
 // ReadToEnd reads until the other side closes in an orderly way: with FIN, and over
 // TLS with close_notify before it. Every other end is an error.
-func (w *Wire) ReadToEnd() ([]byte, error) { return io.ReadAll(w) }
+func (w *Wire) ReadToEnd() ([]byte, error) {
+	p, err := io.ReadAll(w)
+	over, isTLS := w.Conn.(*tls.Conn)
+	if err != nil || !isTLS {
+		return p, err
+	}
+	_, err = io.Copy(io.Discard, over.NetConn())
+	return p, err
+}
 
 // ReadQuiet says whether nothing arrives and the connection stays open for d.
 func (w *Wire) ReadQuiet(d time.Duration) bool {

@@ -52,27 +52,20 @@ func readPEM(data []byte) ([]*pem.Block, error) {
 }
 
 // readPEMBlock decodes the block that data begins with and returns how many
-// bytes it takes.
+// bytes it takes: up to the next line of dashes, which has to be its end.
 func readPEMBlock(data []byte) (*pem.Block, int, error) {
 	begin, rest, _ := cutLine(data)
 	kind, ok := bytes.CutSuffix(begin[len(pemBegin):], pemDashes)
 	if !ok {
 		return nil, 0, fmt.Errorf("%q begins no PEM block", clip(begin))
 	}
-	end := "-----END " + string(kind) + "-----"
-	for {
+	for ended := false; !ended; {
 		if len(rest) == 0 {
 			return nil, 0, fmt.Errorf("the PEM block of type %q does not end", clip(kind))
 		}
 		var text []byte
 		text, rest, _ = cutLine(rest)
-		if !bytes.HasPrefix(text, pemDashes) {
-			continue
-		}
-		if string(text) != end {
-			return nil, 0, fmt.Errorf("the PEM block of type %q is broken by %q", clip(kind), clip(text))
-		}
-		break
+		ended = bytes.HasPrefix(text, pemDashes)
 	}
 	n := len(data) - len(rest)
 	block, _ := pem.Decode(data[:n])

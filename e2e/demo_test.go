@@ -16,6 +16,7 @@ import (
 // startDemo starts the demo with the binary under test and more variables.
 func startDemo(t *testing.T, vernegate string, env ...string) *stack.Process {
 	t.Helper()
+	noteInputs(t)
 	bin := must(stack.Compile(within(t, 2*time.Minute), t.TempDir(), "github.com/vernegate/vernegate/e2e/demo"))(t)
 	command := append(env, "VERNEGATE_BIN="+vernegate, bin)
 	demo := must(stack.StartTool("env", command...))(t)

@@ -30,8 +30,7 @@ var hellos = map[string]func(*connectPacket){
 
 func TestBrokerGetsTheOwnerAndEveryOtherByteAsSent(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
+	double := startDouble(t)
 	s := newSite(t, double.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for _, v := range versions {
@@ -163,8 +162,7 @@ func TestTopicRulesApplyToTheOwner(t *testing.T) {
 
 func TestServiceListenerIsForServices(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
+	double := startDouble(t)
 	s := newSite(t, double.Addr)
 	toServices := func(owner string) stack.Dial {
 		return stack.Through(s.Services, s.clientTLS(s.device(owner), 0))
@@ -190,7 +188,7 @@ func TestServiceListenerIsForServices(t *testing.T) {
 			_, err := stack.Connect(within(t, 20*time.Second), toServices("acme:lamp"),
 				stack.Options{Version: v, ClientID: id, Username: "v2k-bridge"})
 			var refusal *stack.RefusedError
-			want := map[stack.Version]byte{stack.V31: 5, stack.V311: 5, stack.V5: 0x87}[v]
+			want := codeOf(v, 5, 0x87)
 			if !errors.As(err, &refusal) || refusal.Code != want {
 				t.Errorf("a device on the service listener got %v, want CONNACK 0x%02X", err, want)
 			}

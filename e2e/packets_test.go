@@ -130,3 +130,11 @@ func refused(v stack.Version, v3, v5 byte) []byte {
 	}
 	return []byte{0x20, 2, 0, v3}
 }
+
+// codeOf chooses between a return code of 3.1 and 3.1.1 and a reason code of 5.0.
+func codeOf(v stack.Version, v3, v5 byte) byte {
+	if v == stack.V5 {
+		return v5
+	}
+	return v3
+}

@@ -14,7 +14,10 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +67,25 @@ func testMain(m *testing.M) int {
 func giveUp(err error) int {
 	fmt.Fprintln(os.Stderr, err)
 	return 1
+}
+
+// noteInputs reads what the results of these tests depend on, for the go command's
+// memory of results: it knows only what is read while a test runs. Without this, a
+// changed program would be passed by remembering that the one before had passed. Of a
+// binary that VERNEGATE_BIN names it knows the name alone: run that with -count=1.
+func noteInputs(t testing.TB) {
+	t.Helper()
+	os.Getenv("VERNEGATE_BIN")
+	os.Getenv("E2E_BROKER")
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && slices.Contains([]string{".git", "bin"}, entry.Name()) {
+			return fs.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // within is a context for one test that ends after d.

@@ -36,6 +36,7 @@ func newSite(t *testing.T, brokers string, env ...string) *site {
 // prepareSite makes everything but the vernegate itself.
 func prepareSite(t *testing.T) *site {
 	t.Helper()
+	noteInputs(t)
 	s := &site{pki: stack.NewPKI(), folder: stack.Folder(t.TempDir())}
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
 		t.Fatal(err)
@@ -44,6 +45,9 @@ func prepareSite(t *testing.T) *site {
 	t.Cleanup(func() { s.acl.Close() })
 	return s
 }
+
+// stepTime is how long a step may take that is not under test, such as connecting.
+const stepTime = time.Minute
 
 // patience is for every step that has a timeout: a test that is not about one must
 // not meet it on a busy machine. The demo runs with the defaults.
@@ -116,7 +120,7 @@ func (s *site) clientTLS(device *certtest.Cert, tlsVersion uint16) *tls.Config {
 // connect connects a paho client, which is cut at the end of the test at the latest.
 func connect(t *testing.T, dial stack.Dial, o stack.Options) *stack.Client {
 	t.Helper()
-	c, err := stack.Connect(within(t, 20*time.Second), dial, o)
+	c, err := stack.Connect(within(t, stepTime), dial, o)
 	if err != nil {
 		t.Fatalf("connecting %s with %v: %v", o.ClientID, o.Version, err)
 	}
@@ -127,7 +131,23 @@ func connect(t *testing.T, dial stack.Dial, o stack.Options) *stack.Client {
 // dialWire connects a Wire, which is closed at the end of the test at the latest.
 func dialWire(t *testing.T, dial stack.Dial) *stack.Wire {
 	t.Helper()
-	w := must(stack.DialWire(within(t, 20*time.Second), dial))(t)
+	w := must(stack.DialWire(within(t, stepTime), dial))(t)
 	t.Cleanup(func() { w.Close() })
 	return w
+}
+
+// startDouble starts a broker double for one test.
+func startDouble(t *testing.T) *stack.Double {
+	t.Helper()
+	double := must(stack.StartDouble())(t)
+	t.Cleanup(func() { double.Close() })
+	return double
+}
+
+// checkUntouched expects that nobody has even connected to the broker.
+func checkUntouched(t *testing.T, double *stack.Double) {
+	t.Helper()
+	if n := len(double.Sessions()); n != 0 {
+		t.Errorf("%d connections reached the broker for clients that were refused, want none", n)
+	}
 }

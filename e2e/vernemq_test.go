@@ -18,8 +18,7 @@ import (
 // habit answers all three only if CONNECT came alone.
 func TestEverythingInOneRecord(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
+	double := startDouble(t)
 	s := newSite(t, double.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for _, v := range versions {
@@ -47,8 +46,7 @@ func TestEverythingInOneRecord(t *testing.T) {
 // client that sends all in one write gets a CONNACK and then nothing.
 func TestDoubleHasTheHabit(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
+	double := startDouble(t)
 	w := dialWire(t, stack.Direct(double.Addr))
 	hello := connectPacket{version: stack.V311, clientID: "x"}.bytes()
 	if err := w.Send(append(hello, subscribePacket(stack.V311, "t")...)); err != nil {
@@ -81,8 +79,7 @@ func subscribed(v stack.Version) []byte {
 
 func TestFullBrokerIsLeftForTheOther(t *testing.T) {
 	t.Parallel()
-	full, other := must(stack.StartDouble())(t), must(stack.StartDouble())(t)
-	t.Cleanup(func() { full.Close(); other.Close() })
+	full, other := startDouble(t), startDouble(t)
 	full.Behave(stack.Habit{Silent: true})
 	s := newSite(t, full.Addr+","+other.Addr, "VERNEGATE_CONNACK_TIMEOUT", "2s")
 	dial := s.through(s.device("acme:lamp"), 0)
@@ -114,8 +111,7 @@ func TestFullBrokerIsLeftForTheOther(t *testing.T) {
 
 func TestClosedBrokerIsLeftForTheOther(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
+	double := startDouble(t)
 	s := newSite(t, must(stack.FreeAddr())(t)+","+double.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for range 6 {
@@ -128,8 +124,7 @@ func TestClosedBrokerIsLeftForTheOther(t *testing.T) {
 
 func TestBrokersLastWordsReachTheClient(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
+	double := startDouble(t)
 	farewell := publishPacket(stack.V311, "acme:lamp/config", string(bytes.Repeat([]byte("last words "), 1<<10)))
 	double.Behave(stack.Habit{Farewell: farewell})
 	s := newSite(t, double.Addr)
@@ -151,8 +146,7 @@ func TestBrokersLastWordsReachTheClient(t *testing.T) {
 
 func TestBrokersRefusalReachesTheClient(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
+	double := startDouble(t)
 	s := newSite(t, double.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for _, v := range versions {
@@ -174,8 +168,7 @@ func TestBrokersRefusalReachesTheClient(t *testing.T) {
 // for a full close, so every byte has to be out before.
 func TestClientsLastWordsReachTheBroker(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
+	double := startDouble(t)
 	s := newSite(t, double.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	sent := connectPacket{version: stack.V311, clientID: unique()}

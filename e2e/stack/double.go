@@ -29,7 +29,7 @@ type Double struct {
 	mu       sync.Mutex
 	habit    Habit
 	sessions []*DoubleSession
-	arrived  chan struct{} // closed and replaced whenever something is received
+	arrived  chan struct{} // closed and replaced by whatever Wait waits for
 	closed   bool
 }
 
@@ -51,8 +51,6 @@ type DoubleSession struct {
 	double *Double
 	conn   net.Conn
 	bytes  []byte // guarded by double.mu
-	reads  int    // guarded by double.mu
-	ended  bool   // guarded by double.mu
 
 	version Version // of its CONNECT; used by serve alone
 }
@@ -95,17 +93,6 @@ func (d *Double) Sessions() []*DoubleSession {
 	return append([]*DoubleSession(nil), d.sessions...)
 }
 
-// Received is how many bytes have reached the double in all.
-func (d *Double) Received() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	total := 0
-	for _, s := range d.sessions {
-		total += len(s.bytes)
-	}
-	return total
-}
-
 // Bytes returns everything that has come on this connection.
 func (s *DoubleSession) Bytes() []byte {
 	s.double.mu.Lock()
@@ -113,15 +100,8 @@ func (s *DoubleSession) Bytes() []byte {
 	return append([]byte(nil), s.bytes...)
 }
 
-// Ended says whether the other side has closed the connection.
-func (s *DoubleSession) Ended() bool {
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
-	return s.ended
-}
-
 // Wait waits until done says so of the connections; it is asked again whenever
-// bytes arrive or a connection begins or ends. what names it when ctx ends first.
+// bytes arrive or a connection begins. what names it when ctx ends first.
 func (d *Double) Wait(ctx context.Context, what string, done func([]*DoubleSession) bool) error {
 	for {
 		d.mu.Lock()
@@ -180,57 +160,40 @@ func reset(conn net.Conn) {
 	conn.Close()
 }
 
-// serve reads until the other side closes. A read of its own is the measure of
-// what is "coalesced": CONNECT is answered, and what came with it waits for more.
+// serve reads until the other side closes. A read is the measure of what is
+// coalesced: the first one that completes CONNECT has CONNECT answered alone, and
+// what came with it waits for the next.
 func (s *DoubleSession) serve(h Habit) {
-	defer s.end()
+	defer reset(s.conn)
+	buf := make([]byte, 8<<10)
 	var pending []byte
-	for first, buf := true, make([]byte, 8<<10); ; {
+	for greeted := false; ; {
 		n, err := s.conn.Read(buf)
 		if err != nil {
 			return
 		}
 		s.record(buf[:n])
-		pending = append(pending, buf[:n]...)
 		if h.Silent {
 			continue
 		}
-		for {
-			packet, rest := cutPacket(pending)
-			if packet == nil {
-				break
-			}
+		pending = append(pending, buf[:n]...)
+		for packet, rest := cutPacket(pending); packet != nil; packet, rest = cutPacket(pending) {
 			pending = rest
 			if !s.answer(h, packet) {
 				return
 			}
-			if first {
-				first = false
-				break // the habit: the rest lies until the next read
+			if !greeted {
+				greeted = true
+				break
 			}
 		}
 	}
 }
 
+// record keeps what has come.
 func (s *DoubleSession) record(p []byte) {
 	s.double.mu.Lock()
 	defer s.double.mu.Unlock()
 	s.bytes = append(s.bytes, p...)
-	s.reads++
 	s.double.notify()
-}
-
-func (s *DoubleSession) end() {
-	reset(s.conn)
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
-	s.ended = true
-	s.double.notify()
-}
-
-// Reads is in how many pieces Bytes came.
-func (s *DoubleSession) Reads() int {
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
-	return s.reads
 }

@@ -54,11 +54,6 @@ func (l *Lines) String() string {
 	return strings.Join(append(slices.Clone(l.lines), string(l.partial)), "\n")
 }
 
-// Match returns the lines so far that match.
-func (l *Lines) Match(match func(line string) bool) []string {
-	return slices.DeleteFunc(l.All(), func(line string) bool { return !match(line) })
-}
-
 // Wait returns the first line that matches, past or future. It fails when ctx ends
 // before there is one; the error says what was waited for.
 func (l *Lines) Wait(ctx context.Context, what string, match func(line string) bool) (string, error) {

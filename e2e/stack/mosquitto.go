@@ -125,8 +125,3 @@ func (m *Mosquitto) Username(ctx context.Context, clientID string) (string, erro
 	}
 	return newClient.FindStringSubmatch(line)[2], nil
 }
-
-// Saw says whether the broker's log names clientID at all.
-func (m *Mosquitto) Saw(clientID string) bool {
-	return len(m.Output.Match(func(line string) bool { return strings.Contains(line, clientID) })) > 0
-}

@@ -17,7 +17,7 @@ import (
 )
 
 // stopGrace is how long a program has to end after SIGTERM before it is killed.
-const stopGrace = 10 * time.Second
+const stopGrace = 30 * time.Second
 
 // Process is a started program. Its methods are safe for concurrent use.
 type Process struct {

@@ -52,6 +52,7 @@ const (
 	ReasonPacketTooLarge             ReasonCode = 0x95
 	ReasonQuotaExceeded              ReasonCode = 0x97
 	ReasonAdministrativeAction       ReasonCode = 0x98
+	ReasonUseAnotherServer           ReasonCode = 0x9C
 	ReasonMaximumConnectTime         ReasonCode = 0xA0
 )
 
@@ -81,6 +82,8 @@ func (c ReasonCode) String() string {
 		return "quota exceeded"
 	case ReasonAdministrativeAction:
 		return "administrative action"
+	case ReasonUseAnotherServer:
+		return "use another server"
 	case ReasonMaximumConnectTime:
 		return "maximum connect time"
 	}

@@ -56,6 +56,11 @@ type Config struct {
 	// whichever goroutine looked, one call at a time, and must not call
 	// back into the store's Reload.
 	OnLook func(Result, error)
+
+	// OnSwap, if not nil, is told of every generation that replaces another,
+	// when it has. It is called like OnLook, and no further look is taken
+	// until it returns.
+	OnSwap func(old, current *Generation)
 }
 
 // validate reports everything that no change of a file can mend.

@@ -6,6 +6,7 @@ package truststore
 import (
 	"bytes"
 	"hash/maphash"
+	"iter"
 	"math/big"
 	"math/bits"
 )
@@ -59,20 +60,45 @@ func (s *serialSet) add(serial []byte) {
 	}
 }
 
+// all iterates over the numbers, in no order and each valid until the next.
+func (s *serialSet) all() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if s.zero && !yield(nil) {
+			return
+		}
+		for size, table := range s.tables {
+			for at := 0; at < len(table.bytes); at += size {
+				if serial := table.bytes[at : at+size]; serial[0] != 0 && !yield(serial) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// hasBytes tells whether a number without leading zeros is in the set; nil is
+// an empty set.
+func (s *serialSet) hasBytes(serial []byte) bool {
+	switch {
+	case s == nil:
+		return false
+	case len(serial) == 0:
+		return s.zero
+	case len(serial) > maxSerialOctets || s.tables[len(serial)].slots == 0:
+		return false
+	}
+	_, found := s.slot(serial)
+	return found
+}
+
 // has tells whether the number is in the set.
 func (s *serialSet) has(serial *big.Int) bool {
 	size := (serial.BitLen() + 7) / 8
-	switch {
-	case serial.Sign() < 0 || size > maxSerialOctets:
-		return false
-	case size == 0:
-		return s.zero
-	case s.tables[size].slots == 0:
+	if serial.Sign() < 0 || size > maxSerialOctets {
 		return false
 	}
 	var buf [maxSerialOctets]byte
-	_, found := s.slot(serial.FillBytes(buf[:size]))
-	return found
+	return s.hasBytes(serial.FillBytes(buf[:size]))
 }
 
 // slot returns where the number is, or the empty slot where it would be.

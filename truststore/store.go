@@ -243,7 +243,7 @@ func distrust(current, next *Generation, age time.Duration) (time.Duration, stri
 
 // swap makes a generation the current one.
 func (s *Store) swap(next *Generation) {
-	s.current.Store(next)
+	old := s.current.Swap(next)
 	s.pending = candidate{}
 	for _, n := range next.notices {
 		s.log.LogAttrs(context.Background(), slog.LevelWarn, n.message, n.attrs...)
@@ -254,6 +254,9 @@ func (s *Store) swap(next *Generation) {
 	}
 	s.log.Info("trust files in use", "generation", next.sequence,
 		"cas", len(next.bundle.certs), "crls", len(next.crls), "revoked", entries)
+	if old != nil && s.config.OnSwap != nil {
+		s.config.OnSwap(old, next)
+	}
 }
 
 // logRefusal tells of a refusal once, however often the files are looked at,

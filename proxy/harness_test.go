@@ -361,6 +361,7 @@ var (
 	connect311      = []byte("\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02c1")
 	connect311Owned = []byte("\x10\x1a\x00\x04MQTT\x04\x82\x00\x3c\x00\x02c1\x00\x0aadmin:dev1")
 	connect5        = []byte("\x10\x0f\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x02c1")
+	connect5Owned   = []byte("\x10\x1b\x00\x04MQTT\x05\x82\x00\x3c\x00\x00\x02c1\x00\x0aadmin:dev1")
 	connack311      = []byte("\x20\x02\x00\x00")
 	connack5        = []byte("\x20\x03\x00\x00\x00")
 	pingreq         = []byte("\xc0\x00")
@@ -374,6 +375,16 @@ func session(g *gate, b *broker) (client *tls.Conn, backend net.Conn) {
 	client = g.device(connect311)
 	backend = b.greet(connect311Owned, connack311)
 	wantBytes(g.t, client, connack311)
+	return client, backend
+}
+
+// session5 establishes a 5.0 session of cert and returns both of its ends.
+func session5(g *gate, b *broker, cert *certtest.Cert) (client *tls.Conn, backend net.Conn) {
+	g.t.Helper()
+	client = g.dial(cert)
+	write(g.t, client, connect5)
+	backend = b.greet(connect5Owned, connack5)
+	wantBytes(g.t, client, connack5)
 	return client, backend
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/vernegate/vernegate/packets"
 )
@@ -38,45 +39,62 @@ const (
 	BackendSilent
 	ClientClosed
 	BackendClosed
+	ConnectAgain
+	PacketMalformed
+	CertRevoked
+	CertExpired
+	OwnerChanged
+	MaxLifetime
+	AdminKick
 	Shutdown
 
 	endOfReasons
 )
 
-// reasons is the table of endings. A zero v3 means that no CONNACK is sent to an MQTT 3.1 or 3.1.1 client, a
-// zero v5 the same for 5.0: the connection is only closed.
+// reasons is the table of endings. v3 and v5 are the codes of the CONNACK that refuses a client of that version;
+// bye is the code of the DISCONNECT that ends a session of MQTT 5.0, and there is nothing like it before. A zero
+// means that nothing is sent and the connection is only closed.
 var reasons = [endOfReasons]struct {
 	slug    string
 	level   slog.Level
 	v3      packets.ReturnCode
 	v5      packets.ReasonCode
+	bye     packets.ReasonCode
 	meaning string
 }{
-	TLSHandshake: {"tls_handshake", slog.LevelInfo, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, or the client refused the server certificate"},
-	TLSTimeout:   {"tls_timeout", slog.LevelInfo, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},
-	TLSNoCert:    {"tls_no_cert", slog.LevelInfo, 0, 0, "the client sent no certificate; some send none when theirs is from a CA that is not in the bundle"},
-	TLSUntrusted: {"tls_untrusted", slog.LevelInfo, 0, 0, "no chain leads from the client certificate to a CA of the bundle"},
-	TLSExpired:   {"tls_expired", slog.LevelInfo, 0, 0, "a certificate of the chain is expired or not valid yet"},
-	TLSRevoked:   {"tls_revoked", slog.LevelInfo, 0, 0, "a CRL lists a certificate of the chain"},
-	TLSCRL:       {"tls_crl", slog.LevelWarn, 0, 0, "a CRL is missing or too old, and the policy denies that"},
+	TLSHandshake: {"tls_handshake", slog.LevelInfo, 0, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, or the client refused the server certificate"},
+	TLSTimeout:   {"tls_timeout", slog.LevelInfo, 0, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},
+	TLSNoCert:    {"tls_no_cert", slog.LevelInfo, 0, 0, 0, "the client sent no certificate; some send none when theirs is from a CA that is not in the bundle"},
+	TLSUntrusted: {"tls_untrusted", slog.LevelInfo, 0, 0, 0, "no chain leads from the client certificate to a CA of the bundle"},
+	TLSExpired:   {"tls_expired", slog.LevelInfo, 0, 0, 0, "a certificate of the chain is expired or not valid yet"},
+	TLSRevoked:   {"tls_revoked", slog.LevelInfo, 0, 0, 0, "a CRL lists a certificate of the chain"},
+	TLSCRL:       {"tls_crl", slog.LevelWarn, 0, 0, 0, "a CRL is missing or too old, and the policy denies that"},
 
-	ConnectTimeout:     {"connect_timeout", slog.LevelInfo, 0, 0, "no whole CONNECT within `VERNEGATE_CONNECT_TIMEOUT`"},
-	ConnectMalformed:   {"connect_malformed", slog.LevelInfo, 0, packets.ReasonMalformedPacket, "the CONNECT breaks the specification, or the bytes are not MQTT (then close only)"},
-	ConnectVersion:     {"connect_version", slog.LevelInfo, packets.ReturnUnacceptableProtocolVersion, packets.ReasonUnsupportedProtocolVersion, "MQTT, but a protocol level other than 3.1, 3.1.1 and 5.0"},
-	ConnectTooLarge:    {"connect_too_large", slog.LevelInfo, 0, packets.ReasonPacketTooLarge, "the CONNECT is larger than `VERNEGATE_MAX_CONNECT_SIZE`"},
-	ClientIDNotAllowed: {"client_id_not_allowed", slog.LevelInfo, packets.ReturnIdentifierRejected, packets.ReasonClientIdentifierNotValid, "an empty client id where the protocol version demands one"},
+	ConnectTimeout:     {"connect_timeout", slog.LevelInfo, 0, 0, 0, "no whole CONNECT within `VERNEGATE_CONNECT_TIMEOUT`"},
+	ConnectMalformed:   {"connect_malformed", slog.LevelInfo, 0, packets.ReasonMalformedPacket, 0, "the CONNECT breaks the specification, or the bytes are not MQTT (then close only)"},
+	ConnectVersion:     {"connect_version", slog.LevelInfo, packets.ReturnUnacceptableProtocolVersion, packets.ReasonUnsupportedProtocolVersion, 0, "MQTT, but a protocol level other than 3.1, 3.1.1 and 5.0"},
+	ConnectTooLarge:    {"connect_too_large", slog.LevelInfo, 0, packets.ReasonPacketTooLarge, 0, "the CONNECT is larger than `VERNEGATE_MAX_CONNECT_SIZE`"},
+	ClientIDNotAllowed: {"client_id_not_allowed", slog.LevelInfo, packets.ReturnIdentifierRejected, packets.ReasonClientIdentifierNotValid, 0, "an empty client id where the protocol version demands one"},
 
-	IdentityUnknown:     {"identity_unknown", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "certificate-acl knows no owner of the certificate (404)"},
-	IdentityInvalid:     {"identity_invalid", slog.LevelWarn, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "the owner cannot be a username: empty, too long, not UTF-8, or with `+`, `#`, `/` or control characters"},
-	IdentityNotAllowed:  {"identity_not_allowed", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "a device on the service listener"},
-	IdentityUnavailable: {"identity_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "certificate-acl could not tell: timeout, 5xx, or an answer that is none"},
+	IdentityUnknown:     {"identity_unknown", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "certificate-acl knows no owner of the certificate (404)"},
+	IdentityInvalid:     {"identity_invalid", slog.LevelWarn, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "the owner cannot be a username: empty, too long, not UTF-8, or with `+`, `#`, `/` or control characters"},
+	IdentityNotAllowed:  {"identity_not_allowed", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "a device on the service listener"},
+	IdentityUnavailable: {"identity_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "certificate-acl could not tell: timeout, 5xx, or an answer that is none"},
 
-	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "no backend could be reached, or each ended the connection without a CONNACK"},
-	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},
+	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no backend could be reached, or each ended the connection without a CONNACK"},
+	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},
 
-	ClientClosed:  {"client_closed", slog.LevelInfo, 0, 0, "the client ended the connection"},
-	BackendClosed: {"backend_closed", slog.LevelInfo, 0, 0, "the broker ended the connection; `connack` tells whether it had refused the CONNECT"},
-	Shutdown:      {"shutdown", slog.LevelInfo, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "vernegate was told to stop"},
+	ClientClosed:  {"client_closed", slog.LevelInfo, 0, 0, 0, "the client ended the connection"},
+	BackendClosed: {"backend_closed", slog.LevelInfo, 0, 0, 0, "the broker ended the connection; `connack` tells whether it had refused the CONNECT"},
+
+	ConnectAgain:    {"connect_again", slog.LevelInfo, 0, 0, packets.ReasonProtocolError, "a second CONNECT in a session, which would carry another username past the check"},
+	PacketMalformed: {"packet_malformed", slog.LevelInfo, 0, 0, packets.ReasonMalformedPacket, "a packet of the client whose remaining length takes more than four bytes"},
+	CertRevoked:     {"cert_revoked", slog.LevelWarn, 0, 0, packets.ReasonNotAuthorized, "a certificate of the chain was revoked, or its CA removed, while the session lived"},
+	CertExpired:     {"cert_expired", slog.LevelInfo, 0, 0, packets.ReasonNotAuthorized, "a certificate of the chain expired while the session lived"},
+	OwnerChanged:    {"owner_changed", slog.LevelWarn, 0, 0, packets.ReasonNotAuthorized, "certificate-acl names another owner, or none, while the session lives"},
+	MaxLifetime:     {"max_lifetime", slog.LevelInfo, 0, 0, packets.ReasonMaximumConnectTime, "the session has lived for `VERNEGATE_SESSION_MAX_LIFETIME`"},
+	AdminKick:       {"admin_kick", slog.LevelInfo, 0, 0, packets.ReasonAdministrativeAction, "an operator ended the session"},
+	Shutdown:        {"shutdown", slog.LevelInfo, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, packets.ReasonServerShuttingDown, "vernegate was told to stop"},
 }
 
 // Reasons returns every reason there is, in the order of the table.
@@ -102,6 +120,19 @@ func (r Reason) ReturnCode() packets.ReturnCode { return reasons[r].v3 }
 
 // ReasonCode is the CONNACK reason code for MQTT 5.0; 0 means close without a CONNACK.
 func (r Reason) ReasonCode() packets.ReasonCode { return reasons[r].v5 }
+
+// Bye is the DISCONNECT reason code for a session of MQTT 5.0; 0 means close without a DISCONNECT.
+func (r Reason) Bye() packets.ReasonCode { return reasons[r].bye }
+
+// patience is how long the client may take to receive what it has been sent when its session is stopped. A
+// client that nobody may trust any more is not given the time of one that is only asked to come back later.
+func (r Reason) patience() time.Duration {
+	switch r {
+	case CertRevoked, CertExpired, OwnerChanged, AdminKick, ConnectAgain, PacketMalformed:
+		return time.Second
+	}
+	return lingerTimeout
+}
 
 // appendConnack appends the refusal that a client of version v understands, or nothing where the table says
 // to close only, and for a client whose version is not known.

@@ -114,13 +114,20 @@ func TestEveryReasonWithACodeIsExercised(t *testing.T) {
 		proxy.BackendUnavailable: "TestNoBackendIsUnavailable",
 		proxy.BackendSilent:      "TestSilentBackendEndsInTime",
 		proxy.Shutdown:           "TestShutdownBeforeTheConnack",
+		proxy.ConnectAgain:       "TestBrokenProtocolEndsTheSession",
+		proxy.PacketMalformed:    "TestBrokenProtocolEndsTheSession",
+		proxy.CertRevoked:        "TestWithdrawnTrustEndsSessions",
+		proxy.CertExpired:        "TestExpiryEndsSessions",
+		proxy.OwnerChanged:       "TestChangedOwnerEndsSessions",
+		proxy.MaxLifetime:        "TestLifetimeEndsSessions",
+		proxy.AdminKick:          "TestKickEndsSessions",
 	}
 	tested := map[proxy.Reason]bool{}
 	for _, test := range refusals {
 		tested[test.reason] = true
 	}
 	for _, r := range proxy.Reasons() {
-		if (r.ReturnCode() != 0 || r.ReasonCode() != 0) && !tested[r] && elsewhere[r] == "" {
+		if (r.ReturnCode() != 0 || r.ReasonCode() != 0 || r.Bye() != 0) && !tested[r] && elsewhere[r] == "" {
 			t.Errorf("no test sees what a client is told for %v", r)
 		}
 	}

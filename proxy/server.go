@@ -17,8 +17,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -62,6 +65,15 @@ type Config struct {
 	// its broker; 0 = no limit. Beyond it, clients wait in the kernel's backlog.
 	MaxDescriptors int
 
+	// MaxLifetime ends the sessions of devices, give or take a tenth; 0 = never.
+	MaxLifetime time.Duration
+	// Recheck is how often the owner of each certificate with live sessions is asked for; 0 = never.
+	Recheck time.Duration
+
+	// ServerReference is where MQTT 5.0 clients are sent by Drain and Shutdown, as one or more "host:port" with
+	// blanks between them (5.0, 4.11); "" = nowhere.
+	ServerReference string
+
 	Metrics *Metrics     // nil = none
 	Logger  *slog.Logger // nil = discard
 }
@@ -97,14 +109,18 @@ type Server struct {
 	tls      *tls.Config
 	backends *backends
 	slots    *slots
+	live     *registry
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
 
+	closing atomic.Bool // nobody is accepted any more
+
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
-	running   sync.WaitGroup // sessions; Add only with mu held and ctx not done
+	cared     bool           // takeCare runs, or ran
+	running   sync.WaitGroup // sessions and takeCare; Add only with mu held and ctx not done, or by one of them
 }
 
 // New makes a Server. It starts nothing; Serve does.
@@ -115,6 +131,7 @@ func New(cfg Config) *Server {
 		tls:       tlsConfig(cfg.TLS, cfg.Trust),
 		backends:  &backends{addrs: cfg.Backends, dialTimeout: cfg.DialTimeout, connackTimeout: cfg.ConnackTimeout},
 		slots:     newSlots(cfg.MaxDescriptors),
+		live:      newRegistry(),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
@@ -137,7 +154,7 @@ func (s *Server) Serve(l net.Listener, role Role) error {
 		if err != nil {
 			s.slots.give()
 			switch {
-			case s.ctx.Err() != nil:
+			case s.closing.Load():
 				return nil
 			case errors.Is(err, net.ErrClosed):
 				return err
@@ -182,19 +199,48 @@ func (s *Server) forget(c *session) {
 	s.mu.Unlock()
 }
 
+// Drain stops accepting and ends the sessions evenly over a time, so that their devices come to another server
+// one after the other and not all at once. It returns when the last one has been told, or when ctx is done;
+// Shutdown waits for them and ends what came in between.
+func (s *Server) Drain(ctx context.Context, over time.Duration) {
+	s.stopAccepting()
+	began := time.Now()
+	leaving := s.snapshot()
+	for i, c := range leaving {
+		turn := began.Add(over * time.Duration(i) / time.Duration(len(leaving)))
+		if !sleepUntil(ctx, turn) {
+			return
+		}
+		c.stop(Shutdown, nil)
+	}
+}
+
+// sleepUntil is false when ctx was done first.
+func sleepUntil(ctx context.Context, t time.Time) bool {
+	wait := time.Until(t)
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // Shutdown stops accepting, ends every session, and returns when all have ended. What a session has read from
 // one side is still written to the other. When ctx is done first, the connections are cut and Shutdown returns
 // ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.slots.close()
+	s.stopAccepting()
 	s.mu.Lock()
 	for c := range s.sessions {
-		c.stop(Shutdown) // before what a session waits for fails, lest that be taken for the reason
+		c.stop(Shutdown, nil) // before what a session waits for fails, lest that be taken for the reason
 	}
 	s.cancel(errClosing)
-	for l := range s.listeners {
-		_ = l.Close()
-	}
 	s.mu.Unlock()
 
 	ended := make(chan struct{})
@@ -207,22 +253,43 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	s.mu.Lock()
-	for c := range s.sessions {
+	for _, c := range s.snapshot() {
 		c.cut()
 	}
-	s.mu.Unlock()
 	<-ended
 	return ctx.Err()
+}
+
+// snapshot returns the connections there are, in no order.
+func (s *Server) snapshot() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.sessions))
+}
+
+// stopAccepting ends every Serve.
+func (s *Server) stopAccepting() {
+	s.closing.Store(true)
+	s.slots.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		_ = l.Close()
+	}
 }
 
 func (s *Server) listen(l net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
+	if s.closing.Load() {
 		return false
 	}
 	s.listeners[l] = struct{}{}
+	if !s.cared {
+		s.cared = true
+		s.running.Add(1)
+		go s.takeCare()
+	}
 	return true
 }
 
@@ -238,10 +305,5 @@ type backoff struct{ pause time.Duration }
 
 func (b *backoff) wait(ctx context.Context) {
 	b.pause = min(max(2*b.pause, 5*time.Millisecond), time.Second)
-	timer := time.NewTimer(b.pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	sleepUntil(ctx, time.Now().Add(b.pause))
 }

@@ -25,8 +25,9 @@ type session struct {
 	role   Role
 	began  time.Time
 
-	client clientConn
-	tls    *tls.Conn // over client
+	client   clientConn
+	tls      *tls.Conn // over client
+	verified Trust     // what was current when the handshake began
 
 	owner    string          // "" until known to be allowed in
 	version  packets.Version // 0 until known
@@ -36,6 +37,10 @@ type session struct {
 	backendAddr string
 	up          pipe // client to broker
 	down        pipe // broker to client
+
+	deaf     bool      // the client does not take what is written to it
+	lifetime time.Time // when the session has lived long enough; zero = never
+	live     registration
 
 	mu      sync.Mutex
 	backend *pollConn // nil until a broker has answered
@@ -49,6 +54,9 @@ type connack struct {
 	code  byte // a packets.ReturnCode or packets.ReasonCode
 	known bool
 }
+
+// accepted tells that the broker has let the client in, as far as could be seen.
+func (c connack) accepted() bool { return c.known && c.code == 0 }
 
 // A clientConn is the accepted connection under the TLS connection.
 type clientConn struct {
@@ -152,6 +160,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.join(g)
+	s.enter()
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
 	if _, err := s.tls.Write(append(g.reply.Bytes, g.rest...)); err != nil {
 		return because(ClientClosed, err)
@@ -179,17 +188,20 @@ func (s *session) refuse(err error) {
 	}
 	if connack := s.reason.appendConnack(nil, s.version); len(connack) > 0 && s.backend == nil {
 		_ = s.client.SetWriteDeadline(time.Now().Add(refusalTimeout))
-		_, _ = s.tls.Write(connack)
+		_, err = s.tls.Write(connack)
+		s.deaf = err != nil
 	}
 }
 
 // close is step 9, the one place where a connection ends.
 func (s *session) close() {
-	_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
-	hangUp(s.client.Conn)
-	s.server.slots.give()
-	if s.backend != nil {
-		hangUp(s.backend.Conn)
+	s.server.live.remove(s)
+	if !s.deaf {
+		_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
+	}
+	conns := s.conns()
+	hangUp(conns...)
+	for range conns {
 		s.server.slots.give()
 	}
 	s.server.forget(s)
@@ -205,18 +217,25 @@ func (s *session) over(reason Reason, err error) {
 	}
 }
 
-// stop ends the session for a reason of ours, from any goroutine and in any step: nothing more is read, what
-// has been read is still delivered.
-func (s *session) stop(reason Reason) {
-	s.over(reason, nil)
+// stop ends the session for a reason of ours, from any goroutine and in any step: nothing more is taken from
+// the client, what has been read is still delivered, and a 5.0 client learns the reason.
+func (s *session) stop(reason Reason, err error) {
+	s.over(reason, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
-	soon := time.Now().Add(lingerTimeout)
+	soon := time.Now().Add(s.reason.patience())
 	for _, c := range s.conns() {
 		_ = c.SetReadDeadline(aLongTimeAgo)
 		_ = c.SetWriteDeadline(soon)
 	}
+}
+
+// stoppedBy tells whether the session was stopped, and why.
+func (s *session) stoppedBy() (Reason, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason, s.stopped
 }
 
 // cut closes the connections without ceremony, from any goroutine.
@@ -228,7 +247,7 @@ func (s *session) cut() {
 	}
 }
 
-// conns are the connections there are; mu must be held.
+// conns are the connections there are, the client's first; mu must be held, or the session be over.
 func (s *session) conns() []net.Conn {
 	if s.backend == nil {
 		return []net.Conn{s.client.Conn}

@@ -97,6 +97,7 @@ func forTrust(base *tls.Config, trust Trust, current func() Trust) *tls.Config {
 // handshake is step 3: TLS, with the client's certificate verified.
 func (s *session) handshake() error {
 	s.setDeadlines(s.server.cfg.HandshakeTimeout)
+	s.verified = s.server.cfg.Trust()
 	err := s.tls.Handshake()
 	if err == nil {
 		return nil

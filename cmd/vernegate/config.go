@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 
@@ -49,6 +50,14 @@ type config struct {
 	ConnackTimeout   timeout  `env:"VERNEGATE_CONNACK_TIMEOUT" envDefault:"5s"`
 	MaxConnectSize   byteSize `env:"VERNEGATE_MAX_CONNECT_SIZE" envDefault:"256KiB"`
 
+	SessionRecheck     interval             `env:"VERNEGATE_SESSION_RECHECK" envDefault:"5m"`
+	SessionMaxLifetime *interval            `env:"VERNEGATE_SESSION_MAX_LIFETIME"` // nil: PluginLifetime; 0: none
+	PluginLifetime     lifetimeMilliseconds `env:"PLUGIN_DISC_LIFETIME_SESSION"`   // 0: none
+
+	DrainDelay      interval        `env:"VERNEGATE_DRAIN_DELAY" envDefault:"0s"`
+	DrainTimeout    interval        `env:"VERNEGATE_DRAIN_TIMEOUT" envDefault:"30s"`
+	ServerReference serverReference `env:"VERNEGATE_SERVER_REFERENCE"` // empty: none
+
 	Admin     listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
 	LogLevel  logLevel      `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`
 	LogFormat logFormat     `env:"VERNEGATE_LOG_FORMAT" envDefault:"auto"`
@@ -77,6 +86,14 @@ func loadConfig(environ []string) (config, error) {
 	c.validate(&m)
 	m.addUnknown(vars)
 	return c, errors.Join(m.errs...)
+}
+
+// maxLifetime is ours or that of dojot's plugin; 0 is none.
+func (c config) maxLifetime() time.Duration {
+	if c.SessionMaxLifetime != nil {
+		return time.Duration(*c.SessionMaxLifetime)
+	}
+	return time.Duration(c.PluginLifetime)
 }
 
 // setHostname sees to it that $HOSTNAME, which the default certificate and key

@@ -85,7 +85,8 @@ func (g *gate) takeDevices(ctx context.Context) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
-	store, err := g.openStore(ctx)
+	var followUp followUp
+	store, err := g.openStore(ctx, followUp.swapped)
 	if ctx.Err() != nil {
 		return nil // told to stop while waiting
 	}
@@ -108,21 +109,29 @@ func (g *gate) takeDevices(ctx context.Context) error {
 	g.ready.set(nil)
 	g.logStart(store.Current())
 	tasks, ctx := errgroup.WithContext(ctx)
-	tasks.Go(func() error { return store.Run(ctx) })
-	tasks.Go(func() error { return reloadOnHangup(ctx, hangup, store) })
+	// Trust is followed to the last session, which may be a while after ctx.
+	inUse, unused := context.WithCancel(context.WithoutCancel(ctx))
+	followUp.begin(inUse, server)
+	defer followUp.wait()
+	tasks.Go(func() error { return store.Run(inUse) })
+	tasks.Go(func() error { return reloadOnHangup(inUse, hangup, store) })
 	for _, e := range entrances {
 		tasks.Go(func() error { return server.Serve(e.Listener, e.role) })
 	}
-	tasks.Go(func() error { return g.shutDown(ctx, server) })
+	tasks.Go(func() error {
+		defer unused()
+		return g.shutDown(ctx, server)
+	})
 	return tasks.Wait()
 }
 
 // openStore waits for a first good set of trust files, but not for ever.
-func (g *gate) openStore(ctx context.Context) (*truststore.Store, error) {
+func (g *gate) openStore(ctx context.Context, onSwap func(old, current *truststore.Generation)) (*truststore.Store, error) {
 	g.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
 	cfg := g.cfg.trustConfig(g.log)
 	cfg.StartTimeout = startTimeout
 	cfg.OnLook = newLookMetrics(g.registry).looked
+	cfg.OnSwap = onSwap
 	store, err := truststore.Open(ctx, cfg)
 	if err != nil {
 		return nil, &filesError{err}
@@ -151,6 +160,9 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache) (*proxy.
 		ConnackTimeout:   time.Duration(g.cfg.ConnackTimeout),
 		MaxConnectSize:   int(g.cfg.MaxConnectSize),
 		MaxDescriptors:   descriptors,
+		MaxLifetime:      g.cfg.maxLifetime(),
+		Recheck:          time.Duration(g.cfg.SessionRecheck),
+		ServerReference:  string(g.cfg.ServerReference),
 		Metrics:          proxy.NewMetrics(g.registry),
 		Logger:           g.log,
 	}), nil
@@ -196,13 +208,20 @@ func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, store *trustst
 	}
 }
 
-// shutDown ends the sessions once ctx has ended. Those that cannot write what
-// they hold in time are cut.
+// shutDown ends the sessions once ctx has ended: first readiness goes, so that
+// nobody is sent here any more, then, after the delay that it takes for that to
+// be known, the sessions, evenly over the drain timeout. Those that cannot write
+// what they hold in time are cut.
 func (g *gate) shutDown(ctx context.Context, server *proxy.Server) error {
 	<-ctx.Done()
 	g.ready.set(errShuttingDown)
-	g.log.Info("stopping")
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	delay, timeout := time.Duration(g.cfg.DrainDelay), time.Duration(g.cfg.DrainTimeout)
+	g.log.Info("stopping", "delay", delay.String(), "drain", timeout.String())
+	ctx = context.WithoutCancel(ctx)
+	time.Sleep(delay)
+	server.Drain(ctx, timeout)
+
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		g.log.Warn("sessions were cut", "err", err)

@@ -27,7 +27,7 @@ func newTestGate(t *testing.T) *gate {
 func newGateIn(t *testing.T, w *world) *gate {
 	t.Helper()
 	g := newGate(mustLoad(t, w.environ()...), slog.New(slog.DiscardHandler))
-	store, err := g.openStore(t.Context())
+	store, err := g.openStore(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,18 +52,18 @@ func TestReadmeHasAllVariablesWithTheirDefaults(t *testing.T) {
 func TestReadmeHasAllEndings(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	b.WriteString("| reason | level | 3.1, 3.1.1 | 5.0 | meaning |\n|---|---|---|---|---|\n")
+	b.WriteString("| reason | level | CONNACK 3.1, 3.1.1 | CONNACK 5.0 | DISCONNECT 5.0 | meaning |\n|---|---|---|---|---|---|\n")
 	for _, r := range proxy.Reasons() {
-		fmt.Fprintf(&b, "| `%v` | %s | %s | %s | %s |\n", r, strings.ToLower(r.Level().String()),
-			codeOrClose("%d", r.ReturnCode()), codeOrClose("0x%02x", r.ReasonCode()), r.Meaning())
+		fmt.Fprintf(&b, "| `%v` | %s | %s | %s | %s | %s |\n", r, strings.ToLower(r.Level().String()),
+			codeOrNone("%d", r.ReturnCode()), codeOrNone("0x%02x", r.ReasonCode()), codeOrNone("0x%02x", r.Bye()), r.Meaning())
 	}
 	wantSection(t, "endings", b.String())
 }
 
-// codeOrClose writes the code of a CONNACK, or what happens without one.
-func codeOrClose[T ~byte](format string, code T) string {
+// codeOrNone writes the code of a packet, or that there is no packet.
+func codeOrNone[T ~byte](format string, code T) string {
 	if code == 0 {
-		return "close"
+		return "–"
 	}
 	return fmt.Sprintf(format, byte(code))
 }

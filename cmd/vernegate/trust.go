@@ -4,10 +4,12 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/vernegate/vernegate/proxy"
@@ -46,3 +48,30 @@ func (t trust) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) er
 	}
 	return err
 }
+
+// followUp ends the sessions that a new generation does not trust any more. It
+// does so beside the store, which goes on following the files.
+type followUp struct {
+	ctx     context.Context
+	server  *proxy.Server
+	running sync.WaitGroup
+}
+
+// begin has to come before the first swap. What is not followed up when ctx
+// ends is left.
+func (f *followUp) begin(ctx context.Context, server *proxy.Server) {
+	f.ctx, f.server = ctx, server
+}
+
+// swapped is the store's OnSwap.
+func (f *followUp) swapped(old, current *truststore.Generation) {
+	f.running.Go(func() {
+		f.server.Withdraw(f.ctx, proxy.Withdrawal{
+			CAs:     old.Withdrawn(current, time.Now()),
+			Revoked: old.Revoked(current),
+		})
+	})
+}
+
+// wait returns when nothing is being followed up. No swap may come any more.
+func (f *followUp) wait() { f.running.Wait() }

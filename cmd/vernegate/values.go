@@ -4,13 +4,17 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // An interval is a duration of zero or more.
@@ -52,6 +56,35 @@ func (m *milliseconds) UnmarshalText(text []byte) error {
 		return fmt.Errorf("expected milliseconds, from 1 to %d", maxMilliseconds)
 	}
 	*m = milliseconds(time.Duration(n) * time.Millisecond)
+	return nil
+}
+
+// lifetimeMilliseconds is a session's lifetime as dojot's disconnect plugin
+// reads it; 0 is none.
+type lifetimeMilliseconds time.Duration
+
+// UnmarshalText parses a number of milliseconds.
+func (m *lifetimeMilliseconds) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/int64(time.Millisecond) {
+		return errors.New("expected milliseconds, 0 or more")
+	}
+	*m = lifetimeMilliseconds(time.Duration(n) * time.Millisecond)
+	return nil
+}
+
+// maxReference bounds what every client is sent at the end.
+const maxReference = 1024
+
+// serverReference names other servers for MQTT 5.0 clients (5.0, 4.11).
+type serverReference string
+
+// UnmarshalText takes what MQTT can carry as a string.
+func (r *serverReference) UnmarshalText(text []byte) error {
+	if len(text) > maxReference || !utf8.Valid(text) || bytes.ContainsFunc(text, unicode.IsControl) {
+		return fmt.Errorf("expected up to %d bytes of UTF-8 such as gate2.example.org:8883", maxReference)
+	}
+	*r = serverReference(text)
 	return nil
 }
 

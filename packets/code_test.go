@@ -27,7 +27,7 @@ func TestCodesAreNamedAsSpecified(t *testing.T) {
 		0x00: "success", 0x18: "continue authentication", 0x81: "malformed packet", 0x82: "protocol error",
 		0x84: "unsupported protocol version", 0x85: "client identifier not valid", 0x87: "not authorized",
 		0x88: "server unavailable", 0x8B: "server shutting down", 0x95: "packet too large",
-		0x97: "quota exceeded", 0x98: "administrative action", 0xA0: "maximum connect time",
+		0x97: "quota exceeded", 0x98: "administrative action", 0x9C: "use another server", 0xA0: "maximum connect time",
 	}
 	for code := range 256 {
 		got := packets.ReasonCode(code).String()

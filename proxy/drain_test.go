@@ -86,3 +86,28 @@ func TestNoDisconnectBeforeTheConnack(t *testing.T) {
 		})
 	}
 }
+
+func TestDrainDoesNotWaitForThoseWhoLeft(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startGate(t, brokers(b))
+	var clients, backends []net.Conn
+	for range 3 {
+		client, backend := session5(g, b, pki().device)
+		clients, backends = append(clients, client), append(backends, backend)
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		g.Drain(t.Context(), time.Hour)
+	}()
+	for i := range clients {
+		_ = clients[i].Close()
+		_ = backends[i].Close()
+	}
+	select {
+	case <-drained:
+	case <-time.After(patience):
+		t.Error("draining goes on though all clients have left")
+	}
+}

@@ -208,12 +208,17 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	leaving := s.snapshot()
 	for i, c := range leaving {
 		turn := began.Add(over * time.Duration(i) / time.Duration(len(leaving)))
-		if !sleepUntil(ctx, turn) {
-			return
+		for s.has(c) && time.Now().Before(turn) {
+			if !sleepUntil(ctx, earlier(turn, time.Now().Add(drainTick))) {
+				return
+			}
 		}
 		c.stop(Shutdown, nil)
 	}
 }
+
+// drainTick is how soon Drain notices that a session, whose turn it waits for, has ended by itself.
+const drainTick = 50 * time.Millisecond
 
 // sleepUntil is false when ctx was done first.
 func sleepUntil(ctx context.Context, t time.Time) bool {
@@ -258,6 +263,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	<-ended
 	return ctx.Err()
+}
+
+// has tells whether a connection is still there.
+func (s *Server) has(c *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, is := s.sessions[c]
+	return is
 }
 
 // snapshot returns the connections there are, in no order.

@@ -69,6 +69,7 @@ func LaunchVernegate(bin string, env map[string]string, wrapper ...string) (*Ver
 	}
 	setDefault(env, "VERNEGATE_LOG_FORMAT", "json")
 	setDefault(env, "VERNEGATE_LOG_LEVEL", "debug")
+	setDefault(env, "VERNEGATE_DRAIN_TIMEOUT", "0s") // a test that ends has no time to lose
 
 	command := append(slices.Clone(wrapper), bin, "serve")
 	cmd := exec.Command(command[0], command[1:]...)

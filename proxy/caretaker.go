@@ -43,10 +43,7 @@ func (s *Server) Withdraw(ctx context.Context, w Withdrawal) {
 	pace := rate.NewLimiter(endingsPerSecond, endingsPerSecond/100)
 	for _, b := range s.live.withdraw(trust, w) {
 		for _, c := range s.live.sessionsOf(b) {
-			if c.trusted(trust) {
-				break // as are the others with this certificate
-			}
-			if pace.Wait(ctx) != nil {
+			if !c.trusted(trust) && pace.Wait(ctx) != nil {
 				return
 			}
 		}

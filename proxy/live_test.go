@@ -284,6 +284,27 @@ func TestPayloadThatLooksLikeAConnect(t *testing.T) {
 	wantBytes(t, backend, publish)
 }
 
+// What a broker sends together with its CONNACK may end inside a packet, which then goes on.
+func TestPacketThatBeginsBehindTheConnack(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startGate(t, brokers(b))
+	publish := []byte("\x30\x08\x00\x01t\x00\xff\xff\xff\xff")
+	client := g.dial(pki().device)
+	write(t, client, connect5)
+	backend := b.greet(connect5Owned, append(bytes.Clone(connack5), publish[:6]...))
+	wantBytes(t, client, append(bytes.Clone(connack5), publish[:6]...))
+	write(t, backend, publish[6:])
+	wantBytes(t, client, publish[6:])
+
+	write(t, backend, publish[:6])
+	wantBytes(t, client, publish[:6])
+	g.Kick("admin:dev1")
+	write(t, backend, publish[6:])
+	wantBytes(t, client, publish[6:]) // before the DISCONNECT
+	wantStopped(t, client, backend, 0x98)
+}
+
 // Packets of many sizes run at full speed both ways when the session ends: the DISCONNECT stands between two of
 // them, whatever the moment.
 func TestDisconnectStandsBetweenPackets(t *testing.T) {

@@ -103,6 +103,9 @@ func (s *session) establish(ctx context.Context) error {
 	if err := s.decide(<-identity); err != nil {
 		return err
 	}
+	if reason, stopped := s.stoppedBy(); stopped {
+		return because(reason, nil)
+	}
 	return s.connectBroker(ctx, connect)
 }
 
@@ -161,8 +164,11 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 	}
 	s.join(g)
 	s.enter()
+	if _, err := s.down.follow(g.rest); err != nil {
+		return because(BackendClosed, err)
+	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if _, err := s.tls.Write(append(g.reply.Bytes, g.rest...)); err != nil {
+	if err := s.down.write(append(g.reply.Bytes, g.rest...)); err != nil {
 		return because(ClientClosed, err)
 	}
 	s.setDeadlines(0)
@@ -174,7 +180,7 @@ func (s *session) join(g *greeting) {
 	backend := newPollConn(g.conn)
 	s.backendAddr, s.connack = g.addr, connack{g.reply.Code, g.reply.Kind == packets.Connack}
 	s.up = pipe{src: newSource(&s.client.pollConn, s.tls), dst: g.conn}
-	s.down = pipe{src: newSource(&backend, &backend), dst: s.tls, bytes: int64(len(g.reply.Bytes) + len(g.rest))}
+	s.down = pipe{src: newSource(&backend, &backend), dst: s.tls}
 	s.mu.Lock()
 	s.backend = &backend
 	s.mu.Unlock()

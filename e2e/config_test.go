@@ -56,7 +56,7 @@ func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
 		"CERTIFICATE_ACL_REQ_TIMEOUT_MS", "-1",
 	}
 	misnamed := []string{"VERNEGATE_HANDSHAKE_TIMOUT", "5s", "VERNEGATE_TLS_CRL", missing}
-	words := append(slices.Clone(mistakes), "VERNEGATE_HANDSHAKE_TIMOUT", "VERNEGATE_HANDSHAKE_TIMEOUT", missing)
+	words := append(slices.Clone(mistakes), "VERNEGATE_HANDSHAKE_TIMOUT", "VERNEGATE_HANDSHAKE_TIMEOUT", "VERNEGATE_TLS_CRL", missing)
 	s.checkExit(t, exitMistake, words, append(mistakes, misnamed...)...)
 }
 
@@ -68,7 +68,7 @@ func TestFilesThatAreNoGood(t *testing.T) {
 		t.Parallel()
 		s := prepareSite(t)
 		replace(t, filepath.Join(string(s.folder), "server.key"), s.pki.Root.Issue("another").KeyPEM())
-		s.checkExit(t, exitMistake, []string{"server.key", "server.crt"})
+		s.checkExit(t, exitMistake, []string{"VERNEGATE_TLS_KEY", "server.key", "VERNEGATE_TLS_CERT", "server.crt"})
 	})
 	t.Run("several", func(t *testing.T) {
 		t.Parallel()

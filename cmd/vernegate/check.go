@@ -81,7 +81,7 @@ func (r *report) exitCode() int {
 
 // checkFiles reads the trust files once.
 func (r *report) checkFiles(ctx context.Context, cfg config) {
-	store, err := truststore.Open(ctx, cfg.trustConfig(nil))
+	store, err := cfg.openTrust(ctx, cfg.trustConfig(nil))
 	if err != nil {
 		r.failedLines("", err)
 		return

@@ -132,9 +132,9 @@ func (g *gate) openStore(ctx context.Context, onSwap func(old, current *truststo
 	cfg.StartTimeout = startTimeout
 	cfg.OnLook = newLookMetrics(g.registry).looked
 	cfg.OnSwap = onSwap
-	store, err := truststore.Open(ctx, cfg)
+	store, err := g.cfg.openTrust(ctx, cfg)
 	if err != nil {
-		return nil, &filesError{err}
+		return nil, err
 	}
 	g.registry.MustRegister(generationCollector(store.Current))
 	return store, nil

@@ -12,8 +12,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-
-	"github.com/vernegate/vernegate/truststore"
 )
 
 // serve takes devices until ctx ends or SIGINT or SIGTERM comes, and returns
@@ -44,19 +42,4 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 func reportMistakes(w io.Writer, err error) int {
 	fmt.Fprintf(w, "vernegate: wrong configuration:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	return exitMistake
-}
-
-// filesError is what is wrong with the trust files at the start, one mistake a line.
-type filesError struct{ err error }
-
-func (e *filesError) Error() string { return e.err.Error() }
-
-// tryFiles reads the trust files once and returns what is wrong with them. It
-// has nothing to say when the variables that name them are wrong themselves.
-func (c config) tryFiles(ctx context.Context) error {
-	if len(c.TLSCert) == 0 || len(c.TLSKey) != len(c.TLSCert) || len(c.TLSCA) == 0 || len(c.TLSCRL) == 0 {
-		return nil
-	}
-	_, err := truststore.Open(ctx, c.trustConfig(nil))
-	return err
 }

@@ -43,6 +43,7 @@ const (
 // forbidden says what a package must not import, and why.
 var forbidden = map[pattern]map[pattern]string{
 	"proxy/...": {
+		"backend/...":    "cmd hands it a Place func, so that it can be tested and read alone",
 		"certacl/...":    "cmd hands it an Owner func, so that it can be tested and read alone",
 		"truststore/...": "cmd hands it a Trust, so that it can be tested and read alone",
 		"cmd/...":        onlyCmdKnowsAll,
@@ -54,9 +55,21 @@ var forbidden = map[pattern]map[pattern]string{
 		mochi:            "a broker is a process of its own",
 		lru:              "what is remembered about owners is certacl's business",
 		fsnotify:         "files are truststore's business",
-		"net/http/...":   "it speaks MQTT; HTTP is for cmd and certacl",
+		"net/http/...":   "it speaks MQTT; HTTP is for cmd, certacl and backend",
+	},
+	"backend/...": {
+		"proxy/...":      "siblings do not know each other",
+		"packets/...":    "it speaks no MQTT; whoever takes a Place does",
+		"certacl/...":    "siblings do not know each other",
+		"truststore/...": "siblings do not know each other",
+		"cmd/...":        onlyCmdKnowsAll,
+		"e2e/...":        "what is tested does not know its tests",
+		env:              onlyCmdConfigure,
+		tint:             onlyCmdConfigure,
+		metrics:          "cmd counts what Status tells",
 	},
 	"packets/...": {
+		"backend/...":    "bytes do not know where they go",
 		"proxy/...":      "bytes do not know who moves them",
 		"certacl/...":    "bytes do not know whose they are",
 		"truststore/...": "bytes do not know who is trusted",
@@ -71,6 +84,7 @@ var forbidden = map[pattern]map[pattern]string{
 		"log/slog":       "it returns errors, proxy logs",
 	},
 	"certacl/...": {
+		"backend/...":    "siblings do not know each other",
 		"proxy/...":      "siblings do not know each other",
 		"packets/...":    "siblings do not know each other",
 		"truststore/...": "siblings do not know each other",
@@ -82,6 +96,7 @@ var forbidden = map[pattern]map[pattern]string{
 		"github.com/hashicorp/golang-lru/v2/expirable/...": "it starts a goroutine that cannot be stopped",
 	},
 	"truststore/...": {
+		"backend/...": "siblings do not know each other",
 		"proxy/...":   "siblings do not know each other",
 		"packets/...": "siblings do not know each other",
 		"certacl/...": "siblings do not know each other",
@@ -99,6 +114,7 @@ var forbidden = map[pattern]map[pattern]string{
 		fsnotify:  "files are truststore's business",
 	},
 	"e2e/...": {
+		"backend/...": "it tests the real binary from outside",
 		"proxy/...":   "it tests the real binary from outside",
 		"packets/...": "bytes on the wire are checked against the specification, not against our own encoder",
 		"certacl/...": "it tests the real binary from outside",

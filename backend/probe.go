@@ -1,0 +1,127 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backend
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// probeInterval is the pause between two probes of a broker that is well. Sessions tell sooner; it is for
+	// those nobody goes to.
+	probeInterval = 10 * time.Second
+	// probeAgain is the pause after a probe that failed.
+	probeAgain = time.Second
+	// probeTimeout is how long a probe may take, as long as a session may wait for a broker by default.
+	probeTimeout = 5 * time.Second
+	// maxHealth bounds what is read of a health URL's answer, whose status is all that counts, in bytes.
+	maxHealth = 64 << 10
+)
+
+// A Probe asks the broker at addr, an IP address and a port, whether it is well; nil says that it is. It returns
+// soon after ctx is done.
+type Probe func(ctx context.Context, addr string) error
+
+// DialProbe connects and hangs up: a CONNECT would leave its trace in the broker's log, hooks and metrics.
+func DialProbe(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// hostPattern stands for a broker's address in a health URL.
+const hostPattern = "{host}"
+
+// A HealthURL is where it can be asked whether a broker is well: an http or https URL in which "{host}" stands for the
+// broker's IP address.
+type HealthURL string
+
+// UnmarshalText accepts an absolute URL with {host} in it. Its errors do not quote the text, which may hold a
+// password.
+func (h *HealthURL) UnmarshalText(text []byte) error {
+	u, err := url.Parse(HealthURL(text).at("192.0.2.1:1883"))
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || !bytes.Contains(text, []byte(hostPattern)) {
+		return errors.New("expected an http or https URL with {host} for the broker's address, such as http://{host}:8888/health/listeners")
+	}
+	*h = HealthURL(text)
+	return nil
+}
+
+// at is the URL for the broker at addr.
+func (h HealthURL) at(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	if strings.Contains(host, ":") { // IPv6; the zone's percent sign is escaped in a URL (RFC 6874)
+		host = "[" + strings.ReplaceAll(host, "%", "%25") + "]"
+	}
+	return strings.ReplaceAll(string(h), hostPattern, host)
+}
+
+// Probe returns a probe that is content when the broker can be dialed and the URL then answers with 200. Redirects are
+// not followed, and no proxy is used. https is verified against the roots of the system and the address.
+func (h HealthURL) Probe() Probe {
+	client := &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DisableKeepAlives:      true, // the pause is longer than most servers keep a connection
+			MaxResponseHeaderBytes: maxHealth,
+		},
+	}
+	return func(ctx context.Context, addr string) error {
+		if err := DialProbe(ctx, addr); err != nil {
+			return err
+		}
+		return get(ctx, client, h.at(addr))
+	}
+}
+
+// get wants 200 of a URL.
+func get(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "vernegate")
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.CopyN(io.Discard, resp.Body, maxHealth); err != nil && err != io.EOF {
+		return fmt.Errorf("reading the answer of %s: %w", req.URL.Redacted(), err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("asking %s: status %d", req.URL.Redacted(), resp.StatusCode)
+	}
+	return nil
+}
+
+// probe probes m once.
+func (p *Pool) probe(ctx context.Context, m *member) {
+	p.mu.Lock()
+	era := m.era
+	p.mu.Unlock()
+
+	asking, cancel := context.WithTimeout(ctx, probeTimeout)
+	err := p.cfg.Probe(asking, m.addr)
+	cancel()
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.probing = false
+	if ctx.Err() == nil && m.era == era && !m.gone && !ownWant(err) {
+		p.probed(m, err)
+	}
+	p.stir()
+}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
@@ -23,56 +22,149 @@ const (
 	maxReply = 256 << 10
 )
 
-// backends are the brokers, taken in turn.
+// A Place is a session's place among the brokers: it chooses them, and hears how they fare. Its methods are called
+// from one goroutine at a time.
+type Place interface {
+	// Next moves on to another broker and returns its address, host:port; false when there is none that the place
+	// was not at. The session counts on that broker until the next call of Next or Leave.
+	Next() (addr string, ok bool)
+	// What became of the broker that Next returned last. None of these is called for one that ended the connection
+	// without an answer, or sent nonsense: the CONNECT may be to blame.
+	Answered()             // with a CONNACK, be it one that refuses this client, or an AUTH
+	Unreachable(err error) // by TCP
+	Silent()               // for ConnackTimeout after the CONNECT
+	Unavailable()          // says the broker's CONNACK
+	// Leave is called when the session ends.
+	Leave()
+}
+
+// backends connect sessions to brokers.
 type backends struct {
-	addrs          []string // host:port; a name is resolved for every dial
 	dialTimeout    time.Duration
 	connackTimeout time.Duration
 	dialer         net.Dialer
-
-	turn atomic.Uint32
 }
 
 // A greeting is a broker that has answered a CONNECT.
 type greeting struct {
 	conn  net.Conn // the caller closes it
-	addr  string   // the backend, as configured
+	addr  string   // as the place named it
 	reply *packets.FirstPacket
 	rest  []byte // what came behind the reply already
 }
 
-// open sends connect to one broker after the other, beginning with the one whose turn it is, until one has
-// answered, be it with a refusal. A broker without an answer has made no session out of the CONNECT, so that
-// another one may get it. The error is an *endError.
-func (b *backends) open(ctx context.Context, connect []byte, v packets.Version) (*greeting, error) {
-	var failures []error
-	reason := BackendUnavailable
-	first := int(b.turn.Add(1) - 1)
-	for i := range b.addrs {
-		addr := b.addrs[(first+i)%len(b.addrs)]
-		g, err := b.greet(ctx, addr, connect, v)
-		switch {
-		case err == nil:
-			return g, nil
-		case ctx.Err() != nil:
-			return nil, because(Shutdown, context.Cause(ctx))
-		case errors.Is(err, errSilent):
-			reason = BackendSilent
+// open sends connect to one broker after the other, as place names them, until one has answered, be it with a refusal.
+// A broker without an answer has made no session out of the CONNECT, and neither has one that says it is unavailable
+// (3 or 0x88), so that another one may get it.
+//
+// All of that is to happen while the client still waits for its CONNACK. So it takes no longer in sum than one broker
+// may take at worst: dialTimeout and connackTimeout. Clients give up after 10 s to 30 s. The error is an *endError.
+func (b *backends) open(ctx context.Context, place Place, connect []byte, v packets.Version) (*greeting, error) {
+	within, cancel := context.WithTimeout(ctx, b.dialTimeout+b.connackTimeout)
+	defer cancel()
+	var failed failures
+	for within.Err() == nil {
+		addr, ok := place.Next()
+		if !ok {
+			break
 		}
-		failures = append(failures, err)
+		g, err := b.greet(within, addr, connect, v)
+		if err == nil {
+			place.Answered()
+			return g, nil
+		}
+		failed.add(err)
+		if within.Err() == nil { // else it was not given all of its time
+			tell(place, err)
+		}
 	}
-	return nil, because(reason, errors.Join(failures...))
+	if ctx.Err() != nil {
+		return nil, because(Shutdown, context.Cause(ctx))
+	}
+	return nil, failed.end()
 }
 
-// errSilent is a broker that took the CONNECT and did not answer in time.
-var errSilent = errors.New("no CONNACK in time")
+// tell lets place know of a failure to greet.
+func tell(place Place, err error) {
+	var dial *dialError
+	var unavailable *unavailableError
+	switch {
+	case errors.As(err, &dial):
+		place.Unreachable(dial.err)
+	case errors.As(err, &unavailable):
+		place.Unavailable()
+	case errors.Is(err, errSilent):
+		place.Silent()
+	}
+}
+
+// failures are what brokers did in place of answering.
+type failures struct {
+	errs   []error
+	silent bool                 // one of them was
+	reply  *packets.FirstPacket // of the last one that answered; nil = none did
+}
+
+func (f *failures) add(err error) {
+	f.errs = append(f.errs, err)
+	f.silent = f.silent || errors.Is(err, errSilent)
+	if e := (*unavailableError)(nil); errors.As(err, &e) {
+		f.reply = e.reply
+	}
+}
+
+// end is what the client's session ends with, and with whose words: if a broker has spoken, with its own.
+func (f *failures) end() *endError {
+	end := because(BackendUnavailable, errors.Join(f.errs...))
+	switch {
+	case len(f.errs) == 0:
+		end.err = errNoBackend
+	case f.reply != nil:
+		end.reply = f.reply
+	case f.silent:
+		end.reason = BackendSilent
+	}
+	return end
+}
+
+var (
+	// errNoBackend is that no broker is known.
+	errNoBackend = errors.New("no backend is known")
+	// errSilent is a broker that took the CONNECT and did not answer in time.
+	errSilent = errors.New("no CONNACK in time")
+)
+
+// A dialError is a broker that could not be reached.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return "dialing broker: " + e.err.Error() }
+
+// An unavailableError is a broker that answered that it is unavailable.
+type unavailableError struct {
+	addr  string
+	reply *packets.FirstPacket
+}
+
+func (e *unavailableError) Error() string {
+	return fmt.Sprintf("greeting broker %s: it is unavailable", e.addr)
+}
+
+// isUnavailable tells whether the broker has refused for its own sake, and not for that of this client. With a netsplit
+// all nodes of a VerneMQ cluster do so, whatever their health page says.
+func isUnavailable(reply *packets.FirstPacket, v packets.Version) bool {
+	code := byte(packets.ReturnServerUnavailable)
+	if v == packets.V5 {
+		code = byte(packets.ReasonServerUnavailable)
+	}
+	return reply.Kind == packets.Connack && reply.Code == code
+}
 
 // greet dials one broker, sends it the CONNECT and reads the first packet of its answer. The CONNECT goes out
 // alone: VerneMQ does not look at bytes that arrive together with it until more of them come.
 func (b *backends) greet(ctx context.Context, addr string, connect []byte, v packets.Version) (*greeting, error) {
 	conn, err := b.dial(ctx, addr)
 	if err != nil {
-		return nil, fmt.Errorf("dialing broker: %w", err)
+		return nil, &dialError{err}
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(aLongTimeAgo) })
 	defer stop()
@@ -85,6 +177,10 @@ func (b *backends) greet(ctx context.Context, addr string, connect []byte, v pac
 			err = errSilent
 		}
 		return nil, fmt.Errorf("greeting broker %s: %w", addr, err)
+	}
+	if isUnavailable(reply, v) {
+		_ = conn.Close()
+		return nil, &unavailableError{addr, reply}
 	}
 	rest, _ := r.Peek(r.Buffered())
 	return &greeting{conn, addr, reply, rest}, nil

@@ -4,6 +4,8 @@
 package proxy_test
 
 import (
+	"crypto/tls"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -22,75 +24,124 @@ func deadAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// gateTo starts a gate to addresses of brokers that waits only shortly for a CONNACK.
+func gateTo(t *testing.T, addrs ...string) (*gate, *turns) {
+	t.Helper()
+	turns := newTurns(addrs...)
+	return startGate(t, func(c *proxy.Config) {
+		c.Place = turns.place
+		c.ConnackTimeout = 50 * time.Millisecond
+	}), turns
+}
+
+// versions are CONNECTs, what the broker gets of them, and two of its answers.
+var versions = map[string]struct{ connect, owned, accepted, unavailable []byte }{
+	"3.1.1": {connect311, connect311Owned, connack311, []byte("\x20\x02\x00\x03")},
+	"5.0":   {connect5, connect5Owned, connack5, []byte("\x20\x03\x00\x88\x00")},
+}
+
 func TestNoBackendIsUnavailable(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct{ connect, connack string }{
-		"3.1.1": {string(connect311), "\x20\x02\x00\x03"},
-		"5.0":   {string(connect5), "\x20\x03\x00\x88\x00"},
-	} {
+	for name, v := range versions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := startGate(t, func(c *proxy.Config) { c.Backends = []string{deadAddr(t), deadAddr(t)} })
-			client := g.device([]byte(test.connect))
-			wantBytes(t, client, []byte(test.connack))
+			one, two := deadAddr(t), deadAddr(t)
+			g, turns := gateTo(t, one, two)
+			client := g.device(v.connect)
+			wantBytes(t, client, v.unavailable)
 			wantEOF(t, client)
 			g.wantEnd(proxy.BackendUnavailable)
+			turns.wantTold(t, "unreachable", one, "unreachable", two)
+			turns.wantLeft(t)
 		})
 	}
 }
 
-func TestBackendsTakeTurns(t *testing.T) {
+func TestNoBackendKnownIsUnavailable(t *testing.T) {
 	t.Parallel()
-	one, two := startBroker(t), startBroker(t)
-	g := startGate(t, brokers(one, two))
-	for range 3 {
-		session(g, one)
-		session(g, two)
+	g, _ := gateTo(t)
+	client := g.device(connect311)
+	wantBytes(t, client, versions["3.1.1"].unavailable)
+	if got, want := g.wantEnd(proxy.BackendUnavailable)["err"], "no backend is known"; got != want {
+		t.Errorf("got err %q, want %q", got, want)
 	}
+}
+
+func TestSessionHasItsPlaceUntilItEnds(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g, turns := gateTo(t, b.addr())
+	client, backend := session(g, b)
+	if got := turns.places[0].at; got != b.addr() {
+		t.Errorf("the session counts on %q, want %q", got, b.addr())
+	}
+	if got := turns.places[0].clientID; got != "c1" {
+		t.Errorf("the place was taken for client %q, want c1", got)
+	}
+	turns.wantTold(t, "answered", b.addr())
+	_ = client.Close()
+	wantEOF(t, backend)
+	_ = backend.Close()
+	turns.wantLeft(t)
 }
 
 func TestDeadBackendIsNotSeenByAClient(t *testing.T) {
 	t.Parallel()
-	b := startBroker(t)
-	g := startGate(t, func(c *proxy.Config) { c.Backends = []string{deadAddr(t), b.addr()} })
-	for range 4 {
-		session(g, b)
-	}
+	dead, b := deadAddr(t), startBroker(t)
+	g, turns := gateTo(t, dead, b.addr())
+	session(g, b)
+	turns.wantTold(t, "unreachable", dead, "answered", b.addr())
 }
 
 // A full VerneMQ lets TCP connect and then says nothing.
 func TestSilentBackendIsPassedOver(t *testing.T) {
 	t.Parallel()
 	silent, b := startBroker(t), startBroker(t)
-	g := startGate(t, func(c *proxy.Config) {
-		brokers(silent, b)(c)
-		c.ConnackTimeout = 50 * time.Millisecond
-	})
+	g, turns := gateTo(t, silent.addr(), b.addr())
 	client := g.device(connect311)
 	wantBytes(t, silent.accept(), connect311Owned)
 	b.greet(connect311Owned, connack311)
 	wantBytes(t, client, connack311)
+	turns.wantTold(t, "silent", silent.addr(), "answered", b.addr())
 }
 
 func TestSilentBackendEndsInTime(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct{ connect, connack string }{
-		"3.1.1": {string(connect311), "\x20\x02\x00\x03"},
-		"5.0":   {string(connect5), "\x20\x03\x00\x88\x00"},
-	} {
+	for name, v := range versions {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			silent := startBroker(t)
-			g := startGate(t, func(c *proxy.Config) {
-				brokers(silent)(c)
-				c.Backends = append(c.Backends, deadAddr(t)) // that another one is dead is not the news
-				c.ConnackTimeout = 50 * time.Millisecond
-			})
-			client := g.device([]byte(test.connect))
-			wantBytes(t, client, []byte(test.connack))
+			g, turns := gateTo(t, silent.addr(), deadAddr(t)) // that another one is dead is not the news
+			client := g.device(v.connect)
+			wantBytes(t, client, v.unavailable)
 			g.wantEnd(proxy.BackendSilent)
-			silent.accept()
+			turns.wantLeft(t)
 		})
+	}
+}
+
+// However many brokers there are, the client waits no longer than for one that takes all the time it has.
+func TestFailoverEndsInTime(t *testing.T) {
+	t.Parallel()
+	all := []*broker{startBroker(t), startBroker(t), startBroker(t), startBroker(t)}
+	turns := newTurns(all[0].addr(), all[1].addr(), all[2].addr(), all[3].addr())
+	g := startGate(t, func(c *proxy.Config) {
+		c.Place = turns.place
+		c.DialTimeout = 150 * time.Millisecond
+		c.ConnackTimeout = 200 * time.Millisecond
+	})
+	began := time.Now()
+	client := g.device(connect311)
+	wantBytes(t, client, versions["3.1.1"].unavailable)
+	if took := time.Since(began); took < 350*time.Millisecond || took > 2*time.Second {
+		t.Errorf("refused after %v, want 350ms", took)
+	}
+	g.wantEnd(proxy.BackendSilent)
+	turns.wantTold(t, "silent", all[0].addr()) // the second one was not given all of its time
+	for i, want := range []int32{1, 1, 0, 0} {
+		if got := all[i].count.Load(); got != want {
+			t.Errorf("broker %d got %d connections, want %d", i+1, got, want)
+		}
 	}
 }
 
@@ -104,11 +155,13 @@ func TestBackendWithoutAConnackIsPassedOver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			odd, b := startBroker(t), startBroker(t)
-			g := startGate(t, brokers(odd, b))
+			turns := newTurns(odd.addr(), b.addr())
+			g := startGate(t, func(c *proxy.Config) { c.Place = turns.place })
 			client := g.device(connect311)
 			_ = odd.greet(connect311Owned, []byte(reply)).Close()
 			b.greet(connect311Owned, connack311)
 			wantBytes(t, client, connack311)
+			turns.wantTold(t, "answered", b.addr()) // the CONNECT may have been to blame
 		})
 	}
 }
@@ -116,12 +169,86 @@ func TestBackendWithoutAConnackIsPassedOver(t *testing.T) {
 // A refusal is an answer: asking another broker could turn "not authorized" into "come in".
 func TestRefusingBackendIsNotPassedOver(t *testing.T) {
 	t.Parallel()
+	for name, test := range map[string]struct{ connect, owned, refusal []byte }{
+		"3.1.1 bad user name":        {connect311, connect311Owned, []byte("\x20\x02\x00\x04")},
+		"3.1.1 not authorized":       {connect311, connect311Owned, []byte("\x20\x02\x00\x05")},
+		"5.0 not authorized":         {connect5, connect5Owned, []byte("\x20\x03\x00\x87\x00")},
+		"5.0 server busy":            {connect5, connect5Owned, []byte("\x20\x03\x00\x89\x00")},
+		"5.0 with a code of 3.1.1":   {connect5, connect5Owned, []byte("\x20\x02\x00\x01")},
+		"3.1.1 with a code of 5.0's": {connect311, connect311Owned, []byte("\x20\x02\x00\x88")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			one, two := startBroker(t), startBroker(t)
+			g, turns := gateTo(t, one.addr(), two.addr())
+			client := g.device(test.connect)
+			one.greet(test.owned, test.refusal)
+			wantBytes(t, client, test.refusal)
+			if n := two.count.Load(); n != 0 {
+				t.Errorf("the other backend got %d connections, want none", n)
+			}
+			turns.wantTold(t, "answered", one.addr())
+		})
+	}
+}
+
+// In a netsplit every node of a VerneMQ cluster answers so, in a restart one alone.
+func TestUnavailableBackendIsPassedOver(t *testing.T) {
+	t.Parallel()
+	for name, v := range versions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			unwell, b := startBroker(t), startBroker(t)
+			g, turns := gateTo(t, unwell.addr(), b.addr())
+			client := g.device(v.connect)
+			wantEOF(t, unwell.greet(v.owned, v.unavailable))
+			b.greet(v.owned, v.accepted)
+			wantBytes(t, client, v.accepted)
+			turns.wantTold(t, "unavailable", unwell.addr(), "answered", b.addr())
+		})
+	}
+}
+
+func TestLastUnavailableBackendHasTheWord(t *testing.T) {
+	t.Parallel()
+	said := []byte("\x20\x0b\x00\x88\x08\x1f\x00\x05split") // with a reason string
 	one, two := startBroker(t), startBroker(t)
-	g := startGate(t, brokers(one, two))
+	dead := deadAddr(t)
+	g, turns := gateTo(t, one.addr(), two.addr(), dead)
+	client := g.device(connect5)
+	one.greet(connect5Owned, versions["5.0"].unavailable)
+	two.greet(connect5Owned, said)
+	wantBytes(t, client, said)
+	wantEOF(t, client)
+	if line := g.wantEnd(proxy.BackendUnavailable); line["connack"] != float64(0x88) {
+		t.Errorf("got connack %v in the log, want %v", line["connack"], 0x88)
+	}
+	turns.wantTold(t, "unavailable", one.addr(), "unavailable", two.addr(), "unreachable", dead)
+	turns.wantLeft(t)
+}
+
+// A shutdown says nothing about the broker that is being waited for.
+func TestShutdownWhileABrokerIsSilent(t *testing.T) {
+	t.Parallel()
+	silent := startBroker(t)
+	turns := newTurns(silent.addr(), silent.addr())
+	g := startGate(t, func(c *proxy.Config) { c.Place = turns.place })
 	client := g.device(connect311)
-	one.greet(connect311Owned, []byte("\x20\x02\x00\x05"))
-	wantBytes(t, client, []byte("\x20\x02\x00\x05"))
-	if n := two.count.Load(); n != 0 {
-		t.Errorf("the other backend got %d connections, want none", n)
+	wantBytes(t, silent.accept(), connect311Owned)
+	if err := g.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	readShutdown(t, client)
+	g.wantEnd(proxy.Shutdown)
+	turns.wantTold(t)
+	turns.wantLeft(t)
+}
+
+// readShutdown reads the end of a session that a shutdown kept from its broker.
+func readShutdown(t *testing.T, client *tls.Conn) {
+	t.Helper()
+	got, err := io.ReadAll(client)
+	if want := versions["3.1.1"].unavailable; err != nil || string(got) != string(want) {
+		t.Errorf("got % x and %v, want % x and the end", got, err, want)
 	}
 }

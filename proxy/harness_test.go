@@ -110,6 +110,7 @@ func serveGate(t testing.TB, l net.Listener, role proxy.Role, change func(*proxy
 	cfg := proxy.Config{
 		Trust:   func() proxy.Trust { return g.trust.Load() },
 		Owner:   owned("admin:dev1"),
+		Place:   newTurns().place,
 		Metrics: proxy.NewMetrics(g.metrics),
 		Logger:  slog.New(slog.NewJSONHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -346,13 +347,13 @@ func (b *broker) greet(connect, reply []byte) net.Conn {
 	return c
 }
 
-// brokers makes a change of the configuration out of brokers.
+// brokers makes a change of the configuration out of brokers, which take turns.
 func brokers(all ...*broker) func(*proxy.Config) {
-	return func(c *proxy.Config) {
-		for _, b := range all {
-			c.Backends = append(c.Backends, b.addr())
-		}
+	var addrs []string
+	for _, b := range all {
+		addrs = append(addrs, b.addr())
 	}
+	return func(c *proxy.Config) { c.Place = newTurns(addrs...).place }
 }
 
 // Packets as they look on the wire. The usernames in them are what the gate has to make of the others.

@@ -81,7 +81,7 @@ var reasons = [endOfReasons]struct {
 	IdentityNotAllowed:  {"identity_not_allowed", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "a device on the service listener"},
 	IdentityUnavailable: {"identity_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "certificate-acl could not tell: timeout, 5xx, or an answer that is none"},
 
-	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no backend could be reached, or each ended the connection without a CONNACK"},
+	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no backend could be reached, or each ended the connection without a CONNACK or said that it is unavailable (then the client gets the last one's own words)"},
 	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},
 
 	ClientClosed:  {"client_closed", slog.LevelInfo, 0, 0, 0, "the client ended the connection"},
@@ -149,6 +149,8 @@ func (r Reason) appendConnack(dst []byte, v packets.Version) []byte {
 type endError struct {
 	reason Reason
 	err    error // what happened; nil when the reason says it all
+
+	reply *packets.FirstPacket // what a broker said, which the client gets in place of the table's CONNACK; or nil
 }
 
 func (e *endError) Error() string {
@@ -160,7 +162,7 @@ func (e *endError) Error() string {
 
 func (e *endError) Unwrap() error { return e.err }
 
-func because(r Reason, err error) *endError { return &endError{r, err} }
+func because(r Reason, err error) *endError { return &endError{reason: r, err: err} }
 
 // errClosing is the cause of the server's context once Shutdown was called.
 var errClosing = errors.New("shutting down")

@@ -49,15 +49,16 @@ type Config struct {
 	Trust func() Trust
 	// Owner tells who owns a certificate; see OwnerFunc.
 	Owner OwnerFunc
-	// Backends are the brokers, as host:port; at least one. A name is resolved for every dial.
-	Backends []string
+	// Place returns a place among the brokers for a session of the client with that id, "" for none. It is called
+	// for clients that are welcome, from many goroutines.
+	Place func(clientID string) Place
 	// TLS narrows what is negotiated; the zero value is Go's policy from TLS 1.2 on.
 	TLS TLSPolicy
 
 	HandshakeTimeout time.Duration // for the TLS handshake; 0 = 10 s
 	ConnectTimeout   time.Duration // from the handshake to the last byte of CONNECT; 0 = 5 s
-	DialTimeout      time.Duration // for each backend tried; 0 = 5 s
-	ConnackTimeout   time.Duration // for each backend tried; 0 = 5 s
+	DialTimeout      time.Duration // for each broker tried; 0 = 5 s
+	ConnackTimeout   time.Duration // for each broker tried; 0 = 5 s. All of them have the sum of the two
 
 	// MaxConnectSize bounds a CONNECT, in bytes with its fixed header; 0 = 256 KiB.
 	MaxConnectSize int
@@ -129,7 +130,7 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg:       cfg,
 		tls:       tlsConfig(cfg.TLS, cfg.Trust),
-		backends:  &backends{addrs: cfg.Backends, dialTimeout: cfg.DialTimeout, connackTimeout: cfg.ConnackTimeout},
+		backends:  &backends{dialTimeout: cfg.DialTimeout, connackTimeout: cfg.ConnackTimeout},
 		slots:     newSlots(cfg.MaxDescriptors),
 		live:      newRegistry(),
 		listeners: make(map[net.Listener]struct{}),

@@ -34,6 +34,7 @@ type session struct {
 	clientID string
 	connack  connack // zero until the broker has answered
 
+	place       Place // among the brokers; nil until it was looked for
 	backendAddr string
 	up          pipe // client to broker
 	down        pipe // broker to client
@@ -57,6 +58,10 @@ type connack struct {
 
 // accepted tells that the broker has let the client in, as far as could be seen.
 func (c connack) accepted() bool { return c.known && c.code == 0 }
+
+func connackOf(reply *packets.FirstPacket) connack {
+	return connack{reply.Code, reply.Kind == packets.Connack}
+}
 
 // A clientConn is the accepted connection under the TLS connection.
 type clientConn struct {
@@ -157,7 +162,8 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return because(IdentityInvalid, err)
 	}
 	s.server.slots.take()
-	g, err := s.server.backends.open(ctx, packet, s.version)
+	s.place = s.server.cfg.Place(s.clientID)
+	g, err := s.server.backends.open(ctx, s.place, packet, s.version)
 	if err != nil {
 		s.server.slots.give()
 		return err
@@ -178,7 +184,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 // join makes the broker the other side of the session.
 func (s *session) join(g *greeting) {
 	backend := newPollConn(g.conn)
-	s.backendAddr, s.connack = g.addr, connack{g.reply.Code, g.reply.Kind == packets.Connack}
+	s.backendAddr, s.connack = g.addr, connackOf(g.reply)
 	s.up = pipe{src: newSource(&s.client.pollConn, s.tls), dst: g.conn}
 	s.down = pipe{src: newSource(&backend, &backend), dst: s.tls}
 	s.mu.Lock()
@@ -186,13 +192,17 @@ func (s *session) join(g *greeting) {
 	s.mu.Unlock()
 }
 
-// refuse ends a connection that was not established, with a CONNACK where the table has one.
+// refuse ends a connection that was not established, with a CONNACK where the table or a broker has one.
 func (s *session) refuse(err error) {
 	var end *endError
 	if errors.As(err, &end) {
 		s.over(end.reason, end.err)
 	}
-	if connack := s.reason.appendConnack(nil, s.version); len(connack) > 0 && s.backend == nil {
+	connack := s.reason.appendConnack(nil, s.version)
+	if end != nil && end.reply != nil && end.reason == s.reason { // nothing else came first
+		s.connack, connack = connackOf(end.reply), end.reply.Bytes
+	}
+	if len(connack) > 0 && s.backend == nil {
 		_ = s.client.SetWriteDeadline(time.Now().Add(refusalTimeout))
 		_, err = s.tls.Write(connack)
 		s.deaf = err != nil
@@ -209,6 +219,9 @@ func (s *session) close() {
 	hangUp(conns...)
 	for range conns {
 		s.server.slots.give()
+	}
+	if s.place != nil {
+		s.place.Leave()
 	}
 	s.server.forget(s)
 	s.report()

@@ -6,13 +6,14 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/vernegate/vernegate/backend"
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -42,9 +43,7 @@ func check(ctx context.Context, environ []string, stdout io.Writer) int {
 	}
 	r.checkFiles(ctx, cfg)
 	r.checkACL(ctx, cfg)
-	for _, backend := range cfg.Backends {
-		r.checkBackend(ctx, backend, time.Duration(cfg.DialTimeout))
-	}
+	r.checkBackends(ctx, cfg)
 	return r.exitCode()
 }
 
@@ -142,14 +141,30 @@ func (r *report) checkACL(ctx context.Context, cfg config) {
 	}
 }
 
-// checkBackend connects and hangs up: a CONNECT would leave its trace in the
-// broker's log, hooks and metrics.
-func (r *report) checkBackend(ctx context.Context, address string, timeout time.Duration) {
-	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", address)
+// checkBackends resolves the backends' names and asks each of them whether it
+// is well, as serve will do again and again.
+func (r *report) checkBackends(ctx context.Context, cfg config) {
+	pool, probe := cfg.backendPool(nil), cfg.backendProbe()
+	pool.Resolve(ctx)
+	for _, b := range pool.Status() {
+		r.checkBackend(ctx, b, probe, time.Duration(cfg.DialTimeout))
+	}
+}
+
+func (r *report) checkBackend(ctx context.Context, b backend.Status, probe backend.Probe, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	subject := "backend " + b.Name
+	if b.Addr != b.Name {
+		subject += " at " + b.Addr
+	}
+	err := errors.New(b.Detail)
+	if b.State != backend.Unresolved {
+		err = probe(ctx, b.Addr)
+	}
 	if err != nil {
-		r.failedLines("backend "+address+": ", err)
+		r.failedLines(subject+": ", err)
 		return
 	}
-	_ = conn.Close()
-	r.ok("backend %s accepts TCP connections (MQTT was not spoken)", address)
+	r.ok("%s is well (MQTT was not spoken)", subject)
 }

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -113,6 +114,42 @@ func TestCheckFailsForEachBackendThatIsDown(t *testing.T) {
 	}
 	wantLine(t, report, "failed", "backend "+down.Addr().String())
 	wantLine(t, report, "ok", "backend "+w.backend.Addr().String())
+}
+
+func TestCheckFailsForABackendsNameThatDoesNotResolve(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.vars["VERNEGATE_BACKENDS"] = "vernemq.invalid:1883,localhost:" + portOf(t, w.backend)
+	code, report := w.check()
+	if code != exitMistake {
+		t.Errorf("ends with %d, want %d", code, exitMistake)
+	}
+	wantLine(t, report, "failed", "backend vernemq.invalid:1883: lookup")
+	wantLine(t, report, "ok", "backend localhost:"+portOf(t, w.backend)+" at "+w.backend.Addr().String())
+}
+
+func portOf(t *testing.T, l net.Listener) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func TestCheckFailsForABackendThatIsUnwell(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{http.StatusOK: "ok", http.StatusServiceUnavailable: "failed"} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+			t.Cleanup(health.Close)
+			w.vars["VERNEGATE_BACKEND_HEALTH_URL"] = "http://{host}:" + portOf(t, health.Listener) + "/health/listeners"
+			_, report := w.check()
+			wantLine(t, report, want, "backend "+w.backend.Addr().String())
+		})
+	}
 }
 
 func TestCheckWarnsOfWhatWillBeWrong(t *testing.T) {

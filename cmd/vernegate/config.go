@@ -12,6 +12,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/vernegate/vernegate/backend"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -42,7 +43,9 @@ type config struct {
 	ACLNegativeTTL    interval     `env:"VERNEGATE_ACL_NEGATIVE_TTL" envDefault:"5s"`
 	ACLStaleIfError   interval     `env:"VERNEGATE_ACL_STALE_IF_ERROR" envDefault:"10m"`
 
-	Backends backendList `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
+	Backends         backendList       `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
+	Balance          backend.Balance   `env:"VERNEGATE_BALANCE" envDefault:"least-connections"`
+	BackendHealthURL backend.HealthURL `env:"VERNEGATE_BACKEND_HEALTH_URL"` // empty: brokers are only dialed
 
 	HandshakeTimeout timeout  `env:"VERNEGATE_HANDSHAKE_TIMEOUT" envDefault:"10s"`
 	ConnectTimeout   timeout  `env:"VERNEGATE_CONNECT_TIMEOUT" envDefault:"5s"`

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/backend"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -85,6 +86,8 @@ func TestConfigTakesVariablesOverDefaults(t *testing.T) {
 		"VERNEGATE_CRL_MISSING=deny",
 		"CERTIFICATE_ACL_REQ_TIMEOUT_MS=250",
 		"VERNEGATE_BACKENDS=[::1]:1883, vernemq:1884",
+		"VERNEGATE_BALANCE=client-id",
+		"VERNEGATE_BACKEND_HEALTH_URL=http://{host}:8888/health/listeners",
 		"VERNEGATE_LOG_LEVEL=warn",
 	)
 	if c.ServiceListen != ":9883" {
@@ -104,6 +107,9 @@ func TestConfigTakesVariablesOverDefaults(t *testing.T) {
 	}
 	if want := []string{"[::1]:1883", "vernemq:1884"}; !slices.Equal(c.Backends, want) {
 		t.Errorf("backends %q, want %q", c.Backends, want)
+	}
+	if c.Balance != backend.ByClientID || c.BackendHealthURL != "http://{host}:8888/health/listeners" {
+		t.Errorf("balance %v, health URL %q", c.Balance, c.BackendHealthURL)
 	}
 	if slog.Level(c.LogLevel) != slog.LevelWarn {
 		t.Errorf("level %v", slog.Level(c.LogLevel))
@@ -138,6 +144,8 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		"VERNEGATE_ACL_CACHE_SIZE=0",
 		"VERNEGATE_ACL_TTL=-1s",
 		"VERNEGATE_BACKENDS=vernemq,:1883",
+		"VERNEGATE_BALANCE=round-robin",
+		"VERNEGATE_BACKEND_HEALTH_URL=http://me:hunter2@vernemq:8888/health",
 		"VERNEGATE_DIAL_TIMEOUT=0",
 		"VERNEGATE_MAX_CONNECT_SIZE=1GiB",
 		"VERNEGATE_ADMIN=localhost:http",
@@ -156,6 +164,8 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		`VERNEGATE_ACL_CACHE_SIZE="0": expected a whole number from 1 to 100000000`,
 		`VERNEGATE_ACL_TTL="-1s": expected a duration of 0 or more such as 90s, 5m or 24h`,
 		`VERNEGATE_BACKENDS="vernemq,:1883": "vernemq" is not a host:port such as vernemq:1883; ":1883" is not a host:port such as vernemq:1883`,
+		`VERNEGATE_BALANCE="round-robin": "round-robin" is neither least-connections nor client-id`,
+		`VERNEGATE_BACKEND_HEALTH_URL="http://redacted@vernemq:8888/health": expected an http or https URL with {host} for the broker's address, such as http://{host}:8888/health/listeners`,
 		`VERNEGATE_DIAL_TIMEOUT="0": expected a duration above 0 such as 500ms, 5s or 1m`,
 		`VERNEGATE_MAX_CONNECT_SIZE="1GiB": expected a size from 1KiB to 256MiB in bytes, KiB or MiB`,
 		`VERNEGATE_ADMIN="localhost:http": expected an address to listen on such as :8883 or 192.0.2.1:8883`,

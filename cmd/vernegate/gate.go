@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/vernegate/vernegate/backend"
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
@@ -97,10 +98,12 @@ func (g *gate) takeDevices(ctx context.Context) error {
 	defer client.CloseIdleConnections()
 	cache := g.cfg.aclCache(client, newIdentityMetrics(g.registry))
 	defer cache.Close()
-	server, err := g.newServer(store, cache)
+	pool := g.newPool()
+	server, err := g.newServer(store, cache, pool)
 	if err != nil {
 		return err
 	}
+	pool.Resolve(ctx)
 	entrances, err := g.openEntrances(ctx)
 	if err != nil {
 		return err
@@ -109,11 +112,12 @@ func (g *gate) takeDevices(ctx context.Context) error {
 	g.ready.set(nil)
 	g.logStart(store.Current())
 	tasks, ctx := errgroup.WithContext(ctx)
-	// Trust is followed to the last session, which may be a while after ctx.
+	// Trust and brokers are followed to the last session, a while after ctx.
 	inUse, unused := context.WithCancel(context.WithoutCancel(ctx))
 	followUp.begin(inUse, server)
 	defer followUp.wait()
 	tasks.Go(func() error { return store.Run(inUse) })
+	tasks.Go(func() error { pool.Run(inUse); return nil })
 	tasks.Go(func() error { return reloadOnHangup(inUse, hangup, store) })
 	for _, e := range entrances {
 		tasks.Go(func() error { return server.Serve(e.Listener, e.role) })
@@ -140,15 +144,22 @@ func (g *gate) openStore(ctx context.Context, onSwap func(old, current *truststo
 	return store, nil
 }
 
-func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache) (*proxy.Server, error) {
+// newPool makes the brokers, whose names are not resolved yet.
+func (g *gate) newPool() *backend.Pool {
+	pool := g.cfg.backendPool(g.log)
+	g.registry.MustRegister(backendsCollector(pool.Status))
+	return pool
+}
+
+func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *backend.Pool) (*proxy.Server, error) {
 	descriptors, err := connectionDescriptors()
 	if err != nil {
 		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
 	}
 	return proxy.New(proxy.Config{
-		Trust:    func() proxy.Trust { return trust{store.Current()} },
-		Owner:    ownerFunc(cache),
-		Backends: g.cfg.Backends,
+		Trust: func() proxy.Trust { return trust{store.Current()} },
+		Owner: ownerFunc(cache),
+		Place: placeFunc(pool),
 		TLS: proxy.TLSPolicy{
 			MinVersion:       uint16(g.cfg.TLSMinVersion),
 			CipherSuites:     g.cfg.TLSCiphers,
@@ -244,5 +255,6 @@ func (g *gate) logStart(current *truststore.Generation) {
 		"crls", len(current.CRLs()),
 		"certificate_acl", redact(string(g.cfg.ACLURL)),
 		"backends", []string(g.cfg.Backends),
+		"balance", g.cfg.Balance.String(),
 	)
 }

@@ -33,7 +33,7 @@ func newGateIn(t *testing.T, w *world) *gate {
 	}
 	cache := g.cfg.aclCache(g.cfg.aclClient(), newIdentityMetrics(g.registry))
 	t.Cleanup(cache.Close)
-	if _, err := g.newServer(store, cache); err != nil {
+	if _, err := g.newServer(store, cache, g.newPool()); err != nil {
 		t.Fatal(err)
 	}
 	return g

@@ -148,6 +148,7 @@ func TestServeTakesADevice(t *testing.T) {
 		`vernegate_identity_lookup_duration_seconds_count{result="owned"} 1`,
 		`vernegate_trust_looks_total{result="swapped"} 1`,
 		`vernegate_trust_generation 1`,
+		`vernegate_backend_up{backend="` + w.backend.Addr().String() + `"} 1`,
 	} {
 		if !strings.Contains(metrics, "\n"+series+"\n") {
 			t.Errorf("the metrics do not have %s", series)

@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"log/slog"
+
+	"github.com/vernegate/vernegate/backend"
+	"github.com/vernegate/vernegate/proxy"
+)
+
+// backendPool returns the brokers. It starts nothing.
+func (c config) backendPool(log *slog.Logger) *backend.Pool {
+	return backend.New(backend.Config{
+		Addrs:   c.Backends,
+		Balance: c.Balance,
+		Probe:   c.backendProbe(),
+		Logger:  log,
+	})
+}
+
+// backendProbe returns how brokers are asked whether they are well.
+func (c config) backendProbe() backend.Probe {
+	if c.BackendHealthURL != "" {
+		return c.BackendHealthURL.Probe()
+	}
+	return backend.DialProbe
+}
+
+// placeFunc lets the proxy use a pool.
+func placeFunc(pool *backend.Pool) func(clientID string) proxy.Place {
+	return func(clientID string) proxy.Place { return pool.Place(clientID) }
+}

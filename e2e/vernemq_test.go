@@ -83,7 +83,7 @@ func TestFullBrokerIsLeftForTheOther(t *testing.T) {
 	full.Behave(stack.Habit{Silent: true})
 	s := newSite(t, full.Addr+","+other.Addr, "VERNEGATE_CONNACK_TIMEOUT", "2s")
 	dial := s.through(s.device("acme:lamp"), 0)
-	for i := range 4 { // round robin: some begin at the full one
+	for i := range 4 { // at a time, so that some begin at the full one
 		for _, v := range versions {
 			t.Run(fmt.Sprint(v, " ", i), func(t *testing.T) {
 				t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -86,11 +87,13 @@ func (d *Double) Close() error {
 	return err
 }
 
-// Sessions returns the connections so far, oldest first.
+// Sessions returns the connections on which something has come so far, oldest
+// first. One that only connects and hangs up is a probe of whether there is a
+// broker.
 func (d *Double) Sessions() []*DoubleSession {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return append([]*DoubleSession(nil), d.sessions...)
+	return slices.DeleteFunc(slices.Clone(d.sessions), func(s *DoubleSession) bool { return len(s.bytes) == 0 })
 }
 
 // Bytes returns everything that has come on this connection.

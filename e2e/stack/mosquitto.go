@@ -21,16 +21,14 @@ import (
 type Mosquitto struct {
 	*Process
 	Addr string // host:port of its plain listener
+
+	conf string // its configuration file
 }
 
 // StartMosquitto starts a Mosquitto with its files in dir and waits until it
 // accepts connections. With acl, that text is its acl_file: it is enforced on the
 // username of CONNECT. The caller stops it.
 func StartMosquitto(ctx context.Context, dir, acl string) (*Mosquitto, error) {
-	bin, err := mosquittoPath()
-	if err != nil {
-		return nil, err
-	}
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
@@ -39,11 +37,26 @@ func StartMosquitto(ctx context.Context, dir, acl string) (*Mosquitto, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuring mosquitto: %w", err)
 	}
+	return launchMosquitto(ctx, addr, conf)
+}
+
+// Restart starts the Mosquitto again that has ended, at the same address and with
+// nothing in its memory. The caller stops the new one.
+func (m *Mosquitto) Restart(ctx context.Context) (*Mosquitto, error) {
+	return launchMosquitto(ctx, m.Addr, m.conf)
+}
+
+// launchMosquitto starts a Mosquitto that is configured to listen at addr.
+func launchMosquitto(ctx context.Context, addr, conf string) (*Mosquitto, error) {
+	bin, err := mosquittoPath()
+	if err != nil {
+		return nil, err
+	}
 	p, err := start(exec.Command(bin, "-c", conf))
 	if err != nil {
 		return nil, err
 	}
-	m := &Mosquitto{Process: p, Addr: addr}
+	m := &Mosquitto{Process: p, Addr: addr, conf: conf}
 	if err := waitListening(ctx, p, addr); err != nil {
 		p.Kill()
 		return nil, fmt.Errorf("starting mosquitto: %w\n%s", err, &p.Output)

@@ -1,0 +1,181 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// startMosquitto starts a Mosquitto of this test's own.
+func startMosquitto(t *testing.T) *stack.Mosquitto {
+	t.Helper()
+	if mosquitto == nil {
+		t.Skip("needs Mosquittos that can be killed; what vernegate does then is tested in proxy and backend, too")
+	}
+	m := must(stack.StartMosquitto(within(t, 30*time.Second), t.TempDir(), ""))(t)
+	t.Cleanup(m.Kill)
+	return m
+}
+
+// sessionsAt is how many sessions vernegate has at a broker.
+func (s *site) sessionsAt(t *testing.T, addr string) int {
+	t.Helper()
+	metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
+	return int(metrics.Sum("vernegate_backend_sessions", `backend="`+addr+`"`))
+}
+
+// connectMany connects clients of all versions, one after the other.
+func connectMany(t *testing.T, dial stack.Dial, n int) []*stack.Client {
+	t.Helper()
+	var clients []*stack.Client
+	for i := range n {
+		clients = append(clients, connect(t, dial, stack.Options{Version: versions[i%len(versions)], ClientID: unique()}))
+	}
+	return clients
+}
+
+// talk publishes one message after the other until the client is cut off or ctx
+// ends.
+func talk(ctx context.Context, c *stack.Client) {
+	for c.Publish(ctx, stack.Message{Topic: "talk/" + unique(), Payload: "21.5", QoS: 1}) == nil {
+	}
+}
+
+// dropped tells how many of the clients have been cut off.
+func dropped(clients []*stack.Client) (n int) {
+	for _, c := range clients {
+		select {
+		case <-c.Dropped():
+			n++
+		default:
+		}
+	}
+	return n
+}
+
+// TestBrokerIsKilledUnderLoad kills one of two brokers while clients talk and others
+// connect, and starts it again.
+func TestBrokerIsKilledUnderLoad(t *testing.T) {
+	t.Parallel()
+	stays, falls := startMosquitto(t), startMosquitto(t)
+	s := newSite(t, stays.Addr+","+falls.Addr)
+	dial := s.through(s.device("acme:lamp"), 0)
+
+	const each = 15
+	clients := connectMany(t, dial, 2*each)
+	if a, b := s.sessionsAt(t, stays.Addr), s.sessionsAt(t, falls.Addr); a != each || b != each {
+		t.Fatalf("the brokers have %d and %d sessions, want %d each", a, b, each)
+	}
+	talking, hush := context.WithCancel(t.Context())
+	defer hush()
+	for _, c := range clients {
+		go talk(talking, c)
+	}
+
+	// While it is killed and thereafter, no client sees that: each gets its CONNACK.
+	killed := make(chan struct{})
+	go func() {
+		defer close(killed)
+		falls.Kill()
+	}()
+	newcomers := connectMany(t, dial, 2*each)
+	<-killed
+	newcomers = append(newcomers, connectMany(t, dial, each)...)
+
+	eventually(t, 10*time.Second, "the sessions of the killed broker end", func() bool { return s.sessionsAt(t, falls.Addr) == 0 })
+	fell := each + dropped(newcomers) // some may have come before the end
+	eventually(t, 10*time.Second, "its clients notice", func() bool { return dropped(clients) == each })
+	if got, want := s.sessionsAt(t, stays.Addr), 5*each-fell; got != want {
+		t.Errorf("the broker that stays has %d sessions, want all of the other %d", got, want)
+	}
+	ejected := s.Records(func(r stack.Record) bool { return r.Has("msg", "backend is ejected") })
+	if len(ejected) != 1 || !ejected[0].Has("backend", falls.Addr) || !ejected[0].Has("why", "dial") {
+		t.Errorf("the log says %v, want that %s is ejected, once", ejected, falls.Addr)
+	}
+
+	// Back again, it has the fewest sessions by far, and gets one, then a tenth.
+	t.Cleanup(must(falls.Restart(within(t, 30*time.Second)))(t).Kill)
+	must(s.WaitRecord(within(t, 40*time.Second), "the broker's return", func(r stack.Record) bool {
+		return r.Has("msg", "backend is returning") && r.Has("backend", falls.Addr)
+	}))(t)
+	connectMany(t, dial, 2*each)
+	if got := s.sessionsAt(t, falls.Addr); got < 1 || got > each {
+		t.Errorf("back again it got %d of %d sessions, want a few", got, 2*each)
+	}
+}
+
+// TestPersistentSessionsComeHome has clients with sessions that live in one of two
+// brokers which know nothing of each other.
+func TestPersistentSessionsComeHome(t *testing.T) {
+	t.Parallel()
+	one, two := startMosquitto(t), startMosquitto(t)
+	brokers := one.Addr + "," + two.Addr
+	s, other := newSite(t, brokers, "VERNEGATE_BALANCE", "client-id"), newSite(t, brokers, "VERNEGATE_BALANCE", "client-id")
+	there, back := s.through(s.device("acme:lamp"), 0), other.through(other.device("acme:lamp"), 0)
+	at := map[bool]int{}
+	for i := range 20 {
+		o := stack.Options{Version: stack.V311, ClientID: fmt.Sprint("home-", i), Persistent: true}
+		before := s.sessionsAt(t, one.Addr)
+		connect(t, there, o)
+		at[s.sessionsAt(t, one.Addr) > before]++
+		if !connect(t, back, o).SessionPresent {
+			t.Errorf("%s did not find its session through another vernegate", o.ClientID)
+		}
+	}
+	if len(at) != 2 {
+		t.Error("all clients are at home at one broker: this shows nothing")
+	}
+}
+
+// TestUnavailableBroker has a broker that refuses everybody, as every node of a
+// cluster does in a netsplit.
+func TestUnavailableBroker(t *testing.T) {
+	t.Parallel()
+	split, well := must(stack.StartDouble())(t), must(stack.StartDouble())(t)
+	t.Cleanup(func() { split.Close(); well.Close() })
+	split.Behave(stack.Habit{Connack: refused(stack.V311, 3, 0x88), Farewell: []byte{}})
+	s := newSite(t, split.Addr+","+well.Addr)
+	dial := s.through(s.device("acme:lamp"), 0)
+	answer := func() []byte {
+		w := dialWire(t, dial)
+		if err := w.Send(connectPacket{version: stack.V311, clientID: unique()}.bytes()); err != nil {
+			t.Fatal(err)
+		}
+		return must(w.ReadN(4))(t)
+	}
+	for range 10 {
+		if got, want := answer(), accepted(stack.V311); !bytes.Equal(got, want) {
+			t.Errorf("the client got % X, want % X of the broker that is well", got, want)
+		}
+	}
+	must(s.WaitRecord(within(t, 10*time.Second), "the ejection", func(r stack.Record) bool {
+		return r.Has("msg", "backend is ejected") && r.Has("backend", split.Addr) && r.Has("why", "unavailable")
+	}))(t)
+	well.Behave(stack.Habit{Connack: refused(stack.V311, 3, 0x88), Farewell: []byte{}})
+	if got, want := answer(), refused(stack.V311, 3, 0x88); !bytes.Equal(got, want) {
+		t.Errorf("with no other broker the client got % X, want % X", got, want)
+	}
+}
+
+func TestBrokerByName(t *testing.T) {
+	t.Parallel()
+	double := must(stack.StartDouble())(t)
+	t.Cleanup(func() { double.Close() })
+	_, port, err := net.SplitHostPort(double.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, "localhost:"+port)
+	connect(t, s.through(s.device("acme:lamp"), 0), stack.Options{Version: stack.V5, ClientID: unique()})
+	if got := s.sessionsAt(t, double.Addr); got != 1 {
+		t.Errorf("%d sessions at %s, want 1", got, double.Addr)
+	}
+}

@@ -18,7 +18,8 @@ type Reason uint8
 
 // The reasons, in the order in which a connection can meet them.
 const (
-	TLSHandshake Reason = iota + 1
+	ProxyHeader Reason = iota + 1
+	TLSHandshake
 	TLSTimeout
 	TLSNoCert
 	TLSUntrusted
@@ -52,6 +53,8 @@ var reasons = [endOfReasons]struct {
 	v5      packets.ReasonCode
 	meaning string
 }{
+	ProxyHeader: {"proxy_header", slog.LevelWarn, 0, 0, "no good PROXY header from an address of `VERNEGATE_PROXY_PROTOCOL_FROM`, or a PROXY header from another address"},
+
 	TLSHandshake: {"tls_handshake", slog.LevelInfo, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, or the client refused the server certificate"},
 	TLSTimeout:   {"tls_timeout", slog.LevelInfo, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},
 	TLSNoCert:    {"tls_no_cert", slog.LevelInfo, 0, 0, "the client sent no certificate; some send none when theirs is from a CA that is not in the bundle"},
@@ -82,7 +85,7 @@ var reasons = [endOfReasons]struct {
 // Reasons returns every reason there is, in the order of the table.
 func Reasons() []Reason {
 	all := make([]Reason, 0, endOfReasons-1)
-	for r := TLSHandshake; r < endOfReasons; r++ {
+	for r := ProxyHeader; r < endOfReasons; r++ {
 		all = append(all, r)
 	}
 	return all

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -51,7 +52,14 @@ type Config struct {
 	// TLS narrows what is negotiated; the zero value is Go's policy from TLS 1.2 on.
 	TLS TLSPolicy
 
-	HandshakeTimeout time.Duration // for the TLS handshake; 0 = 10 s
+	// ProxyProtocolFrom are the proxies before this one. A connection from them has to begin with a PROXY
+	// header, version 1 or 2, which says who the client is; from anywhere else such a header is refused.
+	ProxyProtocolFrom []netip.Prefix
+	// BackendProxyProtocol is the version of the PROXY header, 1 or 2, that tells brokers who the client is;
+	// 0 = none. Brokers that do not expect one take it for garbage, those that do want it from everybody.
+	BackendProxyProtocol byte
+
+	HandshakeTimeout time.Duration // for a PROXY header and the TLS handshake together; 0 = 10 s
 	ConnectTimeout   time.Duration // from the handshake to the last byte of CONNECT; 0 = 5 s
 	DialTimeout      time.Duration // for each backend tried; 0 = 5 s
 	ConnackTimeout   time.Duration // for each backend tried; 0 = 5 s

@@ -50,15 +50,9 @@ type connack struct {
 	known bool
 }
 
-// A clientConn is the accepted connection under the TLS connection.
-type clientConn struct {
-	pollConn
-	greeted bool // a ClientHello has come
-}
-
 func newSession(server *Server, conn net.Conn, role Role) *session {
 	s := &session{server: server, role: role, began: time.Now()}
-	s.client.pollConn = newPollConn(conn)
+	s.client = newClientConn(conn)
 	s.tls = tls.Server(&s.client, server.tls)
 	return s
 }
@@ -84,6 +78,10 @@ func (s *session) run(ctx context.Context) {
 // one byte reaches a broker before the client is known to be welcome, and no MQTT byte reaches the client
 // before its CONNECT has told which version it speaks. The error is an *endError.
 func (s *session) establish(ctx context.Context) error {
+	s.setDeadlines(s.server.cfg.HandshakeTimeout)
+	if err := s.learnAddresses(); err != nil {
+		return err
+	}
 	if err := s.handshake(); err != nil {
 		return err
 	}
@@ -141,9 +139,9 @@ func (s *session) decide(id identity) error {
 
 // connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
 func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) error {
-	packet, err := connect.WithUsername(s.owner)
+	packet, err := s.forBroker(connect)
 	if err != nil {
-		return because(IdentityInvalid, err)
+		return err
 	}
 	s.server.slots.take()
 	g, err := s.server.backends.open(ctx, packet, s.version)

@@ -96,7 +96,6 @@ func forTrust(base *tls.Config, trust Trust, current func() Trust) *tls.Config {
 
 // handshake is step 3: TLS, with the client's certificate verified.
 func (s *session) handshake() error {
-	s.setDeadlines(s.server.cfg.HandshakeTimeout)
 	err := s.tls.Handshake()
 	if err == nil {
 		return nil
@@ -123,8 +122,11 @@ func handshakeReason(err error) Reason {
 		untrusted *tls.CertificateVerificationError
 		unknown   x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
+		notTLS    tls.RecordHeaderError
 	)
 	switch {
+	case errors.As(err, &notTLS) && beginsProxyHeader(notTLS.RecordHeader[:]):
+		return ProxyHeader
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TLSTimeout
 	case errors.Is(err, ErrRevoked):

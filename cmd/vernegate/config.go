@@ -41,7 +41,9 @@ type config struct {
 	ACLNegativeTTL    interval     `env:"VERNEGATE_ACL_NEGATIVE_TTL" envDefault:"5s"`
 	ACLStaleIfError   interval     `env:"VERNEGATE_ACL_STALE_IF_ERROR" envDefault:"10m"`
 
-	Backends backendList `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
+	Backends             backendList  `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
+	BackendProxyProtocol proxyVersion `env:"VERNEGATE_BACKEND_PROXY_PROTOCOL" envDefault:"off"`
+	ProxyProtocolFrom    prefixList   `env:"VERNEGATE_PROXY_PROTOCOL_FROM"` // nil: nobody sends us headers
 
 	HandshakeTimeout timeout  `env:"VERNEGATE_HANDSHAKE_TIMEOUT" envDefault:"10s"`
 	ConnectTimeout   timeout  `env:"VERNEGATE_CONNECT_TIMEOUT" envDefault:"5s"`

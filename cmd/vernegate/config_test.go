@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,17 @@ func mistakesOf(t *testing.T, environ ...string) []string {
 		t.Fatalf("loadConfig(%q) accepted it", environ)
 	}
 	return strings.Split(err.Error(), "\n")
+}
+
+// wantMistake fails unless variable, NAME=value, is the one mistake of an
+// environment, and said to be what want says.
+func wantMistake(t *testing.T, variable, want string) {
+	t.Helper()
+	name, value, _ := strings.Cut(variable, "=")
+	want = name + "=" + strconv.Quote(value) + ": " + want
+	if got := mistakesOf(t, variable); len(got) != 1 || got[0] != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestConfigDefaults(t *testing.T) {

@@ -145,6 +145,9 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache) (*proxy.
 			CipherSuites:     g.cfg.TLSCiphers,
 			CurvePreferences: g.cfg.TLSCurves,
 		},
+		ProxyProtocolFrom:    g.cfg.ProxyProtocolFrom,
+		BackendProxyProtocol: byte(g.cfg.BackendProxyProtocol),
+
 		HandshakeTimeout: time.Duration(g.cfg.HandshakeTimeout),
 		ConnectTimeout:   time.Duration(g.cfg.ConnectTimeout),
 		DialTimeout:      time.Duration(g.cfg.DialTimeout),

@@ -13,7 +13,8 @@ import (
 type clientConn struct {
 	pollConn
 	remote, local net.Addr
-	greeted       bool // a ClientHello has come
+	greeted       bool  // a ClientHello has come
+	turn          *turn // nil unless a handshake is going on
 }
 
 func newClientConn(c net.Conn) clientConn {

@@ -19,6 +19,7 @@ type Reason uint8
 // The reasons, in the order in which a connection can meet them.
 const (
 	ProxyHeader Reason = iota + 1
+	RateLimited
 	TLSHandshake
 	TLSTimeout
 	TLSNoCert
@@ -35,6 +36,8 @@ const (
 	IdentityInvalid
 	IdentityNotAllowed
 	IdentityUnavailable
+	LimitOwner
+	LimitConnections
 	BackendUnavailable
 	BackendSilent
 	ClientClosed
@@ -54,6 +57,7 @@ var reasons = [endOfReasons]struct {
 	meaning string
 }{
 	ProxyHeader: {"proxy_header", slog.LevelWarn, 0, 0, "no good PROXY header from an address of `VERNEGATE_PROXY_PROTOCOL_FROM`, or a PROXY header from another address"},
+	RateLimited: {"rate_limited", slog.LevelInfo, 0, 0, "more connections from one address than `VERNEGATE_MAX_CONNECTIONS_PER_IP`, or no turn for the handshake within `VERNEGATE_HANDSHAKE_TIMEOUT`"},
 
 	TLSHandshake: {"tls_handshake", slog.LevelInfo, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, or the client refused the server certificate"},
 	TLSTimeout:   {"tls_timeout", slog.LevelInfo, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},
@@ -73,6 +77,9 @@ var reasons = [endOfReasons]struct {
 	IdentityInvalid:     {"identity_invalid", slog.LevelWarn, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "the owner cannot be a username: empty, too long, not UTF-8, or with `+`, `#`, `/` or control characters"},
 	IdentityNotAllowed:  {"identity_not_allowed", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "a device on the service listener"},
 	IdentityUnavailable: {"identity_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "certificate-acl could not tell: timeout, 5xx, or an answer that is none"},
+
+	LimitOwner:       {"limit_owner", slog.LevelInfo, packets.ReturnServerUnavailable, packets.ReasonQuotaExceeded, "the owner has `VERNEGATE_MAX_CONNECTIONS_PER_OWNER` already"},
+	LimitConnections: {"limit_connections", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonQuotaExceeded, "there are `VERNEGATE_MAX_CONNECTIONS` already"},
 
 	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "no backend could be reached, or each ended the connection without a CONNACK"},
 	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -70,6 +71,17 @@ type Config struct {
 	// its broker; 0 = no limit. Beyond it, clients wait in the kernel's backlog.
 	MaxDescriptors int
 
+	// MaxConnections is how many sessions there may be, counted from before the broker is dialed;
+	// MaxConnectionsPerOwner is the same for each owner. A client too many is told so in its CONNACK.
+	MaxConnections         int // 0 = no limit
+	MaxConnectionsPerOwner int // 0 = no limit
+	// MaxConnectionsPerIP is how many connections there may be from an IPv4 address or from a /64 of IPv6
+	// addresses, whatever has become of them. One too many is closed before the handshake.
+	MaxConnectionsPerIP int // 0 = no limit
+	// HandshakeRate is how many handshakes may begin in a second; as many may begin at once after a quiet
+	// second. Others wait in turn, and are closed when that would take longer than HandshakeTimeout.
+	HandshakeRate int // 0 = no limit
+
 	Metrics *Metrics     // nil = none
 	Logger  *slog.Logger // nil = discard
 }
@@ -105,6 +117,7 @@ type Server struct {
 	tls      *tls.Config
 	backends *backends
 	slots    *slots
+	limits   *limits
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -123,6 +136,7 @@ func New(cfg Config) *Server {
 		tls:       tlsConfig(cfg.TLS, cfg.Trust),
 		backends:  &backends{addrs: cfg.Backends, dialTimeout: cfg.DialTimeout, connackTimeout: cfg.ConnackTimeout},
 		slots:     newSlots(cfg.MaxDescriptors),
+		limits:    newLimits(&cfg),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
@@ -157,6 +171,7 @@ func (s *Server) Serve(l net.Listener, role Role) error {
 		}
 		retry = backoff{}
 		s.start(conn, role)
+		runtime.Gosched() // in a storm, accepting takes its turn after those who are in
 	}
 	return nil
 }

@@ -28,7 +28,8 @@ type session struct {
 	client clientConn
 	tls    *tls.Conn // over client
 
-	owner    string          // "" until known to be allowed in
+	holds    holding
+	owner    string          // "" until known to be one
 	version  packets.Version // 0 until known
 	clientID string
 	connack  connack // zero until the broker has answered
@@ -80,6 +81,9 @@ func (s *session) run(ctx context.Context) {
 func (s *session) establish(ctx context.Context) error {
 	s.setDeadlines(s.server.cfg.HandshakeTimeout)
 	if err := s.learnAddresses(); err != nil {
+		return err
+	}
+	if err := s.takeAddress(); err != nil {
 		return err
 	}
 	if err := s.handshake(); err != nil {
@@ -134,7 +138,7 @@ func (s *session) decide(id identity) error {
 		return err
 	}
 	s.owner = id.owner
-	return nil
+	return s.takeSession()
 }
 
 // connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
@@ -190,6 +194,7 @@ func (s *session) close() {
 		hangUp(s.backend.Conn)
 		s.server.slots.give()
 	}
+	s.giveBack()
 	s.server.forget(s)
 	s.report()
 }

@@ -51,6 +51,11 @@ type config struct {
 	ConnackTimeout   timeout  `env:"VERNEGATE_CONNACK_TIMEOUT" envDefault:"5s"`
 	MaxConnectSize   byteSize `env:"VERNEGATE_MAX_CONNECT_SIZE" envDefault:"256KiB"`
 
+	MaxConnections         allowance `env:"VERNEGATE_MAX_CONNECTIONS" envDefault:"0"`
+	MaxConnectionsPerIP    allowance `env:"VERNEGATE_MAX_CONNECTIONS_PER_IP" envDefault:"0"`
+	MaxConnectionsPerOwner allowance `env:"VERNEGATE_MAX_CONNECTIONS_PER_OWNER" envDefault:"0"`
+	HandshakeRate          allowance `env:"VERNEGATE_HANDSHAKE_RATE" envDefault:"0"`
+
 	Admin     listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
 	LogLevel  logLevel      `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`
 	LogFormat logFormat     `env:"VERNEGATE_LOG_FORMAT" envDefault:"auto"`

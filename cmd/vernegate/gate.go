@@ -154,8 +154,14 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache) (*proxy.
 		ConnackTimeout:   time.Duration(g.cfg.ConnackTimeout),
 		MaxConnectSize:   int(g.cfg.MaxConnectSize),
 		MaxDescriptors:   descriptors,
-		Metrics:          proxy.NewMetrics(g.registry),
-		Logger:           g.log,
+
+		MaxConnections:         int(g.cfg.MaxConnections),
+		MaxConnectionsPerIP:    int(g.cfg.MaxConnectionsPerIP),
+		MaxConnectionsPerOwner: int(g.cfg.MaxConnectionsPerOwner),
+		HandshakeRate:          int(g.cfg.HandshakeRate),
+
+		Metrics: proxy.NewMetrics(g.registry),
+		Logger:  g.log,
 	}), nil
 }
 

@@ -71,7 +71,7 @@ var reasons = [endOfReasons]struct {
 	ConnectMalformed:   {"connect_malformed", slog.LevelInfo, 0, packets.ReasonMalformedPacket, "the CONNECT breaks the specification, or the bytes are not MQTT (then close only)"},
 	ConnectVersion:     {"connect_version", slog.LevelInfo, packets.ReturnUnacceptableProtocolVersion, packets.ReasonUnsupportedProtocolVersion, "MQTT, but a protocol level other than 3.1, 3.1.1 and 5.0"},
 	ConnectTooLarge:    {"connect_too_large", slog.LevelInfo, 0, packets.ReasonPacketTooLarge, "the CONNECT is larger than `VERNEGATE_MAX_CONNECT_SIZE`"},
-	ClientIDNotAllowed: {"client_id_not_allowed", slog.LevelInfo, packets.ReturnIdentifierRejected, packets.ReasonClientIdentifierNotValid, "an empty client id where the protocol version demands one"},
+	ClientIDNotAllowed: {"client_id_not_allowed", slog.LevelInfo, packets.ReturnIdentifierRejected, packets.ReasonClientIdentifierNotValid, "a client id that `VERNEGATE_CLIENT_ID` does not allow the owner, or an empty one where the protocol version demands one"},
 
 	IdentityUnknown:     {"identity_unknown", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "certificate-acl knows no owner of the certificate (404)"},
 	IdentityInvalid:     {"identity_invalid", slog.LevelWarn, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, "the owner cannot be a username: empty, too long, not UTF-8, or with `+`, `#`, `/` or control characters"},

@@ -60,6 +60,11 @@ type Config struct {
 	// 0 = none. Brokers that do not expect one take it for garbage, those that do want it from everybody.
 	BackendProxyProtocol byte
 
+	// ClientID says which client ids each owner may use; the zero value is any.
+	ClientID ClientIDPolicy
+	// StripPassword keeps the passwords of clients from brokers.
+	StripPassword bool
+
 	HandshakeTimeout time.Duration // for a PROXY header and the TLS handshake together; 0 = 10 s
 	ConnectTimeout   time.Duration // from the handshake to the last byte of CONNECT; 0 = 5 s
 	DialTimeout      time.Duration // for each backend tried; 0 = 5 s

@@ -138,6 +138,9 @@ func (s *session) decide(id identity) error {
 		return err
 	}
 	s.owner = id.owner
+	if err := s.server.cfg.ClientID.check(s.clientID, s.owner); err != nil {
+		return because(ClientIDNotAllowed, err)
+	}
 	return s.takeSession()
 }
 

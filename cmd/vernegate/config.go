@@ -45,6 +45,9 @@ type config struct {
 	BackendProxyProtocol proxyVersion `env:"VERNEGATE_BACKEND_PROXY_PROTOCOL" envDefault:"off"`
 	ProxyProtocolFrom    prefixList   `env:"VERNEGATE_PROXY_PROTOCOL_FROM"` // nil: nobody sends us headers
 
+	ClientID      clientIDPolicy `env:"VERNEGATE_CLIENT_ID" envDefault:"any"`
+	StripPassword passwordPolicy `env:"VERNEGATE_PASSWORD" envDefault:"keep"`
+
 	HandshakeTimeout timeout  `env:"VERNEGATE_HANDSHAKE_TIMEOUT" envDefault:"10s"`
 	ConnectTimeout   timeout  `env:"VERNEGATE_CONNECT_TIMEOUT" envDefault:"5s"`
 	DialTimeout      timeout  `env:"VERNEGATE_DIAL_TIMEOUT" envDefault:"5s"`

@@ -148,6 +148,9 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache) (*proxy.
 		ProxyProtocolFrom:    g.cfg.ProxyProtocolFrom,
 		BackendProxyProtocol: byte(g.cfg.BackendProxyProtocol),
 
+		ClientID:      proxy.ClientIDPolicy(g.cfg.ClientID),
+		StripPassword: bool(g.cfg.StripPassword),
+
 		HandshakeTimeout: time.Duration(g.cfg.HandshakeTimeout),
 		ConnectTimeout:   time.Duration(g.cfg.ConnectTimeout),
 		DialTimeout:      time.Duration(g.cfg.DialTimeout),

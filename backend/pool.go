@@ -55,7 +55,7 @@ type Config struct {
 	Addrs []string
 	// Balance is how a broker is chosen.
 	Balance Balance
-	// Probe asks whether a broker is well; nil = DialProbe. It is called for different brokers at a time.
+	// Probe asks whether a broker is well; nil = DialProbe(nil). It is called for different brokers at a time.
 	Probe Probe
 	// Lookup resolves a name; nil = the system's resolver. It is called for different names at a time.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
@@ -80,7 +80,7 @@ type Pool struct {
 // has found out what they stand for.
 func New(cfg Config) *Pool {
 	if cfg.Probe == nil {
-		cfg.Probe = DialProbe
+		cfg.Probe = DialProbe(nil)
 	}
 	if cfg.Lookup == nil {
 		cfg.Lookup = lookUp

@@ -32,13 +32,19 @@ const (
 // soon after ctx is done.
 type Probe func(ctx context.Context, addr string) error
 
-// DialProbe connects and hangs up: a CONNECT would leave its trace in the broker's log, hooks and metrics.
-func DialProbe(ctx context.Context, addr string) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return err
+// DialProbe returns a probe that connects, says hello, which may be nothing, and hangs up: a CONNECT would leave its
+// trace in the broker's log, hooks and metrics. A broker that expects a PROXY header wants one as its hello.
+func DialProbe(hello []byte) Probe {
+	return func(ctx context.Context, addr string) error {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return err
+		}
+		if len(hello) > 0 {
+			_, err = conn.Write(hello) // fits into any socket's buffer
+		}
+		return errors.Join(err, conn.Close())
 	}
-	return conn.Close()
 }
 
 // hostPattern stands for a broker's address in a health URL.
@@ -68,9 +74,9 @@ func (h HealthURL) at(addr string) string {
 	return strings.ReplaceAll(string(h), hostPattern, host)
 }
 
-// Probe returns a probe that is content when the broker can be dialed and the URL then answers with 200. Redirects are
-// not followed, and no proxy is used. https is verified against the roots of the system and the address.
-func (h HealthURL) Probe() Probe {
+// Probe returns a probe that is content when dial is and the URL then answers with 200. Redirects are not followed, and
+// no proxy is used. https is verified against the roots of the system and the address.
+func (h HealthURL) Probe(dial Probe) Probe {
 	client := &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
@@ -79,7 +85,7 @@ func (h HealthURL) Probe() Probe {
 		},
 	}
 	return func(ctx context.Context, addr string) error {
-		if err := DialProbe(ctx, addr); err != nil {
+		if err := dial(ctx, addr); err != nil {
 			return err
 		}
 		return get(ctx, client, h.at(addr))

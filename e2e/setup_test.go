@@ -36,6 +36,9 @@ var (
 const parallel = "8"
 
 func TestMain(m *testing.M) {
+	if addr := os.Getenv(stormAt); addr != "" {
+		os.Exit(storm(addr, os.Getenv(stormFiles)))
+	}
 	if err := flag.Set("test.parallel", parallel); err != nil {
 		panic(err)
 	}

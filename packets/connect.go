@@ -6,8 +6,9 @@
 // ([ReadFirstPacket]). A CONNECT is checked against the specification of its
 // version (3.1, 3.1.1 or 5.0), keeps the bytes it came in, and can be
 // rewritten with another username and nothing else changed
-// ([Connect.WithUsername]). [AppendConnack] and [AppendDisconnect] write the
-// two packets that end a session.
+// ([Connect.WithUsername]), or with its password taken out as well
+// ([Connect.WithUsernameAlone]). [AppendConnack] and [AppendDisconnect] write
+// the two packets that end a session.
 //
 // It reads no other packet, never decodes and encodes again what is only
 // forwarded, and decides nothing: whether a client may connect is asked

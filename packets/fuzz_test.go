@@ -112,15 +112,19 @@ func FuzzConnectAgainstPaho(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		stripped, err := c.WithUsernameAlone("admin:dev1")
+		if err != nil {
+			t.Fatal(err)
+		}
 		if c.Version == packets.V5 {
-			agree5(t, c, sent, spliced)
+			agree5(t, c, sent, spliced, stripped)
 		} else {
-			agree3(t, c, sent, spliced)
+			agree3(t, c, sent, spliced, stripped)
 		}
 	})
 }
 
-func agree5(t *testing.T, c *packets.Connect, sent, spliced []byte) {
+func agree5(t *testing.T, c *packets.Connect, sent, spliced, stripped []byte) {
 	t.Helper()
 	paho := readPaho5(t, sent)
 	name, ok := c.Username()
@@ -137,6 +141,10 @@ func agree5(t *testing.T, c *packets.Connect, sent, spliced []byte) {
 	if got := readPaho5(t, spliced); !reflect.DeepEqual(got, paho) {
 		t.Fatalf("spliced, paho reads %+v\nwant %+v", got, paho)
 	}
+	paho.Password, paho.PasswordFlag = nil, false
+	if got := readPaho5(t, stripped); !reflect.DeepEqual(got, paho) {
+		t.Fatalf("stripped, paho reads %+v\nwant %+v", got, paho)
+	}
 }
 
 func readPaho5(t *testing.T, b []byte) *paho5.Connect {
@@ -148,7 +156,7 @@ func readPaho5(t *testing.T, b []byte) *paho5.Connect {
 	return p.Content.(*paho5.Connect)
 }
 
-func agree3(t *testing.T, c *packets.Connect, sent, spliced []byte) {
+func agree3(t *testing.T, c *packets.Connect, sent, spliced, stripped []byte) {
 	t.Helper()
 	flags := sent[headerSize(sent)+2+int(sent[headerSize(sent)+1])+1]
 	name, ok := c.Username()
@@ -171,6 +179,13 @@ func agree3(t *testing.T, c *packets.Connect, sent, spliced []byte) {
 	paho.RemainingLength = after.RemainingLength
 	if !reflect.DeepEqual(after, paho) {
 		t.Fatalf("spliced, paho reads %+v\nwant %+v", after, paho)
+	}
+
+	paho.Password, paho.PasswordFlag = nil, false
+	after = readPaho3(t, stripped)
+	paho.RemainingLength = after.RemainingLength
+	if !reflect.DeepEqual(after, paho) {
+		t.Fatalf("stripped, paho reads %+v\nwant %+v", after, paho)
 	}
 }
 

@@ -19,11 +19,25 @@ import (
 // or not a string that MQTT can carry, and [ErrTooLarge] when the packet
 // would outgrow MQTT's own limit.
 func (c *Connect) WithUsername(owner string) ([]byte, error) {
+	return c.splice(owner, c.raw[c.username.end:], 0)
+}
+
+// WithUsernameAlone is like [Connect.WithUsername], and takes the client's
+// password out of the packet together with its flag. The password is the last
+// field; where the client sent none, the two return the same, but for the flag
+// that a 3.1 client may have set nevertheless.
+func (c *Connect) WithUsernameAlone(owner string) ([]byte, error) {
+	return c.splice(owner, nil, passwordFlag)
+}
+
+// splice puts owner between what precedes the username and after, and clears
+// connect flags.
+func (c *Connect) splice(owner string, after []byte, cleared byte) ([]byte, error) {
 	if err := checkUsername(owner); err != nil {
 		return nil, fmt.Errorf("setting username: %w", err)
 	}
 
-	before, after := c.raw[c.body:c.username.start], c.raw[c.username.end:]
+	before := c.raw[c.body:c.username.start]
 	remaining := len(before) + 2 + len(owner) + len(after)
 	if remaining > maxRemainingLength {
 		return nil, fmt.Errorf("setting username: %w: remaining length %d, at most %d", ErrTooLarge, remaining, maxRemainingLength)
@@ -34,7 +48,7 @@ func (c *Connect) WithUsername(owner string) ([]byte, error) {
 	b = binary.AppendUvarint(b, uint64(remaining))
 	flags := len(b) + c.flags - c.body
 	b = append(b, before...)
-	b[flags] |= usernameFlag
+	b[flags] = b[flags]&^cleared | usernameFlag
 	b = binary.BigEndian.AppendUint16(b, uint16(len(owner)))
 	b = append(b, owner...)
 	return append(b, after...), nil

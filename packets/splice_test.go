@@ -76,6 +76,55 @@ func TestWithUsernameOfEveryLength(t *testing.T) {
 	}
 }
 
+// Byte for byte, what becomes of a whole CONNECT of each version.
+func TestWithUsernameAloneTakesOutThePasswordAndItsFlag(t *testing.T) {
+	t.Parallel()
+	for _, c := range []connect{full31(), full311(), full5()} {
+		got, err := mustRead(t, c.bytes()).WithUsernameAlone("admin:dev1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := c
+		want.flags &^= 0x40
+		want.username = "admin:dev1"
+		if !bytes.Equal(got, want.bytes()) {
+			t.Errorf("level %d:\ngot  %x\nwant %x", c.level, got, want.bytes())
+		}
+	}
+
+	token := full5() // of 5.0: a password without a username
+	token.flags &^= 0x80
+	got, err := mustRead(t, token.bytes()).WithUsernameAlone("admin:dev1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := full5()
+	want.flags &^= 0x40
+	want.username = "admin:dev1"
+	if !bytes.Equal(got, want.bytes()) {
+		t.Errorf("token:\ngot  %x\nwant %x", got, want.bytes())
+	}
+}
+
+// 3.1 lets a client leave out what its flags announce.
+func TestWithUsernameAloneOfMissingStrings(t *testing.T) {
+	t.Parallel()
+	whole := full31()
+	want := whole
+	want.flags &^= 0x40
+	want.username = "admin:dev1"
+	old := whole.body()
+	for _, missing := range []int{len("xxsecret"), len("xxsecret") + len("xximpostor")} {
+		got, err := mustRead(t, packet(0x10, old[:len(old)-missing])).WithUsernameAlone("admin:dev1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want.bytes()) {
+			t.Errorf("without the last %d bytes:\ngot  %x\nwant %x", missing, got, want.bytes())
+		}
+	}
+}
+
 func TestWithUsernameRefuses(t *testing.T) {
 	t.Parallel()
 	c := mustRead(t, full311().bytes())
@@ -87,8 +136,10 @@ func TestWithUsernameRefuses(t *testing.T) {
 		"with U+0000":  "tenant:\x00",
 		"U+0000 first": "\x00tenant",
 	} {
-		if b, err := c.WithUsername(owner); !errors.Is(err, packets.ErrUsername) {
-			t.Errorf("%s: got %x, %v; want %v", name, b, err, packets.ErrUsername)
+		for _, splice := range []func(string) ([]byte, error){c.WithUsername, c.WithUsernameAlone} {
+			if b, err := splice(owner); !errors.Is(err, packets.ErrUsername) {
+				t.Errorf("%s: got %x, %v; want %v", name, b, err, packets.ErrUsername)
+			}
 		}
 	}
 }
@@ -122,6 +173,39 @@ func checkSplice(t *testing.T, sent []byte) {
 		}
 	}
 	checkBytes(t, sent, spliced, old, had, owner)
+	checkStrip(t, before, spliced, owner)
+}
+
+// checkStrip takes the password out, too, and checks that this is the only
+// difference to spliced.
+func checkStrip(t *testing.T, sent *packets.Connect, spliced []byte, owner string) {
+	t.Helper()
+	stripped, err := sent.WithUsernameAlone(owner)
+	if err != nil {
+		t.Fatalf("stripping %v: %v", sent, err)
+	}
+	after := mustRead(t, stripped)
+	if after.HasPassword {
+		t.Errorf("got %x, which has a password", stripped)
+	}
+	if again, err := after.WithUsernameAlone(owner); err != nil || !bytes.Equal(again, stripped) {
+		t.Errorf("stripped twice: %v\ngot  %x\nwant %x", err, again, stripped)
+	}
+
+	body := bytes.Clone(spliced[headerSize(spliced):])
+	flags := 2 + int(binary.BigEndian.Uint16(body)) + 1
+	body[flags] &^= 0x40
+	got := stripped[headerSize(stripped):]
+	password, ok := bytes.CutPrefix(body, got)
+	if want := packet(0x10, got); !ok || !bytes.Equal(stripped, want) {
+		t.Errorf("more than the password changed\nfrom %x\nto   %x", spliced, stripped)
+	}
+	if sent.HasPassword && (len(password) < 2 || int(binary.BigEndian.Uint16(password)) != len(password)-2) {
+		t.Errorf("took %x out, want the password with its length", password)
+	}
+	if !sent.HasPassword && len(password) > 0 {
+		t.Errorf("took %x out, but there was no password", password)
+	}
 }
 
 // checkBytes looks for the one place in sent where taking out the old field,

@@ -10,6 +10,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type Metrics struct {
 	accepted     [Services + 1]prometheus.Counter
 	acceptErrors prometheus.Counter
+	waiting      prometheus.Gauge
 	sessions     [Services + 1]prometheus.Gauge
 	ended        [Services + 1][endOfReasons]prometheus.Counter
 }
@@ -29,10 +30,16 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "vernegate_connections_ended_total",
 		Help: "Connections ended, by listener and reason.",
 	}, []string{"listener", "reason"})
-	m := &Metrics{acceptErrors: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "vernegate_accept_errors_total",
-		Help: "Failed attempts to accept a connection.",
-	})}
+	m := &Metrics{
+		acceptErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "vernegate_accept_errors_total",
+			Help: "Failed attempts to accept a connection.",
+		}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "vernegate_handshakes_waiting",
+			Help: "Handshakes that wait for their turn to begin now.",
+		}),
+	}
 	for role := Devices; role <= Services; role++ {
 		m.accepted[role] = accepted.WithLabelValues(role.String())
 		m.sessions[role] = sessions.WithLabelValues(role.String())
@@ -41,7 +48,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}
 	}
 	if r != nil {
-		r.MustRegister(accepted, m.acceptErrors, sessions, ended)
+		r.MustRegister(accepted, m.acceptErrors, m.waiting, sessions, ended)
 	}
 	return m
 }

@@ -19,7 +19,9 @@ type Reason uint8
 
 // The reasons, in the order in which a connection can meet them.
 const (
-	TLSHandshake Reason = iota + 1
+	ProxyHeader Reason = iota + 1
+	RateLimited
+	TLSHandshake
 	TLSTimeout
 	TLSNoCert
 	TLSUntrusted
@@ -35,6 +37,8 @@ const (
 	IdentityInvalid
 	IdentityNotAllowed
 	IdentityUnavailable
+	LimitOwner
+	LimitConnections
 	BackendUnavailable
 	BackendSilent
 	ClientClosed
@@ -62,6 +66,9 @@ var reasons = [endOfReasons]struct {
 	bye     packets.ReasonCode
 	meaning string
 }{
+	ProxyHeader: {"proxy_header", slog.LevelWarn, 0, 0, 0, "no good PROXY header from an address of `VERNEGATE_PROXY_PROTOCOL_FROM`, or a PROXY header from another address"},
+	RateLimited: {"rate_limited", slog.LevelInfo, 0, 0, 0, "more connections from one address than `VERNEGATE_MAX_CONNECTIONS_PER_IP`, or no turn for the handshake within `VERNEGATE_HANDSHAKE_TIMEOUT`"},
+
 	TLSHandshake: {"tls_handshake", slog.LevelInfo, 0, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, or the client refused the server certificate"},
 	TLSTimeout:   {"tls_timeout", slog.LevelInfo, 0, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},
 	TLSNoCert:    {"tls_no_cert", slog.LevelInfo, 0, 0, 0, "the client sent no certificate; some send none when theirs is from a CA that is not in the bundle"},
@@ -74,12 +81,15 @@ var reasons = [endOfReasons]struct {
 	ConnectMalformed:   {"connect_malformed", slog.LevelInfo, 0, packets.ReasonMalformedPacket, 0, "the CONNECT breaks the specification, or the bytes are not MQTT (then close only)"},
 	ConnectVersion:     {"connect_version", slog.LevelInfo, packets.ReturnUnacceptableProtocolVersion, packets.ReasonUnsupportedProtocolVersion, 0, "MQTT, but a protocol level other than 3.1, 3.1.1 and 5.0"},
 	ConnectTooLarge:    {"connect_too_large", slog.LevelInfo, 0, packets.ReasonPacketTooLarge, 0, "the CONNECT is larger than `VERNEGATE_MAX_CONNECT_SIZE`"},
-	ClientIDNotAllowed: {"client_id_not_allowed", slog.LevelInfo, packets.ReturnIdentifierRejected, packets.ReasonClientIdentifierNotValid, 0, "an empty client id where the protocol version demands one"},
+	ClientIDNotAllowed: {"client_id_not_allowed", slog.LevelInfo, packets.ReturnIdentifierRejected, packets.ReasonClientIdentifierNotValid, 0, "a client id that `VERNEGATE_CLIENT_ID` does not allow the owner, or an empty one where the protocol version demands one"},
 
 	IdentityUnknown:     {"identity_unknown", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "certificate-acl knows no owner of the certificate (404)"},
 	IdentityInvalid:     {"identity_invalid", slog.LevelWarn, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "the owner cannot be a username: empty, too long, not UTF-8, or with `+`, `#`, `/` or control characters"},
 	IdentityNotAllowed:  {"identity_not_allowed", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "a device on the service listener"},
 	IdentityUnavailable: {"identity_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "certificate-acl could not tell: timeout, 5xx, or an answer that is none"},
+
+	LimitOwner:       {"limit_owner", slog.LevelInfo, packets.ReturnServerUnavailable, packets.ReasonQuotaExceeded, 0, "the owner has `VERNEGATE_MAX_CONNECTIONS_PER_OWNER` already"},
+	LimitConnections: {"limit_connections", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonQuotaExceeded, 0, "there are `VERNEGATE_MAX_CONNECTIONS` already"},
 
 	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no backend could be reached, or each ended the connection without a CONNACK or said that it is unavailable (then the client gets the last one's own words)"},
 	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},
@@ -100,7 +110,7 @@ var reasons = [endOfReasons]struct {
 // Reasons returns every reason there is, in the order of the table.
 func Reasons() []Reason {
 	all := make([]Reason, 0, endOfReasons-1)
-	for r := TLSHandshake; r < endOfReasons; r++ {
+	for r := ProxyHeader; r < endOfReasons; r++ {
 		all = append(all, r)
 	}
 	return all

@@ -113,6 +113,8 @@ func TestEveryReasonWithACodeIsExercised(t *testing.T) {
 	elsewhere := map[proxy.Reason]string{
 		proxy.BackendUnavailable: "TestNoBackendIsUnavailable",
 		proxy.BackendSilent:      "TestSilentBackendEndsInTime",
+		proxy.LimitOwner:         "TestConnectionsOfAnOwnerAreLimited",
+		proxy.LimitConnections:   "TestConnectionsAreLimited",
 		proxy.Shutdown:           "TestShutdownBeforeTheConnack",
 		proxy.ConnectAgain:       "TestBrokenProtocolEndsTheSession",
 		proxy.PacketMalformed:    "TestBrokenProtocolEndsTheSession",

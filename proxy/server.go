@@ -19,6 +19,8 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,7 +57,19 @@ type Config struct {
 	// TLS narrows what is negotiated; the zero value is Go's policy from TLS 1.2 on.
 	TLS TLSPolicy
 
-	HandshakeTimeout time.Duration // for the TLS handshake; 0 = 10 s
+	// ProxyProtocolFrom are the proxies before this one. A connection from them has to begin with a PROXY
+	// header, version 1 or 2, which says who the client is; from anywhere else such a header is refused.
+	ProxyProtocolFrom []netip.Prefix
+	// BackendProxyProtocol is the version of the PROXY header, 1 or 2, that tells brokers who the client is;
+	// 0 = none. Brokers that do not expect one take it for garbage, those that do want it from everybody.
+	BackendProxyProtocol byte
+
+	// ClientID says which client ids each owner may use; the zero value is any.
+	ClientID ClientIDPolicy
+	// StripPassword keeps the passwords of clients from brokers.
+	StripPassword bool
+
+	HandshakeTimeout time.Duration // for a PROXY header and the TLS handshake together; 0 = 10 s
 	ConnectTimeout   time.Duration // from the handshake to the last byte of CONNECT; 0 = 5 s
 	DialTimeout      time.Duration // for each broker tried; 0 = 5 s
 	ConnackTimeout   time.Duration // for each broker tried; 0 = 5 s. All of them have the sum of the two
@@ -74,6 +88,17 @@ type Config struct {
 	// ServerReference is where MQTT 5.0 clients are sent by Drain and Shutdown, as one or more "host:port" with
 	// blanks between them (5.0, 4.11); "" = nowhere.
 	ServerReference string
+
+	// MaxConnections is how many sessions there may be, counted from before the broker is dialed;
+	// MaxConnectionsPerOwner is the same for each owner. A client too many is told so in its CONNACK.
+	MaxConnections         int // 0 = no limit
+	MaxConnectionsPerOwner int // 0 = no limit
+	// MaxConnectionsPerIP is how many connections there may be from an IPv4 address or from a /64 of IPv6
+	// addresses, whatever has become of them. One too many is closed before the handshake.
+	MaxConnectionsPerIP int // 0 = no limit
+	// HandshakeRate is how many handshakes may begin in a second; as many may begin at once after a quiet
+	// second. Others wait in turn, and are closed when that would take longer than HandshakeTimeout.
+	HandshakeRate int // 0 = no limit
 
 	Metrics *Metrics     // nil = none
 	Logger  *slog.Logger // nil = discard
@@ -111,6 +136,7 @@ type Server struct {
 	backends *backends
 	slots    *slots
 	live     *registry
+	limits   *limits
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -133,6 +159,7 @@ func New(cfg Config) *Server {
 		backends:  &backends{dialTimeout: cfg.DialTimeout, connackTimeout: cfg.ConnackTimeout},
 		slots:     newSlots(cfg.MaxDescriptors),
 		live:      newRegistry(),
+		limits:    newLimits(&cfg),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
@@ -167,6 +194,7 @@ func (s *Server) Serve(l net.Listener, role Role) error {
 		}
 		retry = backoff{}
 		s.start(conn, role)
+		runtime.Gosched() // in a storm, accepting takes its turn after those who are in
 	}
 	return nil
 }

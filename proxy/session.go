@@ -29,7 +29,8 @@ type session struct {
 	tls      *tls.Conn // over client
 	verified Trust     // what was current when the handshake began
 
-	owner    string          // "" until known to be allowed in
+	holds    holding
+	owner    string          // "" until known to be one
 	version  packets.Version // 0 until known
 	clientID string
 	connack  connack // zero until the broker has answered
@@ -63,15 +64,9 @@ func connackOf(reply *packets.FirstPacket) connack {
 	return connack{reply.Code, reply.Kind == packets.Connack}
 }
 
-// A clientConn is the accepted connection under the TLS connection.
-type clientConn struct {
-	pollConn
-	greeted bool // a ClientHello has come
-}
-
 func newSession(server *Server, conn net.Conn, role Role) *session {
 	s := &session{server: server, role: role, began: time.Now()}
-	s.client.pollConn = newPollConn(conn)
+	s.client = newClientConn(conn)
 	s.tls = tls.Server(&s.client, server.tls)
 	return s
 }
@@ -97,6 +92,13 @@ func (s *session) run(ctx context.Context) {
 // one byte reaches a broker before the client is known to be welcome, and no MQTT byte reaches the client
 // before its CONNECT has told which version it speaks. The error is an *endError.
 func (s *session) establish(ctx context.Context) error {
+	s.setDeadlines(s.server.cfg.HandshakeTimeout)
+	if err := s.learnAddresses(); err != nil {
+		return err
+	}
+	if err := s.takeAddress(); err != nil {
+		return err
+	}
 	if err := s.handshake(); err != nil {
 		return err
 	}
@@ -152,14 +154,17 @@ func (s *session) decide(id identity) error {
 		return err
 	}
 	s.owner = id.owner
-	return nil
+	if err := s.server.cfg.ClientID.check(s.clientID, s.owner); err != nil {
+		return because(ClientIDNotAllowed, err)
+	}
+	return s.takeSession()
 }
 
 // connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
 func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) error {
-	packet, err := connect.WithUsername(s.owner)
+	packet, err := s.forBroker(connect)
 	if err != nil {
-		return because(IdentityInvalid, err)
+		return err
 	}
 	s.server.slots.take()
 	s.place = s.server.cfg.Place(s.clientID)
@@ -223,6 +228,7 @@ func (s *session) close() {
 	if s.place != nil {
 		s.place.Leave()
 	}
+	s.giveBack()
 	s.server.forget(s)
 	s.report()
 }

@@ -58,6 +58,9 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if c, ok := hello.Conn.(*clientConn); ok {
 			c.greeted = true
+			if err := c.turn.begin(); err != nil {
+				return nil, err
+			}
 		}
 		trust := current()
 		c := latest.Load()
@@ -96,9 +99,12 @@ func forTrust(base *tls.Config, trust Trust, current func() Trust) *tls.Config {
 
 // handshake is step 3: TLS, with the client's certificate verified.
 func (s *session) handshake() error {
-	s.setDeadlines(s.server.cfg.HandshakeTimeout)
 	s.verified = s.server.cfg.Trust()
+	turn := &turn{session: s, deadline: s.began.Add(s.server.cfg.HandshakeTimeout)}
+	s.client.turn = turn
 	err := s.tls.Handshake()
+	turn.pause()
+	s.client.turn = nil
 	if err == nil {
 		return nil
 	}
@@ -124,8 +130,13 @@ func handshakeReason(err error) Reason {
 		untrusted *tls.CertificateVerificationError
 		unknown   x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
+		notTLS    tls.RecordHeaderError
 	)
 	switch {
+	case errors.As(err, &notTLS) && beginsProxyHeader(notTLS.RecordHeader[:]):
+		return ProxyHeader
+	case errors.Is(err, errNoTurn):
+		return RateLimited
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TLSTimeout
 	case errors.Is(err, ErrRevoked):

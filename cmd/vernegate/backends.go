@@ -22,10 +22,15 @@ func (c config) backendPool(log *slog.Logger) *backend.Pool {
 
 // backendProbe returns how brokers are asked whether they are well.
 func (c config) backendProbe() backend.Probe {
-	if c.BackendHealthURL != "" {
-		return c.BackendHealthURL.Probe()
+	var hello []byte
+	if c.BackendProxyProtocol != 0 {
+		hello = proxy.LocalHeader()
 	}
-	return backend.DialProbe
+	dial := backend.DialProbe(hello)
+	if c.BackendHealthURL != "" {
+		return c.BackendHealthURL.Probe(dial)
+	}
+	return dial
 }
 
 // placeFunc lets the proxy use a pool.

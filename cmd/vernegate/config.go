@@ -43,9 +43,14 @@ type config struct {
 	ACLNegativeTTL    interval     `env:"VERNEGATE_ACL_NEGATIVE_TTL" envDefault:"5s"`
 	ACLStaleIfError   interval     `env:"VERNEGATE_ACL_STALE_IF_ERROR" envDefault:"10m"`
 
-	Backends         backendList       `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
-	Balance          backend.Balance   `env:"VERNEGATE_BALANCE" envDefault:"least-connections"`
-	BackendHealthURL backend.HealthURL `env:"VERNEGATE_BACKEND_HEALTH_URL"` // empty: brokers are only dialed
+	Backends             backendList       `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
+	Balance              backend.Balance   `env:"VERNEGATE_BALANCE" envDefault:"least-connections"`
+	BackendHealthURL     backend.HealthURL `env:"VERNEGATE_BACKEND_HEALTH_URL"` // empty: brokers are only dialed
+	BackendProxyProtocol proxyVersion      `env:"VERNEGATE_BACKEND_PROXY_PROTOCOL" envDefault:"off"`
+	ProxyProtocolFrom    prefixList        `env:"VERNEGATE_PROXY_PROTOCOL_FROM"` // nil: nobody sends us headers
+
+	ClientID      clientIDPolicy `env:"VERNEGATE_CLIENT_ID" envDefault:"any"`
+	StripPassword passwordPolicy `env:"VERNEGATE_PASSWORD" envDefault:"keep"`
 
 	HandshakeTimeout timeout  `env:"VERNEGATE_HANDSHAKE_TIMEOUT" envDefault:"10s"`
 	ConnectTimeout   timeout  `env:"VERNEGATE_CONNECT_TIMEOUT" envDefault:"5s"`
@@ -60,6 +65,11 @@ type config struct {
 	DrainDelay      interval        `env:"VERNEGATE_DRAIN_DELAY" envDefault:"0s"`
 	DrainTimeout    interval        `env:"VERNEGATE_DRAIN_TIMEOUT" envDefault:"30s"`
 	ServerReference serverReference `env:"VERNEGATE_SERVER_REFERENCE"` // empty: none
+
+	MaxConnections         allowance `env:"VERNEGATE_MAX_CONNECTIONS" envDefault:"0"`
+	MaxConnectionsPerIP    allowance `env:"VERNEGATE_MAX_CONNECTIONS_PER_IP" envDefault:"0"`
+	MaxConnectionsPerOwner allowance `env:"VERNEGATE_MAX_CONNECTIONS_PER_OWNER" envDefault:"0"`
+	HandshakeRate          allowance `env:"VERNEGATE_HANDSHAKE_RATE" envDefault:"0"`
 
 	Admin     listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
 	LogLevel  logLevel      `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`

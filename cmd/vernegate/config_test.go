@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,17 @@ func mistakesOf(t *testing.T, environ ...string) []string {
 		t.Fatalf("loadConfig(%q) accepted it", environ)
 	}
 	return strings.Split(err.Error(), "\n")
+}
+
+// wantMistake fails unless variable, NAME=value, is the one mistake of an
+// environment, and said to be what want says.
+func wantMistake(t *testing.T, variable, want string) {
+	t.Helper()
+	name, value, _ := strings.Cut(variable, "=")
+	want = name + "=" + strconv.Quote(value) + ": " + want
+	if got := mistakesOf(t, variable); len(got) != 1 || got[0] != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }
 
 func TestConfigDefaults(t *testing.T) {
@@ -148,6 +160,8 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		"VERNEGATE_BACKEND_HEALTH_URL=http://me:hunter2@vernemq:8888/health",
 		"VERNEGATE_DIAL_TIMEOUT=0",
 		"VERNEGATE_MAX_CONNECT_SIZE=1GiB",
+		"VERNEGATE_MAX_CONNECTIONS=-1",
+		"VERNEGATE_HANDSHAKE_RATE=0.5",
 		"VERNEGATE_ADMIN=localhost:http",
 		"VERNEGATE_LOG_LEVEL=loud",
 		"VERNEGATE_LOG_FORMAT=xml",
@@ -168,6 +182,8 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		`VERNEGATE_BACKEND_HEALTH_URL="http://redacted@vernemq:8888/health": expected an http or https URL with {host} for the broker's address, such as http://{host}:8888/health/listeners`,
 		`VERNEGATE_DIAL_TIMEOUT="0": expected a duration above 0 such as 500ms, 5s or 1m`,
 		`VERNEGATE_MAX_CONNECT_SIZE="1GiB": expected a size from 1KiB to 256MiB in bytes, KiB or MiB`,
+		`VERNEGATE_MAX_CONNECTIONS="-1": expected a whole number up to 1000000000, 0 for no limit`,
+		`VERNEGATE_HANDSHAKE_RATE="0.5": expected a whole number up to 1000000000, 0 for no limit`,
 		`VERNEGATE_ADMIN="localhost:http": expected an address to listen on such as :8883 or 192.0.2.1:8883`,
 		`VERNEGATE_LOG_LEVEL="loud": expected debug, info, warn or error`,
 		`VERNEGATE_LOG_FORMAT="xml": expected auto, json or text`,

@@ -165,6 +165,12 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *ba
 			CipherSuites:     g.cfg.TLSCiphers,
 			CurvePreferences: g.cfg.TLSCurves,
 		},
+		ProxyProtocolFrom:    g.cfg.ProxyProtocolFrom,
+		BackendProxyProtocol: byte(g.cfg.BackendProxyProtocol),
+
+		ClientID:      proxy.ClientIDPolicy(g.cfg.ClientID),
+		StripPassword: bool(g.cfg.StripPassword),
+
 		HandshakeTimeout: time.Duration(g.cfg.HandshakeTimeout),
 		ConnectTimeout:   time.Duration(g.cfg.ConnectTimeout),
 		DialTimeout:      time.Duration(g.cfg.DialTimeout),
@@ -174,8 +180,14 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *ba
 		MaxLifetime:      g.cfg.maxLifetime(),
 		Recheck:          time.Duration(g.cfg.SessionRecheck),
 		ServerReference:  string(g.cfg.ServerReference),
-		Metrics:          proxy.NewMetrics(g.registry),
-		Logger:           g.log,
+
+		MaxConnections:         int(g.cfg.MaxConnections),
+		MaxConnectionsPerIP:    int(g.cfg.MaxConnectionsPerIP),
+		MaxConnectionsPerOwner: int(g.cfg.MaxConnectionsPerOwner),
+		HandshakeRate:          int(g.cfg.HandshakeRate),
+
+		Metrics: proxy.NewMetrics(g.registry),
+		Logger:  g.log,
 	}), nil
 }
 

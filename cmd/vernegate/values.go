@@ -104,6 +104,22 @@ func (c *entryCount) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// maxAllowance is far beyond what one process can serve.
+const maxAllowance = 1_000_000_000
+
+// An allowance is how many there may be of something, 0 for any number.
+type allowance int
+
+// UnmarshalText parses a whole number.
+func (a *allowance) UnmarshalText(text []byte) error {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 0 || n > maxAllowance {
+		return fmt.Errorf("expected a whole number up to %d, 0 for no limit", maxAllowance)
+	}
+	*a = allowance(n)
+	return nil
+}
+
 // A logFormat is how log lines look.
 type logFormat string
 

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	proxyproto "github.com/pires/go-proxyproto"
 )
 
 // Double is a broker with VerneMQ's habits, which Mosquitto lacks:
@@ -39,6 +41,10 @@ type Habit struct {
 	// Silent accepts connections and says nothing: a node at max_connections.
 	Silent bool
 
+	// Proxy expects a PROXY header, which has to come whole in the first segment,
+	// and resets a connection without one.
+	Proxy bool
+
 	// Connack answers CONNECT in place of an acceptance.
 	Connack []byte
 
@@ -53,7 +59,8 @@ type DoubleSession struct {
 	conn   net.Conn
 	bytes  []byte // guarded by double.mu
 
-	version Version // of its CONNECT; used by serve alone
+	version Version            // of its CONNECT; used by serve alone
+	header  *proxyproto.Header // used by serve alone
 }
 
 // StartDouble starts a broker double. The caller closes it.
@@ -180,6 +187,11 @@ func (s *DoubleSession) serve(h Habit) {
 			continue
 		}
 		pending = append(pending, buf[:n]...)
+		if h.Proxy && s.header == nil {
+			if pending = s.cutHeader(pending); s.header == nil {
+				return
+			}
+		}
 		for packet, rest := cutPacket(pending); packet != nil; packet, rest = cutPacket(pending) {
 			pending = rest
 			if !s.answer(h, packet) {

@@ -4,7 +4,11 @@
 package stack
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/binary"
+
+	proxyproto "github.com/pires/go-proxyproto"
 )
 
 // MQTT control packet types, the high half of a packet's first byte.
@@ -19,6 +23,19 @@ const (
 	typePingresp   = 13
 	typeDisconnect = 14
 )
+
+// cutHeader takes the PROXY header off what has come first; header stays nil when
+// there is none. Of what VerneMQ takes, only connections by TCP make sense here;
+// others crash its handler.
+func (s *DoubleSession) cutHeader(p []byte) (rest []byte) {
+	r := bufio.NewReaderSize(bytes.NewReader(p), len(p))
+	header, err := proxyproto.Read(r)
+	if err != nil || !header.TransportProtocol.IsStream() || header.Command.IsLocal() {
+		return nil
+	}
+	s.header = header
+	return p[len(p)-r.Buffered():]
+}
 
 // answer does what the packet asks for; false ends the connection.
 func (s *DoubleSession) answer(h Habit, packet []byte) bool {

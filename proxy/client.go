@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"net"
+	"net/netip"
+)
+
+// A clientConn is the accepted connection under the TLS connection. Its addresses are those of the client's own
+// connection, also where a proxy stands between: of the socket until a PROXY header has told better.
+type clientConn struct {
+	pollConn
+	remote, local net.Addr
+	greeted       bool  // a ClientHello has come
+	turn          *turn // nil unless a handshake is going on
+}
+
+func newClientConn(c net.Conn) clientConn {
+	return clientConn{pollConn: newPollConn(c), remote: c.RemoteAddr(), local: c.LocalAddr()}
+}
+
+// RemoteAddr is the client's address. It implements net.Conn.
+func (c *clientConn) RemoteAddr() net.Addr { return c.remote }
+
+// LocalAddr is the address that the client has connected to. It implements net.Conn.
+func (c *clientConn) LocalAddr() net.Addr { return c.local }
+
+// ipOf returns the IP address in a, IPv4 as IPv4 even on a socket of IPv6; the zero Addr, which is in no prefix,
+// when there is none.
+func ipOf(a net.Addr) netip.Addr {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return tcp.AddrPort().Addr().Unmap().WithZone("")
+}

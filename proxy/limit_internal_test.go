@@ -1,0 +1,159 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+)
+
+// Whatever is taken and given back in whatever order, no kind is ever above its limit, and nothing stays behind.
+func TestTallyKeepsToItsLimitAndForgets(t *testing.T) {
+	t.Parallel()
+	const limit, kinds = 3, 5
+	tally := tally[int]{limit: limit}
+	var taken []int
+	for range 10_000 {
+		if kind := rand.IntN(kinds); rand.IntN(2) == 0 {
+			had := len(slices.DeleteFunc(slices.Clone(taken), func(k int) bool { return k != kind }))
+			if got, want := tally.take(kind), had < limit; got != want {
+				t.Fatalf("with %d taken of %d: got %t, want %t", had, limit, got, want)
+			} else if got {
+				taken = append(taken, kind)
+			}
+		} else if len(taken) > 0 {
+			i := rand.IntN(len(taken))
+			tally.give(taken[i])
+			taken = slices.Delete(taken, i, i+1)
+		}
+	}
+	for _, kind := range taken {
+		tally.give(kind)
+	}
+	if len(tally.counts) > 0 {
+		t.Errorf("got %v left, want nothing", tally.counts)
+	}
+}
+
+func TestTallyWithoutALimitCountsNothing(t *testing.T) {
+	t.Parallel()
+	var tally tally[string]
+	for range 10 {
+		if !tally.take("a") {
+			t.Fatal("refused without a limit")
+		}
+	}
+	tally.give("a")
+	if tally.counts != nil {
+		t.Errorf("got %v, want nothing counted", tally.counts)
+	}
+}
+
+func TestAddressesAreCountedByHost(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{
+		"192.0.2.7":                        "192.0.2.7/32",
+		"2001:db8:1:2::7":                  "2001:db8:1:2::/64",
+		"fe80::1":                          "fe80::/64",
+		"2001:db8:1:2:ffff:ffff:ffff:ffff": "2001:db8:1:2::/64",
+	} {
+		if got := blockOf(netip.MustParseAddr(addr)); got.String() != want {
+			t.Errorf("%s: got %v, want %s", addr, got, want)
+		}
+	}
+}
+
+// wait starts to enter in a bubble and returns once it waits, or is in.
+func wait(ctx context.Context, stile *turnstile, again bool) <-chan error {
+	result := make(chan error, 1)
+	go func() { result <- stile.enter(ctx, again) }()
+	synctest.Wait()
+	return result
+}
+
+func entered(result <-chan error) bool {
+	synctest.Wait()
+	select {
+	case err := <-result:
+		return err == nil
+	default:
+		return false
+	}
+}
+
+func TestTurnstileLetsInByOrderAndThoseThatWereInFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stile := newTurnstile(2)
+		for range 2 {
+			if !entered(wait(t.Context(), stile, false)) {
+				t.Fatal("a free place was not given")
+			}
+		}
+		first, second := wait(t.Context(), stile, false), wait(t.Context(), stile, false)
+		again, againSecond := wait(t.Context(), stile, true), wait(t.Context(), stile, true)
+		for i, next := range []<-chan error{again, againSecond, first, second} {
+			if len(next) > 0 {
+				t.Errorf("number %d went in before its turn", i)
+			}
+			stile.leave()
+			if !entered(next) {
+				t.Errorf("number %d is not in though it is its turn", i)
+			}
+		}
+		stile.leave()
+		stile.leave()
+		if stile.free != 2 {
+			t.Errorf("got %d free places, want 2", stile.free)
+		}
+	})
+}
+
+func TestTurnstileForgetsWhoHasGoneAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stile := newTurnstile(1)
+		if !entered(wait(t.Context(), stile, false)) {
+			t.Fatal("a free place was not given")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		gone, next := wait(ctx, stile, true), wait(t.Context(), stile, false)
+		cancel()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+		stile.leave()
+		if !entered(next) {
+			t.Error("the place went to who has gone away")
+		}
+		stile.leave()
+	})
+}
+
+// A place that is handed over at the very moment when who waits for it gives up is not lost.
+func TestTurnstileLosesNoPlace(t *testing.T) {
+	t.Parallel()
+	stile := newTurnstile(1)
+	for range 2000 {
+		if err := stile.enter(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error)
+		go func() { result <- stile.enter(ctx, true) }()
+		go cancel()
+		stile.leave()
+		if <-result == nil {
+			stile.leave()
+		}
+	}
+	if stile.free != 1 {
+		t.Errorf("got %d free places, want 1", stile.free)
+	}
+}

@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// A turn is how one handshake shares the processors with others. It holds a place in the turnstile while it
+// computes, and none while it waits for its client: a client that stalls holds up nobody.
+//
+//	ClientHello ──► begin: rate, place ──► key exchange, signature ──► server's flight: place given back
+//	client's flight ──► resume: place ──► certificate, signature ──► last flight: place given back
+//
+// Only the handshake's own goroutine uses it.
+type turn struct {
+	session  *session
+	deadline time.Time // when the client has to be done
+	begun    bool
+	inside   bool // holds a place
+}
+
+// errNoTurn is a handshake that would have had to wait too long for its turn.
+var errNoTurn = errors.New("too many handshakes")
+
+// begin waits until the handshake may begin, in the order of the ClientHellos. Waiting is kinder than refusing:
+// devices that lost their connections together come back together, and each refusal is a handshake more. It may
+// take as long as a handshake; who would have to wait longer is refused at once, without a word. The time that
+// a client has waited does not count against it.
+func (t *turn) begin() error {
+	s := t.session
+	arrived := time.Now()
+	ctx, cancel := context.WithTimeout(s.server.ctx, s.server.cfg.HandshakeTimeout)
+	defer cancel()
+	s.server.cfg.Metrics.waiting.Inc()
+	err := s.server.limits.awaitHandshake(ctx)
+	s.server.cfg.Metrics.waiting.Dec()
+	if err != nil {
+		_ = s.client.Close()
+		return fmt.Errorf("%w: %w", errNoTurn, err)
+	}
+	t.begun, t.inside = true, true
+	if waited := time.Since(arrived); waited > 0 {
+		t.deadline = t.deadline.Add(waited)
+		s.setDeadlines(time.Until(t.deadline))
+	}
+	return nil
+}
+
+// awaitHandshake takes a place as soon as rate and turnstile allow one more handshake.
+func (l *limits) awaitHandshake(ctx context.Context) error {
+	if l.rate != nil {
+		if err := l.rate.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return l.turnstile.enter(ctx, false)
+}
+
+// pause gives the place back, if there is one.
+func (t *turn) pause() {
+	if t.inside {
+		t.inside = false
+		t.session.server.limits.turnstile.leave()
+	}
+}
+
+// resume takes a place again for what the client has sent.
+func (t *turn) resume() error {
+	if !t.begun {
+		return nil // the ClientHello is still coming
+	}
+	ctx, cancel := context.WithDeadline(t.session.server.ctx, t.deadline)
+	defer cancel()
+	if err := t.session.server.limits.turnstile.enter(ctx, true); err != nil {
+		return os.ErrDeadlineExceeded // or the server stops, which is then the reason already
+	}
+	t.inside = true
+	return nil
+}
+
+// Read implements net.Conn. During the handshake it waits without a place, and returns with one.
+func (c *clientConn) Read(p []byte) (int, error) {
+	if c.turn == nil {
+		return c.pollConn.Read(p)
+	}
+	c.turn.pause()
+	n, err := c.pollConn.Read(p)
+	if err == nil {
+		err = c.turn.resume()
+	}
+	return n, err
+}
+
+// Write implements net.Conn. What follows a write in a handshake is a read, if anything.
+func (c *clientConn) Write(p []byte) (int, error) {
+	if c.turn != nil {
+		c.turn.pause()
+	}
+	return c.pollConn.Write(p)
+}

@@ -182,8 +182,11 @@ func (s *session) join(g *greeting) {
 	s.up = pipe{src: newSource(&s.client.pollConn, s.tls), dst: g.conn}
 	s.down = pipe{src: newSource(&backend, &backend), dst: s.tls}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.backend = &backend
-	s.mu.Unlock()
+	if s.stopped {
+		s.halt(backend.Conn)
+	}
 }
 
 // refuse ends a connection that was not established, with a CONNACK where the table has one.
@@ -224,17 +227,25 @@ func (s *session) over(reason Reason, err error) {
 }
 
 // stop ends the session for a reason of ours, from any goroutine and in any step: nothing more is taken from
-// the client, what has been read is still delivered, and a 5.0 client learns the reason.
+// the client, what has been read is still delivered, and a 5.0 client learns the reason. Only the first call
+// counts: a second one would cut short the packet that the first has left to be completed.
 func (s *session) stop(reason Reason, err error) {
 	s.over(reason, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopped = true
-	soon := time.Now().Add(s.reason.patience())
-	for _, c := range s.conns() {
-		_ = c.SetReadDeadline(aLongTimeAgo)
-		_ = c.SetWriteDeadline(soon)
+	if s.stopped {
+		return
 	}
+	s.stopped = true
+	for _, c := range s.conns() {
+		s.halt(c)
+	}
+}
+
+// halt ends what a stopped session waits for on a connection; mu must be held.
+func (s *session) halt(c net.Conn) {
+	_ = c.SetReadDeadline(aLongTimeAgo)
+	_ = c.SetWriteDeadline(time.Now().Add(s.reason.patience()))
 }
 
 // stoppedBy tells whether the session was stopped, and why.

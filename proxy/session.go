@@ -208,8 +208,11 @@ func (s *session) close() {
 	if !s.deaf {
 		_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
 	}
-	conns := s.conns()
-	hangUp(conns...)
+	conns, patience := s.conns(), hangUpTimeout
+	if s.backend != nil {
+		patience = s.reason.patience()
+	}
+	hangUp(time.Now().Add(patience), conns...)
 	for range conns {
 		s.server.slots.give()
 	}

@@ -45,7 +45,7 @@ func venues(t *testing.T) []*venue {
 			name: "double",
 			addr: double.Addr,
 			talkBack: func(k *talker) {
-				flood(sessionAt(double, k.id), k.version, k.id)
+				flood(sessionAt(double, k.id), k.flood)
 			},
 			watch: func(_ *testing.T, k *talker) func(*testing.T) {
 				return func(t *testing.T) { checkNoGoodbye(t, double, k) }

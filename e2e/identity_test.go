@@ -98,9 +98,17 @@ func checkConnect(t *testing.T, double *stack.Double, dial stack.Dial, sent, wan
 // received is what has come on the connection to the double that carries a client
 // id; nil if none does.
 func received(double *stack.Double, clientID string) []byte {
+	if s := sessionAt(double, clientID); s != nil {
+		return s.Bytes()
+	}
+	return nil
+}
+
+// sessionAt is the connection to the double that carries a client id; nil if none does.
+func sessionAt(double *stack.Double, clientID string) *stack.DoubleSession {
 	for _, s := range double.Sessions() {
-		if b := s.Bytes(); bytes.Contains(b, []byte(clientID)) {
-			return b
+		if bytes.Contains(s.Bytes(), []byte(clientID)) {
+			return s
 		}
 	}
 	return nil

@@ -104,12 +104,82 @@ func subscribePacket(v stack.Version, filter string) []byte {
 
 // publishPacket publishes with QoS 1 and packet id 2.
 func publishPacket(v stack.Version, topic, payload string) []byte {
-	body := append(appendString(nil, topic), 0, 2)
-	if v == stack.V5 {
+	return publishing{version: v, id: 2, topic: topic, payload: payload}.bytes()
+}
+
+// A publishing is a PUBLISH with QoS 1, or with QoS 0 when it has no packet id.
+type publishing struct {
+	version stack.Version
+	id      uint16
+	again   bool // DUP
+	topic   string
+	payload string
+}
+
+// Flags of PUBLISH (MQTT 3.1.1 §3.3.1).
+const (
+	flagQoS1 = 1 << 1
+	flagDup  = 1 << 3
+)
+
+// bytes encodes the packet.
+func (p publishing) bytes() []byte {
+	first, body := byte(typePublish<<4), appendString(nil, p.topic)
+	if p.id != 0 {
+		first |= flagQoS1
+		body = binary.BigEndian.AppendUint16(body, p.id)
+	}
+	if p.again {
+		first |= flagDup
+	}
+	if p.version == stack.V5 {
 		body = append(body, 0) // no properties
 	}
-	return packet(0x32, append(body, payload...))
+	return packet(first, append(body, p.payload...))
 }
+
+// parsePublish reads a PUBLISH with QoS 0 or 1 that has no properties; ok is false
+// for any other packet.
+func parsePublish(v stack.Version, packet []byte) (p publishing, ok bool) {
+	if packet[0]>>4 != typePublish || packet[0]&0x04 != 0 {
+		return p, false
+	}
+	_, n := binary.Uvarint(packet[1:])
+	body := packet[1+n:]
+	topicEnd := 2 + int(binary.BigEndian.Uint16(body))
+	p = publishing{version: v, again: packet[0]&flagDup != 0, topic: string(body[2:topicEnd])}
+	body = body[topicEnd:]
+	if packet[0]&flagQoS1 != 0 {
+		p.id, body = binary.BigEndian.Uint16(body), body[2:]
+	}
+	if v == stack.V5 {
+		if body[0] != 0 {
+			return p, false
+		}
+		body = body[1:]
+	}
+	p.payload = string(body)
+	return p, true
+}
+
+// pubackPacket acknowledges a PUBLISH.
+func pubackPacket(id uint16) []byte {
+	return binary.BigEndian.AppendUint16([]byte{typePuback << 4, 2}, id)
+}
+
+// MQTT control packet types, the high half of a packet's first byte.
+const (
+	typeConnect    = 1
+	typePublish    = 3
+	typePuback     = 4
+	typeDisconnect = 14
+)
+
+// pingPacket is PINGREQ, pongPacket is PINGRESP.
+var (
+	pingPacket = []byte{0xC0, 0}
+	pongPacket = []byte{0xD0, 0}
+)
 
 // disconnectPacket is DISCONNECT in every version.
 var disconnectPacket = []byte{0xE0, 0}

@@ -6,6 +6,7 @@ package e2e_test
 import (
 	"crypto/tls"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -28,9 +29,15 @@ type site struct {
 func newSite(t *testing.T, brokers string, env ...string) *site {
 	t.Helper()
 	s := prepareSite(t)
+	s.startBefore(t, brokers, env...)
+	return s
+}
+
+// startBefore starts the vernegate of a prepared site as newSite does.
+func (s *site) startBefore(t *testing.T, brokers string, env ...string) {
+	t.Helper()
 	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(brokers, env...)))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
-	return s
 }
 
 // prepareSite makes everything but the vernegate itself.
@@ -85,6 +92,22 @@ func endWell(t *testing.T, v *stack.Vernegate) {
 	}
 	if t.Failed() {
 		t.Logf("vernegate printed:\n%s", tail(v.Output.All(), 60))
+	}
+}
+
+// signal sends a signal to the vernegate of the site.
+func (s *site) signal(t *testing.T, sig os.Signal) {
+	t.Helper()
+	if err := s.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkDrained waits until the vernegate has ended by itself, with exit code 0.
+func (s *site) checkDrained(t *testing.T) {
+	t.Helper()
+	if code := must(s.Wait(within(t, stepTime)))(t); code != 0 {
+		t.Errorf("vernegate ended with exit code %d, want 0", code)
 	}
 }
 

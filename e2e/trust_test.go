@@ -132,8 +132,7 @@ func (s *site) checkCountsSoon(t *testing.T, written time.Time, newcomer, dropou
 // start starts the vernegate of a prepared site.
 func (s *site) start(t *testing.T, env ...string) {
 	t.Helper()
-	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(broker, env...)))(t)
-	t.Cleanup(func() { endWell(t, s.Vernegate) })
+	s.startBefore(t, broker, env...)
 }
 
 // TestHalfWrittenFilesAreNeverUsed rewrites everything (another server key and

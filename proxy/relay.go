@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
@@ -17,7 +18,7 @@ const (
 	// lingerTimeout is how long one side may take to end after the other has: to read what is still on its
 	// way to it, and to close.
 	lingerTimeout = 10 * time.Second
-	// hangUpTimeout is how long hangUp waits for the peer's own end.
+	// hangUpTimeout is how long hangUp waits for the end of a peer that is silent, or was refused.
 	hangUpTimeout = time.Second
 )
 
@@ -186,20 +187,29 @@ func (s *session) farewell(reason Reason) {
 }
 
 // hangUp ends connections so that what was written to them arrives: our end first, on all of them, then reading
-// until the peer ends too, for a time. To close with unread bytes makes the kernel send RST, which can overtake
-// and discard a CONNACK or a TLS alert that the peer has not read yet.
-func hangUp(conns ...net.Conn) {
-	soon := time.Now().Add(hangUpTimeout)
+// until the peer ends too, for a time. To close with unread bytes, or before bytes come, makes the kernel send RST,
+// which can overtake and discard a CONNACK or a TLS alert that the peer has not read yet. Who falls silent without
+// ending is not waited for until latest: nothing that comes from it can do that harm.
+func hangUp(latest time.Time, conns ...net.Conn) {
+	var ended sync.WaitGroup
 	for _, c := range conns {
-		until := soon
 		if closeWrite(c) != nil {
-			until = aLongTimeAgo // the connection is gone, or cannot be ended in one direction
+			_ = c.Close() // it is gone, or cannot be ended in one direction
+			continue
 		}
-		_ = c.SetReadDeadline(until)
+		ended.Go(func() {
+			hearOut(c, latest)
+			_ = c.Close()
+		})
 	}
-	for _, c := range conns {
-		_, _ = io.Copy(io.Discard, c)
-		_ = c.Close()
+	ended.Wait()
+}
+
+// hearOut reads until the peer ends, has been silent for hangUpTimeout, or it is too late.
+func hearOut(c net.Conn, latest time.Time) {
+	for heard, err := int64(1), os.ErrDeadlineExceeded; heard > 0 && errors.Is(err, os.ErrDeadlineExceeded); {
+		_ = c.SetReadDeadline(earlier(latest, time.Now().Add(hangUpTimeout)))
+		heard, err = io.Copy(io.Discard, c)
 	}
 }
 

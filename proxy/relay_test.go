@@ -244,6 +244,33 @@ func TestLastWordsReachAClientThatSends(t *testing.T) {
 	wantBytes(t, client, disconnect)
 }
 
+// A client that goes on sending, and comes to reading only seconds after its session was ended, still gets all
+// that was written to it: not even what it sends makes the kernel throw that away.
+func TestLastWordsReachAClientThatSendsAndReadsLate(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startGate(t, brokers(b))
+	client, backend := session5(g, b, pki().device)
+	_ = client.NetConn().(*net.TCPConn).SetReadBuffer(32 << 10)
+	words := bytes.Repeat(pingresp, 64<<10)
+	write(t, backend, words)
+	await(t, "the gate to take all bytes", func() bool { return unsent(t, backend.(*net.TCPConn)) == 0 })
+	go func() { _, _ = io.Copy(io.Discard, backend); _ = backend.Close() }()
+	go func() {
+		for {
+			if _, err := client.Write(pingreq); err != nil {
+				return
+			}
+		}
+	}()
+	g.Drain(t.Context(), 0)
+	<-time.After(2500 * time.Millisecond)
+	got, err := io.ReadAll(client)
+	if want := append(words, 0xe0, 1, 0x8b); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got %d bytes and %v, want all %d", len(got), err, len(want))
+	}
+}
+
 // A reader that stops stops its writer too: the gate takes in no more than a bounded number of bytes.
 func TestBackPressure(t *testing.T) {
 	t.Parallel()

@@ -193,8 +193,11 @@ func (s *session) join(g *greeting) {
 	s.up = pipe{src: newSource(&s.client.pollConn, s.tls), dst: g.conn}
 	s.down = pipe{src: newSource(&backend, &backend), dst: s.tls}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.backend = &backend
-	s.mu.Unlock()
+	if s.stopped {
+		s.halt(backend.Conn)
+	}
 }
 
 // refuse ends a connection that was not established, with a CONNACK where the table or a broker has one.
@@ -220,8 +223,11 @@ func (s *session) close() {
 	if !s.deaf {
 		_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
 	}
-	conns := s.conns()
-	hangUp(conns...)
+	conns, patience := s.conns(), hangUpTimeout
+	if s.backend != nil {
+		patience = s.reason.patience()
+	}
+	hangUp(time.Now().Add(patience), conns...)
 	for range conns {
 		s.server.slots.give()
 	}
@@ -243,17 +249,25 @@ func (s *session) over(reason Reason, err error) {
 }
 
 // stop ends the session for a reason of ours, from any goroutine and in any step: nothing more is taken from
-// the client, what has been read is still delivered, and a 5.0 client learns the reason.
+// the client, what has been read is still delivered, and a 5.0 client learns the reason. Only the first call
+// counts: a second one would cut short the packet that the first has left to be completed.
 func (s *session) stop(reason Reason, err error) {
 	s.over(reason, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stopped = true
-	soon := time.Now().Add(s.reason.patience())
-	for _, c := range s.conns() {
-		_ = c.SetReadDeadline(aLongTimeAgo)
-		_ = c.SetWriteDeadline(soon)
+	if s.stopped {
+		return
 	}
+	s.stopped = true
+	for _, c := range s.conns() {
+		s.halt(c)
+	}
+}
+
+// halt ends what a stopped session waits for on a connection; mu must be held.
+func (s *session) halt(c net.Conn) {
+	_ = c.SetReadDeadline(aLongTimeAgo)
+	_ = c.SetWriteDeadline(time.Now().Add(s.reason.patience()))
 }
 
 // stoppedBy tells whether the session was stopped, and why.

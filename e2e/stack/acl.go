@@ -55,6 +55,13 @@ func (a *ACL) Own(fingerprint, owner string) {
 	a.owners[fingerprint] = owner
 }
 
+// Disown makes "unknown" the answer for a fingerprint.
+func (a *ACL) Disown(fingerprint string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.owners, fingerprint)
+}
+
 // Answer makes every answer from now on that of h: one of the misbehaviours of
 // this package, say. nil goes back to the owners.
 func (a *ACL) Answer(h http.HandlerFunc) {

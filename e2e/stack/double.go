@@ -21,8 +21,9 @@ import (
 //   - When it is full, connections succeed and nothing is ever said on them.
 //   - It closes with RST, never with FIN.
 //
-// It answers CONNECT, SUBSCRIBE, PUBLISH and PINGREQ and delivers nothing. Every
-// byte that reaches it is kept. Its methods are safe for concurrent use.
+// It answers CONNECT, SUBSCRIBE, PUBLISH and PINGREQ and delivers nothing but what is
+// written to a session. Every byte that reaches it is kept, unless its habit is to
+// forget. Its methods are safe for concurrent use.
 type Double struct {
 	Addr string // host:port
 
@@ -51,13 +52,19 @@ type Habit struct {
 	// Farewell is sent right behind the CONNACK; then the connection is reset.
 	// nil keeps the connection.
 	Farewell []byte
+
+	// Forgetful keeps the first read of a connection, which holds its CONNECT, and
+	// only counts the packets of the rest: for traffic without end.
+	Forgetful bool
 }
 
 // DoubleSession is one connection that reached the Double.
 type DoubleSession struct {
 	double *Double
 	conn   net.Conn
-	bytes  []byte // guarded by double.mu
+	bytes  []byte  // guarded by double.mu
+	counts [16]int // whole packets by type; guarded by double.mu
+	ended  bool    // guarded by double.mu
 
 	version Version            // of its CONNECT; used by serve alone
 	header  *proxyproto.Header // used by serve alone
@@ -109,6 +116,25 @@ func (s *DoubleSession) Bytes() []byte {
 	defer s.double.mu.Unlock()
 	return append([]byte(nil), s.bytes...)
 }
+
+// Packets is how many whole packets of a type (1 is CONNECT) have come on this
+// connection and been dealt with.
+func (s *DoubleSession) Packets(kind byte) int {
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	return s.counts[kind]
+}
+
+// Ended says whether the connection is over.
+func (s *DoubleSession) Ended() bool {
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	return s.ended
+}
+
+// Write sends bytes to the client, whatever they are. Nobody makes sure that they do
+// not come between two bytes of an answer but whoever knows that there is none to give.
+func (s *DoubleSession) Write(p []byte) (int, error) { return s.conn.Write(p) }
 
 // Wait waits until done says so of the connections; it is asked again whenever
 // bytes arrive or a connection begins. what names it when ctx ends first.
@@ -174,7 +200,7 @@ func reset(conn net.Conn) {
 // coalesced: the first one that completes CONNECT has CONNECT answered alone, and
 // what came with it waits for the next.
 func (s *DoubleSession) serve(h Habit) {
-	defer reset(s.conn)
+	defer s.end()
 	buf := make([]byte, 8<<10)
 	var pending []byte
 	for greeted := false; ; {
@@ -182,7 +208,7 @@ func (s *DoubleSession) serve(h Habit) {
 		if err != nil {
 			return
 		}
-		s.record(buf[:n])
+		s.record(h, buf[:n])
 		if h.Silent {
 			continue
 		}
@@ -194,6 +220,7 @@ func (s *DoubleSession) serve(h Habit) {
 		}
 		for packet, rest := cutPacket(pending); packet != nil; packet, rest = cutPacket(pending) {
 			pending = rest
+			s.count(packet[0] >> 4)
 			if !s.answer(h, packet) {
 				return
 			}
@@ -205,10 +232,27 @@ func (s *DoubleSession) serve(h Habit) {
 	}
 }
 
-// record keeps what has come.
-func (s *DoubleSession) record(p []byte) {
+// end closes the connection.
+func (s *DoubleSession) end() {
+	reset(s.conn)
 	s.double.mu.Lock()
 	defer s.double.mu.Unlock()
-	s.bytes = append(s.bytes, p...)
+	s.ended = true
+}
+
+// count counts a packet.
+func (s *DoubleSession) count(kind byte) {
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	s.counts[kind]++
+}
+
+// record keeps what has come.
+func (s *DoubleSession) record(h Habit, p []byte) {
+	s.double.mu.Lock()
+	defer s.double.mu.Unlock()
+	if !h.Forgetful || len(s.bytes) == 0 {
+		s.bytes = append(s.bytes, p...)
+	}
 	s.double.notify()
 }

@@ -48,6 +48,11 @@ func (p *PKI) Trust(ca *certtest.CA) {
 	p.authorities = append(p.authorities, &authority{ca: ca, number: 1})
 }
 
+// Distrust takes a CA out of the bundle, and its list out of the lists.
+func (p *PKI) Distrust(ca *certtest.CA) {
+	p.authorities = slices.DeleteFunc(p.authorities, func(a *authority) bool { return a.ca == ca })
+}
+
 // Revoke puts certificates on the next lists of the CAs that have signed them. It
 // panics if one of those is not trusted.
 func (p *PKI) Revoke(certs ...*x509.Certificate) {

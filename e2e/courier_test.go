@@ -1,0 +1,178 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// A courier carries messages with QoS 1 and keeps account of them. Its session is a
+// persistent one: when its connection ends, it comes back as devices do, and sends
+// again what was not acknowledged. All but progress belongs to the goroutine of run.
+type courier struct {
+	version stack.Version
+	id      string
+	ways    []stack.Dial // for its connections, one after the other; the last is for the rest
+	filter  string       // what it subscribes to
+
+	begin func(*courier)             // publishes the first messages; nil = none
+	react func(*courier, publishing) // to a message, before that is acknowledged
+	done  func(*courier) bool        // asked after every packet; nil = until run's context ends
+
+	wire   *stack.Wire
+	stream packetReader
+	lastID uint16
+
+	unacked map[uint16]publishing // by packet id
+	said    map[string]int        // payloads and how often they were published, again after a fall not counted
+	acked   map[string]int        // likewise acknowledged by the broker
+	heard   map[string]int        // likewise received and acknowledged to the broker
+	falls   []fall
+
+	progress atomic.Int64 // messages heard
+}
+
+// A fall is the end of a connection that the courier did not bring about.
+type fall struct {
+	at   time.Time
+	last []byte // the packet that is no part of the traffic; nil = none
+	err  error  // io.EOF for an orderly end between two packets
+}
+
+// sessionExpiry is a property of CONNECT with 5.0: the session outlives its connection by
+// five minutes.
+var sessionExpiry = []byte{0x11, 0, 0, 1, 44}
+
+// run carries until it is done, or ctx ends: that is an error if it could have been done.
+func (c *courier) run(ctx context.Context) error {
+	c.unacked = make(map[uint16]publishing)
+	c.said, c.acked, c.heard = make(map[string]int), make(map[string]int), make(map[string]int)
+	for first := true; ; first = false {
+		done, err := c.visit(ctx, first)
+		switch {
+		case ctx.Err() != nil && c.done == nil:
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("courier %s: waiting for the last of %d messages: %w", c.id, len(c.said), ctx.Err())
+		case done || err != nil:
+			return err
+		}
+	}
+}
+
+// visit is one connection.
+func (c *courier) visit(ctx context.Context, first bool) (done bool, err error) {
+	if c.wire, err = stack.DialWire(ctx, c.ways[min(len(c.falls), len(c.ways)-1)]); err != nil {
+		return false, fmt.Errorf("courier %s: %w", c.id, err)
+	}
+	defer c.wire.Close()
+	defer context.AfterFunc(ctx, func() { c.wire.Close() })()
+	c.stream = packetReader{bufio.NewReader(c.wire)}
+	if err := c.greet(first); err != nil {
+		return false, fmt.Errorf("courier %s: %w", c.id, err)
+	}
+	if first && c.begin != nil {
+		c.begin(c)
+	}
+	for {
+		packet, err := c.stream.next()
+		if err != nil {
+			c.falls = append(c.falls, fall{at: time.Now(), err: err})
+			return false, nil
+		}
+		if !c.take(packet) {
+			_, err := c.stream.next()
+			c.falls = append(c.falls, fall{time.Now(), packet, err})
+			return false, nil
+		}
+		if c.done != nil && c.done(c) {
+			return true, c.wire.Send(disconnectPacket)
+		}
+	}
+}
+
+// greet begins the session, or takes it up again.
+func (c *courier) greet(first bool) error {
+	hello := connectPacket{version: c.version, clientID: c.id, persistent: true}
+	if c.version == stack.V5 {
+		hello.properties = sessionExpiry
+	}
+	c.send(hello.bytes())
+	connack, err := c.stream.next()
+	if err != nil {
+		return fmt.Errorf("waiting for CONNACK: %w", err)
+	}
+	if connack[3] != 0 {
+		return &stack.RefusedError{Code: connack[3]}
+	}
+	if present := connack[2] == 1; present == first {
+		return fmt.Errorf("connecting with %d falls behind it: session present is %v", len(c.falls), present)
+	}
+	if first {
+		c.send(subscribePacket(c.version, c.filter))
+		if suback, err := c.stream.next(); err != nil || suback[0] != 0x90 {
+			return fmt.Errorf("waiting for SUBACK: got % X and %v", suback, err)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.unacked)) {
+		again := c.unacked[id]
+		again.again = true
+		c.send(again.bytes())
+	}
+	return nil
+}
+
+// publish publishes with QoS 1.
+func (c *courier) publish(topic, payload string) {
+	for c.lastID++; c.lastID == 0 || c.unacked[c.lastID].id != 0; c.lastID++ {
+	}
+	p := publishing{version: c.version, id: c.lastID, topic: topic, payload: payload}
+	c.unacked[p.id] = p
+	c.said[payload]++
+	c.send(p.bytes())
+}
+
+// send sends a packet. When the connection has ended, reading tells.
+func (c *courier) send(packet []byte) { _ = c.wire.Send(packet) }
+
+// take does what a packet of the traffic asks for; false means that it is none.
+func (c *courier) take(packet []byte) bool {
+	if packet[0]>>4 == typePuback {
+		id := binary.BigEndian.Uint16(packet[2:])
+		c.acked[c.unacked[id].payload]++
+		delete(c.unacked, id)
+		return true
+	}
+	p, ok := parsePublish(c.version, packet)
+	if !ok {
+		return false
+	}
+	if c.react != nil {
+		c.react(c, p)
+	}
+	c.heard[p.payload]++
+	c.progress.Add(1)
+	c.send(pubackPacket(p.id))
+	return true
+}
+
+// orderly says whether the stream ended between two packets, with bye as the last one
+// where there is one in the version.
+func (f fall) orderly(v stack.Version, bye []byte) bool {
+	if v != stack.V5 {
+		bye = nil
+	}
+	return errors.Is(f.err, io.EOF) && slices.Equal(f.last, bye)
+}

@@ -1,0 +1,160 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// A talker is a session with traffic both ways, as fast as it goes: PUBLISHes with
+// QoS 0 of many sizes, most of them larger than a TLS record. It reads packet by
+// packet until its stream ends.
+type talker struct {
+	version stack.Version
+	id      string // client id, and the topic of all that it says and hears
+	will    *stack.Message
+	flood   [][]byte // what it says and hears
+	wire    *stack.Wire
+	heard   atomic.Int64 // PUBLISHes that came from the broker
+
+	over  chan struct{} // closed when the stream has ended; then the rest is there
+	ended time.Time
+	last  []byte // what came behind the last PUBLISH
+	err   error  // io.EOF for an orderly end between two packets
+}
+
+// newTalker connects a device with a will, and begins to talk once the venue does.
+func newTalker(t *testing.T, v *venue, dial stack.Dial, version stack.Version) *talker {
+	t.Helper()
+	k := &talker{version: version, id: unique(), over: make(chan struct{})}
+	k.will = &stack.Message{Topic: k.id + "/will", Payload: "gone", QoS: 1}
+	k.flood = floodOf(version, k.id)
+	k.wire = must(stack.DialWire(within(t, time.Minute), dial))(t)
+	if err := k.wire.Send(connectPacket{version: version, clientID: k.id, will: k.will}.bytes()); err != nil {
+		t.Fatal(err)
+	}
+	stream := packetReader{bufio.NewReader(k.wire)}
+	if connack := must(stream.next())(t); connack[0] != 0x20 || connack[3] != 0 {
+		t.Fatalf("the broker answered % X, want a CONNACK that accepts", connack)
+	}
+	if err := k.wire.Send(subscribePacket(version, k.id)); err != nil {
+		t.Fatal(err)
+	}
+	if suback := must(stream.next())(t); suback[0] != 0x90 {
+		t.Fatalf("the broker answered % X, want a SUBACK", suback)
+	}
+
+	var talking sync.WaitGroup
+	talking.Go(func() { flood(k.wire, k.flood) })
+	if v.talkBack != nil {
+		talking.Go(func() { v.talkBack(k) })
+	}
+	talking.Go(func() { k.listen(stream) })
+	t.Cleanup(func() {
+		k.wire.Close()
+		talking.Wait()
+	})
+	k.await(t, 20)
+	return k
+}
+
+// flood publishes to a topic until w takes no more, the same messages again and again.
+func flood(w io.Writer, messages [][]byte) {
+	for {
+		for _, packet := range messages {
+			if _, err := w.Write(packet); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// floodOf makes PUBLISHes with QoS 0 of many sizes, from one byte of payload to a
+// hundred thousand.
+func floodOf(version stack.Version, topic string) (messages [][]byte) {
+	for i, size := 0, 1; i < 32; i, size = i+1, size*7%100_003+1 {
+		payload := strings.Repeat(string(rune('0'+i)), size)
+		messages = append(messages, publishing{version: version, topic: topic, payload: payload}.bytes())
+	}
+	return messages
+}
+
+// listen reads until the stream ends or something comes that is not of the flood.
+// What then comes is the last: nothing may follow it.
+func (k *talker) listen(stream packetReader) {
+	defer close(k.over)
+	for {
+		packet, err := stream.next()
+		if err == nil && k.flooded(packet) {
+			k.heard.Add(1)
+			continue
+		}
+		if err == nil {
+			k.last = packet
+			_, err = stream.ReadByte()
+		}
+		if err == nil {
+			err = errors.New("there is more behind the last packet")
+		}
+		k.err, k.ended = err, time.Now()
+		return
+	}
+}
+
+// flooded says whether a packet is one of the flood, whole.
+func (k *talker) flooded(packet []byte) bool {
+	return slices.ContainsFunc(k.flood, func(message []byte) bool { return bytes.Equal(packet, message) })
+}
+
+// send sends something between two packets of the flood.
+func (k *talker) send(t *testing.T, packet []byte) {
+	t.Helper()
+	if err := k.wire.Send(packet); err != nil {
+		t.Errorf("%v: sending % X: %v", k.version, packet, err)
+	}
+}
+
+// await waits until n more messages have come.
+func (k *talker) await(t *testing.T, n int64) {
+	t.Helper()
+	n += k.heard.Load()
+	eventually(t, 30*time.Second, "traffic runs", func() bool {
+		select {
+		case <-k.over:
+			t.Fatalf("%v: the session ended too early: last packet % X, %v", k.version, k.last, k.err)
+		default:
+		}
+		return k.heard.Load() >= n
+	})
+}
+
+// checkFell waits for the end of the session. It must be an orderly one between two
+// packets, and a 5.0 client must have heard the DISCONNECT to the byte; before 5.0
+// there is no such packet. Returned is when the end had come.
+func (k *talker) checkFell(t *testing.T, bye []byte) time.Time {
+	t.Helper()
+	select {
+	case <-k.over:
+	case <-within(t, 20*time.Second).Done():
+		t.Fatalf("%v: the session goes on", k.version)
+	}
+	if k.version != stack.V5 {
+		bye = nil
+	}
+	if !bytes.Equal(k.last, bye) || !errors.Is(k.err, io.EOF) {
+		t.Errorf("%v: the last packet is % X and then %v, want % X and an orderly end", k.version, k.last, k.err, bye)
+	}
+	return k.ended
+}

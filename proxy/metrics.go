@@ -12,6 +12,9 @@ type Metrics struct {
 	acceptErrors prometheus.Counter
 	sessions     [Services + 1]prometheus.Gauge
 	ended        [Services + 1][endOfReasons]prometheus.Counter
+	handshakes   [Services + 1]handshakeMetrics
+	connects     [Services + 1]*prometheus.CounterVec
+	traffic      *traffic
 }
 
 // NewMetrics makes the metrics and registers them with r; nil registers them nowhere. It panics when they are
@@ -33,6 +36,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "vernegate_accept_errors_total",
 		Help: "Failed attempts to accept a connection.",
 	})}
+	handshakes, handshakesByRole := newHandshakeMetrics()
+	connects, connectsByRole := newConnectMetrics()
+	m.handshakes, m.connects, m.traffic = handshakesByRole, connectsByRole, newTraffic()
 	for role := Devices; role <= Services; role++ {
 		m.accepted[role] = accepted.WithLabelValues(role.String())
 		m.sessions[role] = sessions.WithLabelValues(role.String())
@@ -41,7 +47,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}
 	}
 	if r != nil {
-		r.MustRegister(accepted, m.acceptErrors, sessions, ended)
+		r.MustRegister(accepted, m.acceptErrors, sessions, ended, handshakes, connects, m.traffic)
 	}
 	return m
 }

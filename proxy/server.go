@@ -75,8 +75,15 @@ type Config struct {
 	// blanks between them (5.0, 4.11); "" = nowhere.
 	ServerReference string
 
-	Metrics *Metrics     // nil = none
+	Metrics *Metrics     // counts for this server alone; nil = none
 	Logger  *slog.Logger // nil = discard
+
+	// Audit takes the lines of connections whose end was forced (see Reason.Forced); the others go to
+	// Logger. nil = Logger.
+	Audit *slog.Logger
+	// OnForced is told of the same endings, by the goroutine of the connection, and has to return soon; nil =
+	// nobody is.
+	OnForced func(Connection)
 }
 
 func (c *Config) setDefaults() {
@@ -101,6 +108,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Audit == nil {
+		c.Audit = c.Logger
 	}
 }
 
@@ -136,6 +146,7 @@ func New(cfg Config) *Server {
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
+	cfg.Metrics.traffic.follow(s.live)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }

@@ -54,6 +54,20 @@ func (s *Server) Sessions(f Filter, after SessionID, limit int) (page []Connecti
 	return page, more
 }
 
+// Count returns how many live sessions came by listeners with a role.
+func (s *Server) Count(role Role) int {
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	return s.live.count[role]
+}
+
+// Descriptors returns how many file descriptors connections use, and how many they may use; 0 = no limit.
+func (s *Server) Descriptors() (used, limit int) {
+	s.slots.mu.Lock()
+	defer s.slots.mu.Unlock()
+	return s.slots.taken, s.cfg.MaxDescriptors
+}
+
 // Newest describes the live sessions that began last, up to n of them, the last one first.
 func (s *Server) Newest(n int) []Connection {
 	s.live.mu.Lock()

@@ -71,6 +71,12 @@ func TestSessionsAreListedInPages(t *testing.T) {
 	if !slices.Equal(got, all) {
 		t.Errorf("got %q, want %q", got, all)
 	}
+	if n, m := g.Count(proxy.Devices), g.Count(proxy.Services); n != len(all) || m != 0 {
+		t.Errorf("got %d sessions of devices and %d of services, want %d and none", n, m, len(all))
+	}
+	if used, limit := g.Descriptors(); used < 2*len(all) || limit != 0 {
+		t.Errorf("%d descriptors of %d are used, want two for each session and no limit", used, limit)
+	}
 	if got, want := ownersOf(g.Newest(2)), []string{"a:3", "service"}; !slices.Equal(got, want) {
 		t.Errorf("the newest are %q, want %q", got, want)
 	}

@@ -28,6 +28,7 @@ type registry struct {
 	above    map[certName]int // names of CAs, with how many lineages have them
 	owners   map[string][]*session
 	roll     roll
+	count    [Services + 1]int
 	agenda   agenda
 	sooner   chan struct{} // has room for one; says that the agenda's first appointment is another one now
 }
@@ -107,6 +108,7 @@ func (r *registry) add(s *session, verified Trust, state *tls.ConnectionState, e
 		}
 	}
 	s.live.id = r.roll.enter(s)
+	r.count[s.role]++
 	s.live.bearer, s.live.place = b, len(b.sessions)
 	b.sessions = append(b.sessions, s)
 	s.live.ownersPlace = len(r.owners[s.owner])
@@ -165,6 +167,7 @@ func (r *registry) remove(s *session) {
 	}
 	r.agenda.cancel(&s.live.end)
 	r.roll.leave(s.live.id)
+	r.count[s.role]--
 	b.sessions = cutOut(b.sessions, s.live.place, func(moved *session, to int) { moved.live.place = to })
 	same := cutOut(r.owners[s.owner], s.live.ownersPlace, func(moved *session, to int) { moved.live.ownersPlace = to })
 	if r.owners[s.owner] = same; len(same) == 0 {

@@ -7,6 +7,9 @@ FUZZTIME  ?= 20s
 BENCH     ?= .
 STAY      ?=
 
+# Where the tests leave pictures of the status page.
+export SCREENSHOTS ?= $(CURDIR)/screenshots
+
 .DEFAULT_GOAL := test
 
 .PHONY: help
@@ -57,4 +60,4 @@ tools: ## Install what the tests need beside Go, where apt is; elsewhere say wha
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	rm -rf bin coverage.out
+	rm -rf bin coverage.out screenshots

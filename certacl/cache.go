@@ -78,6 +78,17 @@ func (c *Cache) Owner(ctx context.Context, fp Fingerprint) (owner string, ok boo
 	return found.owner, found.ok, err
 }
 
+// Len returns how many fingerprints are remembered, those whose time is over
+// included until they are asked for again or make room.
+func (c *Cache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answers == nil {
+		return 0
+	}
+	return c.answers.Len()
+}
+
 // Close cancels the look-ups under way and waits for them to end. Afterwards
 // Owner answers from memory or with ErrClosed.
 func (c *Cache) Close() {

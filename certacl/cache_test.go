@@ -471,6 +471,23 @@ func TestLeastRecentlyAskedForIsForgotten(t *testing.T) {
 }
 
 // An owner that is forgotten while it is asked for again still stands in.
+func TestLenIsWhatIsRemembered(t *testing.T) {
+	t.Parallel()
+	cache := newCache(&certificateACL{owner: "acme:lamp"})
+	cache.Size = 3
+	for n, want := range []int{1, 2, 3, 3} {
+		if _, _, err := cache.Owner(t.Context(), numbered(n)); err != nil {
+			t.Fatal(err)
+		}
+		if got := cache.Len(); got != want {
+			t.Errorf("%d remembered after %d fingerprints, want %d", got, n+1, want)
+		}
+	}
+	if got := new(certacl.Cache).Len(); got != 0 {
+		t.Errorf("a zero Cache remembers %d", got)
+	}
+}
+
 func TestStaleOwnerOutlivesEviction(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		acl := &certificateACL{owner: "admin:a1"}

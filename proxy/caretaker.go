@@ -186,12 +186,3 @@ func (s *Server) recheck(b *bearer) {
 	}
 	s.live.postpone(&b.recheck, time.Now().Add(s.cfg.Recheck))
 }
-
-// Kick ends the live sessions of an owner, on behalf of an operator, and returns how many.
-func (s *Server) Kick(owner string) int {
-	sessions := s.live.ownedBy(owner)
-	for _, c := range sessions {
-		c.stop(AdminKick, nil)
-	}
-	return len(sessions)
-}

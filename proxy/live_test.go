@@ -301,7 +301,7 @@ func TestPacketThatBeginsBehindTheConnack(t *testing.T) {
 
 	write(t, backend, publish[:6])
 	wantBytes(t, client, publish[:6])
-	g.Kick("admin:dev1")
+	g.Kick(proxy.Filter{Owner: "admin:dev1"})
 	write(t, backend, publish[6:])
 	wantBytes(t, client, publish[6:]) // before the DISCONNECT
 	wantStopped(t, client, backend, 0x98)
@@ -399,10 +399,10 @@ func TestKickEndsSessions(t *testing.T) {
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
 	client, backend := session5(g, b, pki().device)
-	if n := g.Kick("admin:dev2"); n != 0 {
+	if n := g.Kick(proxy.Filter{Owner: "admin:dev2"}); n != 0 {
 		t.Errorf("got %d sessions of another owner, want none", n)
 	}
-	if n := g.Kick("admin:dev1"); n != 1 {
+	if n := g.Kick(proxy.Filter{Owner: "admin:dev1"}); n != 1 {
 		t.Errorf("got %d sessions, want 1", n)
 	}
 	wantStopped(t, client, backend, 0x98)

@@ -13,6 +13,9 @@ type Metrics struct {
 	waiting      prometheus.Gauge
 	sessions     [Services + 1]prometheus.Gauge
 	ended        [Services + 1][endOfReasons]prometheus.Counter
+	handshakes   [Services + 1]handshakeMetrics
+	connects     [Services + 1]*prometheus.CounterVec
+	traffic      *traffic
 }
 
 // NewMetrics makes the metrics and registers them with r; nil registers them nowhere. It panics when they are
@@ -40,6 +43,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Handshakes that wait for their turn to begin now.",
 		}),
 	}
+	handshakes, handshakesByRole := newHandshakeMetrics()
+	connects, connectsByRole := newConnectMetrics()
+	m.handshakes, m.connects, m.traffic = handshakesByRole, connectsByRole, newTraffic()
 	for role := Devices; role <= Services; role++ {
 		m.accepted[role] = accepted.WithLabelValues(role.String())
 		m.sessions[role] = sessions.WithLabelValues(role.String())
@@ -48,7 +54,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}
 	}
 	if r != nil {
-		r.MustRegister(accepted, m.acceptErrors, m.waiting, sessions, ended)
+		r.MustRegister(accepted, m.acceptErrors, m.waiting, sessions, ended, handshakes, connects, m.traffic)
 	}
 	return m
 }

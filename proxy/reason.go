@@ -122,6 +122,9 @@ func (r Reason) String() string { return reasons[r].slug }
 // Level is the severity at which the end of a connection with this reason is logged.
 func (r Reason) Level() slog.Level { return reasons[r].level }
 
+// Forced tells that neither side has ended the connection: the client was refused, or its session was ended.
+func (r Reason) Forced() bool { return r != ClientClosed && r != BackendClosed }
+
 // Meaning is a sentence for operators; names of variables in it are in backquotes.
 func (r Reason) Meaning() string { return reasons[r].meaning }
 

@@ -27,6 +27,8 @@ type registry struct {
 	lineages map[Fingerprint]*lineage
 	above    map[certName]int // names of CAs, with how many lineages have them
 	owners   map[string][]*session
+	roll     roll
+	count    [Services + 1]int
 	agenda   agenda
 	sooner   chan struct{} // has room for one; says that the agenda's first appointment is another one now
 }
@@ -57,9 +59,10 @@ type lineage struct {
 
 // A registration is a session's part in a registry; mu of the registry guards it.
 type registration struct {
-	bearer      *bearer // nil = not in the registry
-	place       int     // in bearer.sessions
-	ownersPlace int     // in registry.owners
+	id          SessionID // stays when the session leaves; 0 = was never in the registry
+	bearer      *bearer   // nil = not in the registry
+	place       int       // in bearer.sessions
+	ownersPlace int       // in registry.owners
 	end         appointment
 }
 
@@ -71,6 +74,7 @@ func newRegistry() *registry {
 		lineages: make(map[Fingerprint]*lineage),
 		above:    make(map[certName]int),
 		owners:   make(map[string][]*session),
+		roll:     newRoll(),
 		sooner:   make(chan struct{}, 1),
 	}
 }
@@ -103,6 +107,8 @@ func (r *registry) add(s *session, verified Trust, state *tls.ConnectionState, e
 			r.appoint(&b.recheck, recheck)
 		}
 	}
+	s.live.id = r.roll.enter(s)
+	r.count[s.role]++
 	s.live.bearer, s.live.place = b, len(b.sessions)
 	b.sessions = append(b.sessions, s)
 	s.live.ownersPlace = len(r.owners[s.owner])
@@ -160,6 +166,8 @@ func (r *registry) remove(s *session) {
 		return
 	}
 	r.agenda.cancel(&s.live.end)
+	r.roll.leave(s.live.id)
+	r.count[s.role]--
 	b.sessions = cutOut(b.sessions, s.live.place, func(moved *session, to int) { moved.live.place = to })
 	same := cutOut(r.owners[s.owner], s.live.ownersPlace, func(moved *session, to int) { moved.live.ownersPlace = to })
 	if r.owners[s.owner] = same; len(same) == 0 {
@@ -247,13 +255,6 @@ func (r *registry) sessionsOf(b *bearer) []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]*session(nil), b.sessions...)
-}
-
-// ownedBy returns the live sessions of an owner.
-func (r *registry) ownedBy(owner string) []*session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]*session(nil), r.owners[owner]...)
 }
 
 // all returns every live session, in no order.

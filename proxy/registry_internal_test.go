@@ -55,7 +55,7 @@ func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
 	for name, test := range map[string]struct {
 		got, want []*session
 	}{
-		"by owner":       {r.ownedBy("t:1"), everyFourth(sessions, 1)},
+		"by owner":       {r.find(&Filter{Owner: "t:1"}, 0, -1), everyFourth(sessions, 1)},
 		"by serial":      {r.of(r.withdraw(nil, Withdrawal{Revoked: revoked})), sessions[8:10]},
 		"by CA":          {r.of(r.below(FingerprintOf(two))), belowTwo(sessions)},
 		"by CA's serial": {r.of(r.named(r.nameOf(two))), belowTwo(sessions)},

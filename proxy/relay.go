@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
@@ -31,8 +32,14 @@ type pipe struct {
 	src    *source
 	dst    io.Writer
 	frames packets.Framer // follows what was written to dst
-	bytes  int64          // carried so far; to be read when the pipe has ended
+
+	// What has been written to dst, for anyone to read; only who carries adds to it.
+	bytes   atomic.Int64
+	packets atomic.Uint64 // that have begun
 }
+
+// carried returns how many bytes and packets have gone through so far.
+func (p *pipe) carried() (bytes int64, packets uint64) { return p.bytes.Load(), p.packets.Load() }
 
 // An ender is what ended a pipe.
 type ender uint8
@@ -86,7 +93,8 @@ func (p *pipe) write(b []byte) error {
 		return nil
 	}
 	n, err := p.dst.Write(b)
-	p.bytes += int64(n)
+	p.bytes.Add(int64(n))
+	p.packets.Store(p.frames.Packets())
 	return err
 }
 

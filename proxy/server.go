@@ -102,6 +102,13 @@ type Config struct {
 
 	Metrics *Metrics     // nil = none
 	Logger  *slog.Logger // nil = discard
+
+	// Audit takes the lines of connections whose end was forced (see Reason.Forced); the others go to
+	// Logger. nil = Logger.
+	Audit *slog.Logger
+	// OnForced is told of the same endings, by the goroutine of the connection, and has to return soon; nil =
+	// nobody is.
+	OnForced func(Connection)
 }
 
 func (c *Config) setDefaults() {
@@ -126,6 +133,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Audit == nil {
+		c.Audit = c.Logger
 	}
 }
 
@@ -163,6 +173,7 @@ func New(cfg Config) *Server {
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
+	cfg.Metrics.traffic.follow(s.live)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }

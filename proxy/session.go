@@ -43,6 +43,7 @@ type session struct {
 	deaf     bool      // the client does not take what is written to it
 	lifetime time.Time // when the session has lived long enough; zero = never
 	live     registration
+	settled  load // guarded by traffic.mu
 
 	mu      sync.Mutex
 	backend *pollConn // nil until a broker has answered
@@ -122,6 +123,7 @@ func (s *session) readConnect() (*packets.Connect, error) {
 	connect, err := packets.ReadConnect(s.tls, s.server.cfg.MaxConnectSize)
 	if err == nil {
 		s.version, s.clientID = connect.Version, connect.ClientID()
+		s.server.cfg.Metrics.connects[s.role].WithLabelValues(s.version.String()).Inc()
 		return connect, nil
 	}
 	var broken *packets.ConnectError
@@ -175,11 +177,12 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 	}
 	s.join(g)
 	s.enter()
-	if _, err := s.down.follow(g.rest); err != nil {
+	greeting := append(g.reply.Bytes, g.rest...)
+	if _, err := s.down.follow(greeting); err != nil {
 		return because(BackendClosed, err)
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if err := s.down.write(append(g.reply.Bytes, g.rest...)); err != nil {
+	if err := s.down.write(greeting); err != nil {
 		return because(ClientClosed, err)
 	}
 	s.setDeadlines(0)
@@ -190,8 +193,8 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 func (s *session) join(g *greeting) {
 	backend := newPollConn(g.conn)
 	s.backendAddr, s.connack = g.addr, connackOf(g.reply)
-	s.up = pipe{src: newSource(&s.client.pollConn, s.tls), dst: g.conn}
-	s.down = pipe{src: newSource(&backend, &backend), dst: s.tls}
+	s.up.src, s.up.dst = newSource(&s.client.pollConn, s.tls), g.conn
+	s.down.src, s.down.dst = newSource(&backend, &backend), s.tls
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backend = &backend

@@ -106,12 +106,15 @@ func (s *session) handshake() error {
 	turn.pause()
 	s.client.turn = nil
 	if err == nil {
+		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())
 		return nil
 	}
 	if err == io.EOF && !s.client.greeted {
 		return because(ClientClosed, errSaidNothing)
 	}
-	return because(handshakeReason(err), err)
+	reason := handshakeReason(err)
+	s.server.cfg.Metrics.handshakes[s.role].failed(reason)
+	return because(reason, err)
 }
 
 // errSaidNothing marks a connection that was closed before its first byte, as load balancers' health checks

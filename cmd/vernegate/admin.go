@@ -4,85 +4,65 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"log/slog"
+	"context"
 	"net/http"
-	"sync/atomic"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/vernegate/vernegate/backend"
+	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/cmd/vernegate/admin"
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore"
 )
 
-// Limits of the admin server. Whoever reaches it is slow or broken rather than
-// hostile, but a hanging scraper must not collect connections.
-const (
-	adminReadTimeout  = 10 * time.Second // the whole request, which has no body
-	adminWriteTimeout = 30 * time.Second // answering; Prometheus gives up after 10 s by default
-	adminIdleTimeout  = 2 * time.Minute  // longer than the usual scrape intervals
-	adminMaxHeader    = 8 << 10          // bytes
-)
-
-// Why vernegate does not take devices.
-var (
-	errNoGeneration = errors.New("waiting for a first good set of trust files")
-	errShuttingDown = errors.New("shutting down")
-)
-
-// readiness is whether devices may be sent here. Its zero value is ready. It
-// may be used from several goroutines.
-type readiness struct {
-	reason atomic.Pointer[error] // nil or points to nil: ready
+// works is what takes devices, once it is there.
+type works struct {
+	store  *truststore.Store
+	cache  *certacl.Cache
+	pool   *backend.Pool
+	server *proxy.Server
 }
 
-// set records the reason for not being ready, or nil.
-func (r *readiness) set(reason error) { r.reason.Store(&reason) }
+// newAdminServer returns the server that operators and their machines ask. It
+// works from the start, and tells what there is to tell.
+func (g *gate) newAdminServer() *http.Server {
+	return admin.New(admin.Config{
+		Ready:    g.ready.err,
+		Metrics:  g.registry,
+		Status:   g.status,
+		Sessions: g.sessions,
+		Reload:   g.reload,
+		History:  &g.history,
+		Token:    g.cfg.adminToken(),
+		Log:      g.log,
+		Audit:    g.audit,
+	})
+}
 
-// err returns why devices should not be sent here, nil if they may.
-func (r *readiness) err() error {
-	if reason := r.reason.Load(); reason != nil {
-		return *reason
+// sessions returns the live sessions, nil before there can be any.
+func (g *gate) sessions() admin.Sessions {
+	if w := g.works.Load(); w != nil {
+		return w.server
 	}
 	return nil
 }
 
-// newAdminServer returns the server that operators and their machines ask:
-//
-//	/livez    200 while the process answers
-//	/readyz   200 while devices may come, else 503 and the reason
-//	/metrics  what was counted, for Prometheus
-//
-// It changes nothing, and shows nothing that is secret.
-func newAdminServer(ready *readiness, metrics prometheus.Gatherer, log *slog.Logger) *http.Server {
-	complaints := slog.NewLogLogger(log.Handler(), slog.LevelWarn)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready.err(); err != nil {
-			answer(w, http.StatusServiceUnavailable, err.Error())
-			return
-		}
-		answer(w, http.StatusOK, "ok")
-	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-		ErrorLog:      complaints,
-		ErrorHandling: promhttp.ContinueOnError, // most of a scrape is better than none
-	}))
-	return &http.Server{
-		Handler:        mux,
-		ReadTimeout:    adminReadTimeout,
-		WriteTimeout:   adminWriteTimeout,
-		IdleTimeout:    adminIdleTimeout,
-		MaxHeaderBytes: adminMaxHeader,
-		ErrorLog:       complaints,
+// reload reads the trust files now.
+func (g *gate) reload(ctx context.Context) (admin.Reloaded, error) {
+	w := g.works.Load()
+	if w == nil {
+		return admin.Reloaded{}, admin.ErrNotStarted
 	}
+	before := w.store.Current().Sequence()
+	err := w.store.Reload(ctx)
+	now := w.store.Current().Sequence()
+	return admin.Reloaded{Generation: now, Changed: now != before}, err
 }
 
-// answer writes one line of text that nobody is to keep.
-func answer(w http.ResponseWriter, status int, line string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	fmt.Fprintln(w, line)
+// adminToken is what allows operators to change something; the zero Token when
+// there is none.
+func (c config) adminToken() admin.Token {
+	if c.AdminTokenFile.IsSet() {
+		return c.AdminTokenFile
+	}
+	return c.AdminToken
 }

@@ -15,14 +15,8 @@ import (
 
 	"github.com/vernegate/vernegate/backend"
 	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/cmd/vernegate/admin"
 	"github.com/vernegate/vernegate/truststore"
-)
-
-// expirySoon is how long before its end a certificate is worth a warning, and
-// lastPart the part of a shorter life: who renews daily does so on the last day.
-const (
-	expirySoon = 14 * 24 * time.Hour
-	lastPart   = 10
 )
 
 // check prints what serve would meet with this environment, without listening
@@ -104,10 +98,10 @@ func (r *report) checkFiles(ctx context.Context, cfg config) {
 
 func (r *report) checkExpiry(kind string, cert *x509.Certificate, now time.Time) {
 	end := cert.NotAfter.Format(time.RFC3339)
-	switch left := cert.NotAfter.Sub(now); {
-	case left < 0:
+	switch termOf(cert, now) {
+	case admin.Over:
 		r.warn("%s %q has expired on %s", kind, cert.Subject, end)
-	case left < min(expirySoon, cert.NotAfter.Sub(cert.NotBefore)/lastPart):
+	case admin.Soon:
 		r.warn("%s %q expires soon, on %s", kind, cert.Subject, end)
 	default:
 		r.ok("%s %q expires on %s", kind, cert.Subject, end)

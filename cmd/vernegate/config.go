@@ -13,12 +13,13 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"github.com/vernegate/vernegate/backend"
+	"github.com/vernegate/vernegate/cmd/vernegate/admin"
 	"github.com/vernegate/vernegate/truststore"
 )
 
 // config is the environment, parsed: every variable that vernegate reads is
 // one field here, and the type of the field says what the variable accepts.
-// The files that it names are not opened here.
+// Of the files that it names, only that of the admin token is read here.
 type config struct {
 	Listen        listenAddress `env:"VERNEGATE_LISTEN" envDefault:":8883"`
 	ServiceListen listenAddress `env:"VERNEGATE_SERVICE_LISTEN"` // empty: no such listener
@@ -71,9 +72,12 @@ type config struct {
 	MaxConnectionsPerOwner allowance `env:"VERNEGATE_MAX_CONNECTIONS_PER_OWNER" envDefault:"0"`
 	HandshakeRate          allowance `env:"VERNEGATE_HANDSHAKE_RATE" envDefault:"0"`
 
-	Admin     listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
-	LogLevel  logLevel      `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`
-	LogFormat logFormat     `env:"VERNEGATE_LOG_FORMAT" envDefault:"auto"`
+	Admin          listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
+	AdminToken     admin.Token   `env:"VERNEGATE_ADMIN_TOKEN"`           // zero: see AdminTokenFile
+	AdminTokenFile admin.Token   `env:"VERNEGATE_ADMIN_TOKEN_FILE,file"` // zero: none
+
+	LogLevel  logLevel  `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`
+	LogFormat logFormat `env:"VERNEGATE_LOG_FORMAT" envDefault:"auto"`
 
 	// crlNamed tells that VERNEGATE_TLS_CRL was set: a CRL that was named must
 	// exist, the default one need not.
@@ -124,6 +128,16 @@ func setHostname(vars map[string]string) error {
 func fieldVariable(f reflect.StructField) string {
 	name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
 	return name
+}
+
+// isSecret tells whether the value of a variable must not be shown.
+func isSecret(name string) bool {
+	for f := range reflect.TypeFor[config]().Fields() {
+		if fieldVariable(f) == name {
+			return f.Type == reflect.TypeFor[admin.Token]()
+		}
+	}
+	return false
 }
 
 // knownVariables returns the names of all variables in the order of config.

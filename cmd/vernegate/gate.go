@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 
 	"github.com/vernegate/vernegate/backend"
 	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/cmd/vernegate/admin"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -39,12 +41,27 @@ const (
 type gate struct {
 	cfg      config
 	log      *slog.Logger
+	audit    *slog.Logger // for refusals, forced endings and what operators do
 	registry *prometheus.Registry
+	looks    *lookMetrics
+	identity *identityMetrics
 	ready    readiness
+
+	// For the admin server, which is there before the rest.
+	host    string
+	started time.Time
+	history admin.History
+	works   atomic.Pointer[works] // nil until devices are taken
 }
 
-func newGate(cfg config, log *slog.Logger) *gate {
-	g := &gate{cfg: cfg, log: log, registry: newRegistry()}
+func newGate(cfg config, log, audit *slog.Logger) *gate {
+	r := newRegistry()
+	g := &gate{
+		cfg: cfg, log: log, audit: audit,
+		registry: r, looks: newLookMetrics(r), identity: newIdentityMetrics(r),
+		started: time.Now(),
+	}
+	g.host, _ = os.Hostname() // which only a title would lack
 	g.ready.set(errNoGeneration)
 	return g
 }
@@ -58,7 +75,7 @@ func (g *gate) run(ctx context.Context) error {
 		return listenError("VERNEGATE_ADMIN", err)
 	}
 	g.log.Info("listening", "listener", "admin", "address", l.Addr().String())
-	admin := newAdminServer(&g.ready, g.registry, g.log)
+	admin := g.newAdminServer()
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error {
 		if err := admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -96,7 +113,7 @@ func (g *gate) takeDevices(ctx context.Context) error {
 	}
 	client := g.cfg.aclClient()
 	defer client.CloseIdleConnections()
-	cache := g.cfg.aclCache(client, newIdentityMetrics(g.registry))
+	cache := g.cfg.aclCache(client, g.identity)
 	defer cache.Close()
 	pool := g.newPool()
 	server, err := g.newServer(store, cache, pool)
@@ -109,6 +126,7 @@ func (g *gate) takeDevices(ctx context.Context) error {
 		return err
 	}
 
+	g.works.Store(&works{store, cache, pool, server})
 	g.ready.set(nil)
 	g.logStart(store.Current())
 	tasks, ctx := errgroup.WithContext(ctx)
@@ -134,7 +152,7 @@ func (g *gate) openStore(ctx context.Context, onSwap func(old, current *truststo
 	g.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
 	cfg := g.cfg.trustConfig(g.log)
 	cfg.StartTimeout = startTimeout
-	cfg.OnLook = newLookMetrics(g.registry).looked
+	cfg.OnLook = g.looks.looked
 	cfg.OnSwap = onSwap
 	store, err := g.cfg.openTrust(ctx, cfg)
 	if err != nil {
@@ -152,6 +170,7 @@ func (g *gate) newPool() *backend.Pool {
 }
 
 func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *backend.Pool) (*proxy.Server, error) {
+	g.identity.watch(cache)
 	descriptors, err := connectionDescriptors()
 	if err != nil {
 		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
@@ -186,8 +205,10 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *ba
 		MaxConnectionsPerOwner: int(g.cfg.MaxConnectionsPerOwner),
 		HandshakeRate:          int(g.cfg.HandshakeRate),
 
-		Metrics: proxy.NewMetrics(g.registry),
-		Logger:  g.log,
+		Metrics:  proxy.NewMetrics(g.registry),
+		Logger:   g.log,
+		Audit:    g.audit,
+		OnForced: g.history.Add,
 	}), nil
 }
 

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -13,18 +14,47 @@ import (
 	"golang.org/x/term"
 )
 
-// newLogger returns a logger that writes JSON lines to w, or text for people if
-// they asked for it or w is a terminal. Only a terminal gets colours.
-func newLogger(w io.Writer, format logFormat, level slog.Level) *slog.Logger {
+// newLoggers returns a logger for what happens at work, from a level on, and
+// one for the audit, whose lines carry logger=audit and do not depend on the
+// level. Both write JSON lines to w, or text for people if they asked for it or
+// w is a terminal. Only a terminal gets colours.
+func newLoggers(w io.Writer, format logFormat, level slog.Level) (work, audit *slog.Logger) {
+	handler := newHandler(w, format, min(level, slog.LevelInfo))
+	return slog.New(threshold{handler, level}), slog.New(handler).With("logger", "audit")
+}
+
+// newHandler returns a handler that writes whole lines, one at a time.
+func newHandler(w io.Writer, format logFormat, level slog.Level) slog.Handler {
 	terminal := isTerminal(w)
 	if format == logJSON || format == logAuto && !terminal {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 	}
-	return slog.New(tint.NewTextHandler(w, &tint.Options{
+	return tint.NewTextHandler(w, &tint.Options{
 		Level:      level,
 		TimeFormat: time.DateTime,
 		NoColor:    !terminal,
-	}))
+	})
+}
+
+// A threshold lets through to a handler what has at least some level.
+type threshold struct {
+	slog.Handler
+	level slog.Level
+}
+
+// Enabled implements slog.Handler.
+func (t threshold) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= t.level && t.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements slog.Handler.
+func (t threshold) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return threshold{t.Handler.WithAttrs(attrs), t.level}
+}
+
+// WithGroup implements slog.Handler.
+func (t threshold) WithGroup(name string) slog.Handler {
+	return threshold{t.Handler.WithGroup(name), t.level}
 }
 
 func isTerminal(w io.Writer) bool {

@@ -6,17 +6,33 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/cmd/vernegate/admin"
 )
 
-// identityMetrics count what came of asking who owns a certificate.
+// identityMetrics count what came of asking who owns a certificate, and remember
+// the last time.
 type identityMetrics struct {
 	answers *prometheus.CounterVec
 	lookups *prometheus.HistogramVec
+	cache   atomic.Pointer[certacl.Cache] // nil before there is one
+
+	mu          sync.Mutex
+	lastSuccess time.Time
+	lastFailure time.Time
+	lastError   certacl.Kind // of lastFailure
+}
+
+// outcomes are what an answer can come from.
+var outcomes = [...]certacl.Outcome{
+	certacl.OutcomeHit, certacl.OutcomeNegativeHit, certacl.OutcomeMiss, certacl.OutcomeStale, certacl.OutcomeFailed,
 }
 
 // newIdentityMetrics makes the metrics and registers them with r. All labels
@@ -33,9 +49,7 @@ func newIdentityMetrics(r prometheus.Registerer) *identityMetrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"result"}),
 	}
-	for _, o := range []certacl.Outcome{
-		certacl.OutcomeHit, certacl.OutcomeNegativeHit, certacl.OutcomeMiss, certacl.OutcomeStale, certacl.OutcomeFailed,
-	} {
+	for _, o := range outcomes {
 		m.answers.WithLabelValues(string(o))
 	}
 	for _, result := range []string{
@@ -44,9 +58,21 @@ func newIdentityMetrics(r prometheus.Registerer) *identityMetrics {
 	} {
 		m.lookups.WithLabelValues(result)
 	}
-	r.MustRegister(m.answers, m.lookups)
+	entries := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "vernegate_identity_cache_entries",
+		Help: "Certificates whose owner, or lack of one, is remembered now.",
+	}, func() float64 {
+		if cache := m.cache.Load(); cache != nil {
+			return float64(cache.Len())
+		}
+		return 0
+	})
+	r.MustRegister(m.answers, m.lookups, entries)
 	return m
 }
+
+// watch makes the entries of a cache those that are counted.
+func (m *identityMetrics) watch(cache *certacl.Cache) { m.cache.Store(cache) }
 
 // Results of a look-up beside the kinds of certacl.LookupError.
 const (
@@ -66,8 +92,54 @@ func (m *identityMetrics) timed(lookup lookupFunc) lookupFunc {
 		begin := time.Now()
 		owner, ok, err = lookup(ctx, fp)
 		m.lookups.WithLabelValues(lookupResult(ok, err)).Observe(time.Since(begin).Seconds())
+		m.note(err)
 		return owner, ok, err
 	}
+}
+
+// note remembers when a request went well, and when not. One that was given up
+// says nothing about certificate-acl.
+func (m *identityMetrics) note(err error) {
+	failure, failed := errors.AsType[*certacl.LookupError](err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case !failed:
+		m.lastSuccess = time.Now()
+	case failure.Kind != certacl.KindCanceled:
+		m.lastFailure, m.lastError = time.Now(), failure.Kind
+	}
+}
+
+// status is how asking certificate-acl goes.
+func (m *identityMetrics) status() *admin.CertificateACL {
+	s := &admin.CertificateACL{Answers: make(map[string]uint64)}
+	var all, remembered uint64
+	for _, o := range outcomes {
+		n := valueOf(m.answers.WithLabelValues(string(o)))
+		s.Answers[string(o)] = n
+		all += n
+		if o == certacl.OutcomeHit || o == certacl.OutcomeNegativeHit {
+			remembered += n
+		}
+	}
+	if all > 0 {
+		ratio := float64(remembered) / float64(all)
+		s.HitRatio = &ratio
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.LastSuccess, s.LastFailure, s.LastError = m.lastSuccess, m.lastFailure, string(m.lastError)
+	return s
+}
+
+// valueOf is what a counter has come to.
+func valueOf(c prometheus.Counter) uint64 {
+	var m dto.Metric
+	if err := c.Write(&m); err != nil {
+		return 0 // no counter fails
+	}
+	return uint64(m.GetCounter().GetValue())
 }
 
 func lookupResult(ok bool, err error) string {

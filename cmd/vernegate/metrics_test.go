@@ -26,16 +26,19 @@ func newTestGate(t *testing.T) *gate {
 
 func newGateIn(t *testing.T, w *world) *gate {
 	t.Helper()
-	g := newGate(mustLoad(t, w.environ()...), slog.New(slog.DiscardHandler))
+	g := newGate(mustLoad(t, w.environ()...), slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler))
 	store, err := g.openStore(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := g.cfg.aclCache(g.cfg.aclClient(), newIdentityMetrics(g.registry))
+	cache := g.cfg.aclCache(g.cfg.aclClient(), g.identity)
 	t.Cleanup(cache.Close)
-	if _, err := g.newServer(store, cache, g.newPool()); err != nil {
+	pool := g.newPool()
+	server, err := g.newServer(store, cache, pool)
+	if err != nil {
 		t.Fatal(err)
 	}
+	g.works.Store(&works{store, cache, pool, server})
 	return g
 }
 

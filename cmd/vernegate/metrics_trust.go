@@ -7,17 +7,21 @@ import (
 	"crypto/x509"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/vernegate/vernegate/cmd/vernegate/admin"
 	"github.com/vernegate/vernegate/truststore"
 )
 
-// lookMetrics count what came of looking at the trust files.
+// lookMetrics count what came of looking at the trust files, and remember the
+// last time.
 type lookMetrics struct {
 	looks   *prometheus.CounterVec
 	refused prometheus.Gauge
+	last    atomic.Pointer[admin.Look] // nil before the first
 }
 
 // newLookMetrics makes the metrics and registers them with r.
@@ -40,7 +44,12 @@ func newLookMetrics(r prometheus.Registerer) *lookMetrics {
 }
 
 // looked is a truststore.Store's observer.
-func (m *lookMetrics) looked(result truststore.Result, _ error) {
+func (m *lookMetrics) looked(result truststore.Result, err error) {
+	look := &admin.Look{At: time.Now(), Result: result.String()}
+	if err != nil {
+		look.Errors = strings.Split(label(err.Error()), "\n")
+	}
+	m.last.Store(look)
 	m.looks.WithLabelValues(result.String()).Inc()
 	m.refused.Set(0)
 	if result == truststore.Refused {

@@ -27,7 +27,11 @@ func (m *mistakes) add(name, format string, args ...any) {
 		return
 	}
 	m.wrong[name] = true
-	m.errs = append(m.errs, fmt.Errorf("%s=%q: %s", name, redact(m.values[name]), fmt.Sprintf(format, args...)))
+	subject := fmt.Sprintf("%s=%q", name, redact(m.values[name]))
+	if isSecret(name) {
+		subject = name
+	}
+	m.errs = append(m.errs, fmt.Errorf("%s: %s", subject, fmt.Sprintf(format, args...)))
 }
 
 // addParseErrors reports what env.ParseWithOptions could not parse. env names
@@ -39,6 +43,11 @@ func (m *mistakes) addParseErrors(err error) {
 	}
 	for _, err := range all.Errors {
 		var parse env.ParseError
+		var load env.LoadFileContentError
+		if errors.As(err, &load) {
+			m.add(load.Key, "%v", load.Err)
+			continue
+		}
 		if !errors.As(err, &parse) {
 			m.errs = append(m.errs, err)
 			continue

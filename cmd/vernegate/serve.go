@@ -25,7 +25,8 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
-	g := newGate(cfg, newLogger(stderr, cfg.LogFormat, slog.Level(cfg.LogLevel)))
+	log, audit := newLoggers(stderr, cfg.LogFormat, slog.Level(cfg.LogLevel))
+	g := newGate(cfg, log, audit)
 	err = g.run(ctx)
 	if mistake, is := errors.AsType[*filesError](err); is {
 		return reportMistakes(stderr, mistake)

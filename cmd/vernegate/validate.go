@@ -14,6 +14,9 @@ func (c config) validate(m *mistakes) {
 	if c.TLSMinVersion == tls.VersionTLS13 && len(c.TLSCiphers) > 0 {
 		m.add("VERNEGATE_TLS_CIPHERS", "has no effect with VERNEGATE_TLS_MIN_VERSION=1.3, whose cipher suites cannot be chosen")
 	}
+	if c.AdminToken.IsSet() && c.AdminTokenFile.IsSet() {
+		m.add("VERNEGATE_ADMIN_TOKEN_FILE", "expected only one of it and VERNEGATE_ADMIN_TOKEN")
+	}
 	c.validateListeners(m)
 }
 

@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A term is something that has to be replaced in time.
+type term struct {
+	What string
+	Name string
+	End  time.Time
+	Left string // until then, for people
+	Term Term
+}
+
+// What has to be replaced.
+const (
+	whatServer = "server certificate"
+	whatCA     = "CA"
+	whatCRL    = "CRL"
+)
+
+// addTerms lists what has an end, the next one first.
+func (v *view) addTerms() {
+	if v.Trust == nil {
+		return
+	}
+	var all []term
+	for _, c := range v.Trust.Certificates {
+		what := whatCA
+		if c.Kind == KindServer {
+			what = whatServer
+		}
+		all = append(all, term{what, c.Subject, c.NotAfter, left(c.NotAfter.Sub(v.Now)), c.Term})
+	}
+	for _, c := range v.Trust.CRLs {
+		if !c.NextUpdate.IsZero() {
+			all = append(all, term{whatCRL, c.Issuer, c.NextUpdate, left(c.NextUpdate.Sub(v.Now)), c.Term})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b term) int { return a.End.Compare(b.End) })
+	shown := min(len(all), shownTerms)
+	v.Terms, v.MoreTerms = all[:shown], len(all)-shown
+}
+
+// left says when something ends, or has ended.
+func left(d time.Duration) string {
+	if d < 0 {
+		return ago(-d)
+	}
+	return "in " + span(d)
+}
+
+// span rounds down to the unit that people would use.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day:
+		return fmt.Sprintf("%d days", d/day)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
+}
+
+// attention is something that an operator should look at now.
+type attention struct {
+	Term Term // Soon or Over
+	Text string
+	More []string // details, a line each
+}
+
+// attention lists what is not as it should be, what is worst first.
+func (s *Status) attention(terms []term) (list []attention) {
+	add := func(t Term, more []string, format string, args ...any) {
+		list = append(list, attention{t, fmt.Sprintf(format, args...), more})
+	}
+	if s.State != Ready {
+		add(Soon, nil, "Devices should not come now: %s.", s.Detail)
+	}
+	if look := s.LastLook; look != nil && len(look.Errors) > 0 {
+		rest := "Devices cannot come before they are good."
+		if t := s.Trust; t != nil {
+			rest = fmt.Sprintf("Generation %d of %s serves on.", t.Generation, stamp(t.Loaded))
+		}
+		add(Over, look.Errors, "The trust files are refused. %s", rest)
+	}
+	if acl := s.CertificateACL; acl != nil && acl.Failing() {
+		add(Over, nil, "certificate-acl could not tell (%s), %s. Known devices still come in, unknown ones do not.",
+			acl.LastError, ago(s.Now.Sub(acl.LastFailure)))
+	}
+	for _, b := range s.Backends {
+		if b.Term == Over {
+			add(Over, b.details(), "Backend %s is %s.", b.Address, b.State)
+		}
+	}
+	for _, t := range terms {
+		switch {
+		case t.Term == Over && t.What == whatCRL:
+			add(Over, nil, "The CRL of %s was due to be replaced %s.", t.Name, t.Left)
+		case t.Term == Over:
+			add(Over, nil, "The %s %s expired %s.", t.What, t.Name, t.Left)
+		case t.Term == Soon:
+			add(Soon, nil, "The %s %s expires %s.", t.What, t.Name, t.Left)
+		}
+	}
+	for _, l := range s.Limits {
+		if l.Used != nil && l.Limit > 0 && 10**l.Used >= 9*l.Limit {
+			add(Soon, nil, "%s are nearly used up: %s of %s.", l.Name, number(*l.Used), number(l.Limit))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b attention) int { return severity(b.Term) - severity(a.Term) })
+	return list
+}
+
+// details are what is known of why a backend is not well.
+func (b *Backend) details() (lines []string) {
+	for _, line := range []string{b.Reason, b.Detail} {
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func severity(t Term) int { return slices.Index([]Term{Fine, Soon, Over}, t) }
+
+// ago says when something was.
+func ago(d time.Duration) string {
+	if d < time.Second {
+		return "now"
+	}
+	return span(d) + " ago"
+}
+
+// Ago says when it was, seen from the time of the page.
+func (v *view) Ago(t time.Time) string { return ago(v.Now.Sub(t)) }
+
+// Uptime is for people.
+func (v *view) Uptime() string { return span(time.Duration(v.UptimeSeconds) * time.Second) }
+
+// Times are UTC, as in the log.
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+func iso(t time.Time) string   { return t.UTC().Format(time.RFC3339) }
+func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+func day(t time.Time) string   { return t.UTC().Format("2006-01-02 15:04") }
+
+// number groups digits with narrow no-break spaces.
+func number(n int) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "\u202f" + digits[i:]
+	}
+	return digits
+}
+
+// percent rounds down, lest 99.96 looks like all.
+func percent(ratio *float64) string {
+	if ratio == nil {
+		return "–"
+	}
+	tenths := int(*ratio * 1000)
+	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
+}

@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/vernegate/vernegate/proxy"
+)
+
+// An auditedGate keeps what it audits apart from what it logs.
+type auditedGate struct {
+	*gate
+	audit  *logs
+	forced chan proxy.Connection
+}
+
+func startAuditedGate(t *testing.T, change func(*proxy.Config)) auditedGate {
+	t.Helper()
+	a := auditedGate{audit: &logs{}, forced: make(chan proxy.Connection, 10)}
+	a.gate = startGate(t, func(c *proxy.Config) {
+		c.Audit = slog.New(slog.NewJSONHandler(a.audit, nil))
+		c.OnForced = func(end proxy.Connection) { a.forced <- end }
+		change(c)
+	})
+	return a
+}
+
+func TestRefusalIsAudited(t *testing.T) {
+	t.Parallel()
+	g := startAuditedGate(t, func(c *proxy.Config) {
+		c.Owner = func(context.Context, proxy.Fingerprint) (string, bool, error) { return "", false, nil }
+	})
+	client := g.device(connect311)
+	wantBytes(t, client, []byte("\x20\x02\x00\x05"))
+	end := <-g.forced
+	line := g.audit.await(t, func(map[string]any) bool { return true })
+	leaf := pki().device.Leaf
+	for key, want := range map[string]any{
+		"reason": "identity_unknown", "fingerprint": fingerprint(pki().device), "issuer": leaf.Issuer.String(),
+		"serial": leaf.SerialNumber.Text(16), "subject": leaf.Subject.String(), "client_id": "c1",
+		"remote": client.LocalAddr().String(), "listener": "devices",
+	} {
+		if line[key] != want {
+			t.Errorf("got %s %v in the audit, want %v", key, line[key], want)
+		}
+	}
+	if end.Reason != proxy.IdentityUnknown || end.Fingerprint != fingerprint(pki().device) || end.Ended.Before(end.Since) {
+		t.Errorf("was told of %+v", end)
+	}
+	if line := g.logs.find(func(map[string]any) bool { return true }); line != nil {
+		t.Errorf("the log has it a second time: %v", line)
+	}
+}
+
+func TestForcedEndIsAudited(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startAuditedGate(t, brokers(b))
+	client, backend := session5(g.gate, b, pki().device)
+	g.trust.Store(newTrust(pki().device.Leaf))
+	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(pki().device.Leaf)})
+	wantStopped(t, client, backend, 0x87)
+	line := g.audit.await(t, func(map[string]any) bool { return true })
+	end := <-g.forced
+	for key, want := range map[string]any{
+		"reason": "cert_revoked", "level": "WARN", "owner": "admin:dev1", "backend": b.addr(), "id": end.ID.String(),
+	} {
+		if line[key] != want {
+			t.Errorf("got %s %v in the audit, want %v", key, line[key], want)
+		}
+	}
+}
+
+func TestOrdinaryEndIsNotAudited(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startAuditedGate(t, brokers(b))
+	client, backend := session(g.gate, b)
+	_ = client.Close()
+	wantEOF(t, backend)
+	_ = backend.Close()
+	g.wantEnd(proxy.ClientClosed)
+	if line := g.audit.find(func(map[string]any) bool { return true }); line != nil || len(g.forced) > 0 {
+		t.Errorf("the audit has %v", line)
+	}
+}
+
+// Whatever a stranger puts into a certificate: the audit has one line, in which nothing is raw.
+func TestAuditIsBoundedAndEscaped(t *testing.T) {
+	t.Parallel()
+	stranger := pki().ca.Issue("\x1b[31m\n{\"level\":\"ERROR\"}\u202e" + strings.Repeat("x", 10_000))
+	g := startAuditedGate(t, func(c *proxy.Config) {
+		c.Owner = func(context.Context, proxy.Fingerprint) (string, bool, error) { return "", false, nil }
+	})
+	client := g.dial(stranger)
+	write(t, client, connect311)
+	wantBytes(t, client, []byte("\x20\x02\x00\x05"))
+	line := g.audit.await(t, func(map[string]any) bool { return true })
+	subject := line["subject"].(string)
+	if !strings.HasPrefix(subject, `CN=\u001b[31m\u000a{`) || strings.ContainsAny(subject, "\x1b\n\u202e") || len(subject) > 1000 {
+		t.Errorf("got subject %.1000q", subject)
+	}
+	if end := <-g.forced; end.Subject != subject {
+		t.Errorf("was told of subject %.1000q, want that of the log", end.Subject)
+	}
+}
+
+func TestHandshakesAndConnectsAreCounted(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startGate(t, brokers(b))
+	session5(g, b, pki().device)
+	g.trust.Store(newTrust(pki().device.Leaf))
+	refused := g.dial(pki().device) // TLS 1.3: the client is done before the server has looked at its certificate
+	_, _ = refused.Read(make([]byte, 1))
+	g.wantEnd(proxy.TLSRevoked)
+	for _, series := range []struct {
+		name   string
+		labels map[string]string
+	}{
+		{"vernegate_handshakes_total", map[string]string{"listener": "devices", "result": "full", "version": "1.3"}},
+		{"vernegate_handshakes_total", map[string]string{"listener": "devices", "result": "tls_revoked", "version": ""}},
+		{"vernegate_connects_total", map[string]string{"listener": "devices", "version": "5.0"}},
+	} {
+		if got := counter(t, g.metrics, series.name, series.labels); got != 1 {
+			t.Errorf("got %v as %s%v, want 1", got, series.name, series.labels)
+		}
+	}
+	if got := counter(t, g.metrics, "vernegate_connects_total", map[string]string{"listener": "devices", "version": "3.1.1"}); got != 0 {
+		t.Errorf("got %v CONNECTs of 3.1.1, want none", got)
+	}
+}
+
+// What is carried is counted while the session lives, once, and stays counted when it has ended.
+func TestTrafficIsCountedWhileItFlows(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startGate(t, brokers(b))
+	client, backend := session(g, b)
+	carried := func(what, direction string) float64 {
+		return counter(t, g.metrics, "vernegate_relayed_"+what+"_total", map[string]string{"listener": "devices", "direction": direction})
+	}
+	want := func(when string) {
+		t.Helper()
+		for _, row := range []struct {
+			what, direction string
+			want            float64
+		}{{"bytes", "up", 6}, {"packets", "up", 3}, {"bytes", "down", 6}, {"packets", "down", 2}} {
+			await(t, when+": "+row.what+" "+row.direction, func() bool { return carried(row.what, row.direction) >= row.want })
+			if got := carried(row.what, row.direction); got != row.want {
+				t.Errorf("%s: got %v %s %s, want %v", when, got, row.what, row.direction, row.want)
+			}
+		}
+	}
+	for range 3 {
+		write(t, client, pingreq)
+		wantBytes(t, backend, pingreq)
+	}
+	write(t, backend, pingresp)
+	wantBytes(t, client, pingresp)
+	want("live")
+	_ = client.Close()
+	wantEOF(t, backend)
+	_ = backend.Close()
+	g.wantEnd(proxy.ClientClosed)
+	want("ended")
+}

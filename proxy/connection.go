@@ -1,0 +1,153 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// A Connection is what is known of a connection at one moment: of a live session, or at the end. What was never
+// learned is zero. Every text that came from outside is bounded and escaped like in the log, so that it can be
+// shown as it is; for HTML it still has to be escaped.
+//
+// The keys of its JSON are those of the log line.
+type Connection struct {
+	ID       SessionID `json:"id,omitzero"` // 0 = never became a session
+	Listener string    `json:"listener"`    // the role of its listener
+	Remote   string    `json:"remote"`      // the client's address
+	Since    time.Time `json:"since"`       // when it was accepted
+
+	TLS         string `json:"tls,omitempty"` // "1.2" or "1.3"
+	Resumed     bool   `json:"resumed"`
+	Fingerprint string `json:"fingerprint,omitempty"` // of the client's certificate, verified or not
+	Issuer      string `json:"issuer,omitempty"`
+	Serial      string `json:"serial,omitempty"` // in hexadecimal
+	Subject     string `json:"subject,omitempty"`
+
+	Owner    string `json:"owner,omitempty"`
+	MQTT     string `json:"mqtt,omitempty"` // version
+	ClientID string `json:"client_id,omitempty"`
+	Backend  string `json:"backend,omitempty"`
+	Connack  *uint8 `json:"connack,omitempty"` // what the broker said; nil = nothing
+
+	BytesUp     int64  `json:"bytes_up"` // to the broker, behind the CONNECT
+	BytesDown   int64  `json:"bytes_down"`
+	PacketsUp   uint64 `json:"packets_up"`
+	PacketsDown uint64 `json:"packets_down"`
+
+	// Of one that has ended.
+	Ended  time.Time `json:"ended,omitzero"`
+	Reason Reason    `json:"-"`
+	Detail string    `json:"err,omitempty"` // what exactly went wrong
+}
+
+// describe tells about a session that is in the registry, to any goroutine, or that has ended, to its own.
+func (s *session) describe() Connection {
+	c := Connection{
+		Listener: s.role.String(),
+		Remote:   s.client.RemoteAddr().String(),
+		Since:    s.began,
+		ID:       s.live.id,
+		Owner:    printable(s.owner),
+		ClientID: printable(s.clientID),
+		Backend:  s.backendAddr,
+	}
+	if s.version != 0 {
+		c.MQTT = s.version.String()
+	}
+	if s.connack.known {
+		code := s.connack.code // c may be kept for longer than the session
+		c.Connack = &code
+	}
+	c.BytesUp, c.PacketsUp = s.up.carried()
+	c.BytesDown, c.PacketsDown = s.down.carried()
+	c.describeTLS(s)
+	return c
+}
+
+// describeEnd tells about a session that has ended, to its own goroutine.
+func (s *session) describeEnd() Connection {
+	c := s.describe()
+	c.Ended, c.Reason = time.Now(), s.reason
+	if s.err != nil {
+		c.Detail = printable(s.err.Error())
+	}
+	return c
+}
+
+// describeTLS tells what was negotiated and which certificate the client showed, even one that was refused: its
+// fingerprint is what an operator needs to find the device.
+func (c *Connection) describeTLS(s *session) {
+	state := s.tls.ConnectionState()
+	if state.HandshakeComplete {
+		c.TLS, c.Resumed = tlsVersionName(state.Version), state.DidResume
+	}
+	if leaf := s.leaf(&state); leaf != nil {
+		c.Fingerprint = FingerprintOf(leaf).String()
+		c.Issuer = printable(leaf.Issuer.String())
+		c.Serial = leaf.SerialNumber.Text(16)
+		c.Subject = printable(leaf.Subject.String())
+	}
+}
+
+// tlsVersionName is the name of a version without the protocol's.
+func tlsVersionName(version uint16) string {
+	return strings.TrimPrefix(tls.VersionName(version), "TLS ")
+}
+
+// leaf is the client's certificate, verified or not; nil if it sent none.
+func (s *session) leaf(state *tls.ConnectionState) *x509.Certificate {
+	if len(state.PeerCertificates) > 0 {
+		return state.PeerCertificates[0]
+	}
+	var refused *tls.CertificateVerificationError
+	if errors.As(s.err, &refused) && len(refused.UnverifiedCertificates) > 0 {
+		return refused.UnverifiedCertificates[0]
+	}
+	return nil
+}
+
+// attrs is the log line about a connection that has ended. What was never learned has no attribute.
+func (c *Connection) attrs() []slog.Attr {
+	attrs := make([]slog.Attr, 0, 24)
+	text := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	text("reason", c.Reason.String())
+	if c.ID != 0 {
+		text("id", c.ID.String())
+	}
+	text("listener", c.Listener)
+	text("remote", c.Remote)
+	if c.TLS != "" {
+		attrs = append(attrs, slog.String("tls", c.TLS), slog.Bool("resumed", c.Resumed))
+	}
+	text("fingerprint", c.Fingerprint)
+	if c.Reason.Forced() {
+		text("issuer", c.Issuer)
+	}
+	text("serial", c.Serial)
+	text("subject", c.Subject)
+	text("owner", c.Owner)
+	text("mqtt", c.MQTT)
+	text("client_id", c.ClientID)
+	if c.Backend != "" {
+		attrs = append(attrs, slog.String("backend", c.Backend),
+			slog.Int64("bytes_up", c.BytesUp), slog.Int64("bytes_down", c.BytesDown),
+			slog.Uint64("packets_up", c.PacketsUp), slog.Uint64("packets_down", c.PacketsDown))
+	}
+	if c.Connack != nil {
+		attrs = append(attrs, slog.Int("connack", int(*c.Connack)))
+	}
+	attrs = append(attrs, slog.Duration("duration", c.Ended.Sub(c.Since).Round(time.Microsecond)))
+	text("err", c.Detail)
+	return attrs
+}

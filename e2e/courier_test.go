@@ -27,8 +27,8 @@ type courier struct {
 	ways    []stack.Dial // for its connections, one after the other; the last is for the rest
 	filter  string       // what it subscribes to
 
-	begin func(*courier)             // publishes the first messages; nil = none
-	react func(*courier, publishing) // to a message, before that is acknowledged
+	begin func(*courier)             // called once it has subscribed
+	react func(*courier, publishing) // to a message that it has acknowledged
 	done  func(*courier) bool        // asked after every packet; nil = until run's context ends
 
 	wire   *stack.Wire
@@ -83,7 +83,7 @@ func (c *courier) visit(ctx context.Context, first bool) (done bool, err error) 
 	if err := c.greet(first); err != nil {
 		return false, fmt.Errorf("courier %s: %w", c.id, err)
 	}
-	if first && c.begin != nil {
+	if first {
 		c.begin(c)
 	}
 	for {
@@ -159,12 +159,10 @@ func (c *courier) take(packet []byte) bool {
 	if !ok {
 		return false
 	}
-	if c.react != nil {
-		c.react(c, p)
-	}
 	c.heard[p.payload]++
 	c.progress.Add(1)
 	c.send(pubackPacket(p.id))
+	c.react(c, p)
 	return true
 }
 

@@ -20,14 +20,17 @@ import (
 
 // A talker is a session with traffic both ways, as fast as it goes: PUBLISHes with
 // QoS 0 of many sizes, most of them larger than a TLS record. It reads packet by
-// packet until its stream ends.
+// packet until its stream ends, and then closes as clients do. What is on its way to
+// it is bounded: a client that could not take what has been sent before the end of
+// its session is another story.
 type talker struct {
 	version stack.Version
 	id      string // client id, and the topic of all that it says and hears
 	will    *stack.Message
 	flood   [][]byte // what it says and hears
 	wire    *stack.Wire
-	heard   atomic.Int64 // PUBLISHes that came from the broker
+	window  chan struct{} // room for each message that is on its way to it
+	heard   atomic.Int64  // PUBLISHes that came from the broker
 
 	over  chan struct{} // closed when the stream has ended; then the rest is there
 	ended time.Time
@@ -38,7 +41,8 @@ type talker struct {
 // newTalker connects a device with a will, and begins to talk once the venue does.
 func newTalker(t *testing.T, v *venue, dial stack.Dial, version stack.Version) *talker {
 	t.Helper()
-	k := &talker{version: version, id: unique(), over: make(chan struct{})}
+	const onTheWay = 8
+	k := &talker{version: version, id: unique(), window: make(chan struct{}, onTheWay), over: make(chan struct{})}
 	k.will = &stack.Message{Topic: k.id + "/will", Payload: "gone", QoS: 1}
 	k.flood = floodOf(version, k.id)
 	k.wire = must(stack.DialWire(within(t, time.Minute), dial))(t)
@@ -57,9 +61,11 @@ func newTalker(t *testing.T, v *venue, dial stack.Dial, version stack.Version) *
 	}
 
 	var talking sync.WaitGroup
-	talking.Go(func() { flood(k.wire, k.flood) })
-	if v.talkBack != nil {
-		talking.Go(func() { v.talkBack(k) })
+	if v.talkBack == nil { // what it says is what it hears
+		talking.Go(func() { k.floodItself(k.wire) })
+	} else {
+		talking.Go(func() { flood(k.wire, k.flood) })
+		talking.Go(func() { k.floodItself(v.talkBack(k)) })
 	}
 	talking.Go(func() { k.listen(stream) })
 	t.Cleanup(func() {
@@ -81,6 +87,20 @@ func flood(w io.Writer, messages [][]byte) {
 	}
 }
 
+// floodItself has its flood come to it through w, within the window.
+func (k *talker) floodItself(w io.Writer) {
+	for i := 0; ; i++ {
+		select {
+		case k.window <- struct{}{}:
+		case <-k.over:
+			return
+		}
+		if _, err := w.Write(k.flood[i%len(k.flood)]); err != nil {
+			return
+		}
+	}
+}
+
 // floodOf makes PUBLISHes with QoS 0 of many sizes, from one byte of payload to a
 // hundred thousand.
 func floodOf(version stack.Version, topic string) (messages [][]byte) {
@@ -94,11 +114,13 @@ func floodOf(version stack.Version, topic string) (messages [][]byte) {
 // listen reads until the stream ends or something comes that is not of the flood.
 // What then comes is the last: nothing may follow it.
 func (k *talker) listen(stream packetReader) {
+	defer k.wire.Close()
 	defer close(k.over)
 	for {
 		packet, err := stream.next()
 		if err == nil && k.flooded(packet) {
 			k.heard.Add(1)
+			<-k.window
 			continue
 		}
 		if err == nil {

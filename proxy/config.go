@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+)
+
+// A Role is what a listener is for; it decides which owners are welcome.
+type Role uint8
+
+// The roles of listeners.
+const (
+	Devices  Role = iota // owners are devices ("tenant:device") and services
+	Services             // owners are services, whose names have no colon
+)
+
+// String returns the name in logs and metrics.
+func (r Role) String() string {
+	if r == Services {
+		return "services"
+	}
+	return "devices"
+}
+
+// Config is what a Server needs. It must not be changed once given to New.
+type Config struct {
+	// Trust returns what handshakes are to believe in from now on. It is called at the beginning and at the
+	// end of every handshake, from many goroutines, and never returns nil.
+	Trust func() Trust
+	// Owner tells who owns a certificate; see OwnerFunc.
+	Owner OwnerFunc
+	// Place returns a place among the brokers for a session of the client with that id, "" for none. It is called
+	// for clients that are welcome, from many goroutines.
+	Place func(clientID string) Place
+	// TLS narrows what is negotiated; the zero value is Go's policy from TLS 1.2 on.
+	TLS TLSPolicy
+
+	// ProxyProtocolFrom are the proxies before this one. A connection from them has to begin with a PROXY
+	// header, version 1 or 2, which says who the client is; from anywhere else such a header is refused.
+	ProxyProtocolFrom []netip.Prefix
+	// BackendProxyProtocol is the version of the PROXY header, 1 or 2, that tells brokers who the client is;
+	// 0 = none. Brokers that do not expect one take it for garbage, those that do want it from everybody.
+	BackendProxyProtocol byte
+
+	// ClientID says which client ids each owner may use; the zero value is any.
+	ClientID ClientIDPolicy
+	// StripPassword keeps the passwords of clients from brokers.
+	StripPassword bool
+
+	HandshakeTimeout time.Duration // for a PROXY header and the TLS handshake together; 0 = 10 s
+	ConnectTimeout   time.Duration // from the handshake to the last byte of CONNECT; 0 = 5 s
+	DialTimeout      time.Duration // for each broker tried; 0 = 5 s
+	ConnackTimeout   time.Duration // for each broker tried; 0 = 5 s. All of them have the sum of the two
+
+	// MaxConnectSize bounds a CONNECT, in bytes with its fixed header; 0 = 256 KiB.
+	MaxConnectSize int
+	// MaxDescriptors is how many file descriptors connections may use: one for each client and one more for
+	// its broker; 0 = no limit. Beyond it, clients wait in the kernel's backlog.
+	MaxDescriptors int
+
+	// MaxLifetime ends the sessions of devices, give or take a tenth; 0 = never.
+	MaxLifetime time.Duration
+	// Recheck is how often the owner of each certificate with live sessions is asked for; 0 = never.
+	Recheck time.Duration
+
+	// ServerReference is where MQTT 5.0 clients are sent by Drain and Shutdown, as one or more "host:port" with
+	// blanks between them (5.0, 4.11); "" = nowhere.
+	ServerReference string
+
+	// MaxConnections is how many sessions there may be, counted from before the broker is dialed;
+	// MaxConnectionsPerOwner is the same for each owner. A client too many is told so in its CONNACK.
+	MaxConnections         int // 0 = no limit
+	MaxConnectionsPerOwner int // 0 = no limit
+	// MaxConnectionsPerIP is how many connections there may be from an IPv4 address or from a /64 of IPv6
+	// addresses, whatever has become of them. One too many is closed before the handshake.
+	MaxConnectionsPerIP int // 0 = no limit
+	// HandshakeRate is how many handshakes may begin in a second; as many may begin at once after a quiet
+	// second. Others wait in turn, and are closed when that would take longer than HandshakeTimeout.
+	HandshakeRate int // 0 = no limit
+
+	Metrics *Metrics     // nil = none
+	Logger  *slog.Logger // nil = discard
+
+	// Audit takes the lines of connections whose end was forced (see Reason.Forced); the others go to
+	// Logger. nil = Logger.
+	Audit *slog.Logger
+	// OnForced is told of the same endings, by the goroutine of the connection, and has to return soon; nil =
+	// nobody is.
+	OnForced func(Connection)
+}
+
+func (c *Config) setDefaults() {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.HandshakeTimeout, 10 * time.Second},
+		{&c.ConnectTimeout, 5 * time.Second},
+		{&c.DialTimeout, 5 * time.Second},
+		{&c.ConnackTimeout, 5 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.MaxConnectSize == 0 {
+		c.MaxConnectSize = 256 << 10
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(nil)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Audit == nil {
+		c.Audit = c.Logger
+	}
+}

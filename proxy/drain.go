@@ -1,0 +1,103 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Drain stops accepting and ends the sessions evenly over a time, so that their devices come to another server
+// one after the other and not all at once. It returns when the last one has been told, or when ctx is done;
+// Shutdown waits for them and ends what came in between.
+func (s *Server) Drain(ctx context.Context, over time.Duration) {
+	s.stopAccepting()
+	began := time.Now()
+	leaving := s.snapshot()
+	for i, c := range leaving {
+		turn := began.Add(over * time.Duration(i) / time.Duration(len(leaving)))
+		for s.has(c) && time.Now().Before(turn) {
+			if !sleepUntil(ctx, earlier(turn, time.Now().Add(drainTick))) {
+				return
+			}
+		}
+		c.stop(Shutdown, nil)
+	}
+}
+
+// drainTick is how soon Drain notices that a session, whose turn it waits for, has ended by itself.
+const drainTick = 50 * time.Millisecond
+
+// sleepUntil is false when ctx was done first.
+func sleepUntil(ctx context.Context, t time.Time) bool {
+	wait := time.Until(t)
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Shutdown stops accepting, ends every session, and returns when all have ended. What a session has read from
+// one side is still written to the other. When ctx is done first, the connections are cut and Shutdown returns
+// ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopAccepting()
+	s.mu.Lock()
+	for c := range s.sessions {
+		c.stop(Shutdown, nil) // before what a session waits for fails, lest that be taken for the reason
+	}
+	s.cancel(errClosing)
+	s.mu.Unlock()
+
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.running.Wait()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, c := range s.snapshot() {
+		c.cut()
+	}
+	<-ended
+	return ctx.Err()
+}
+
+// has tells whether a connection is still there.
+func (s *Server) has(c *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, is := s.sessions[c]
+	return is
+}
+
+// snapshot returns the connections there are, in no order.
+func (s *Server) snapshot() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.sessions))
+}
+
+// stopAccepting ends every Serve.
+func (s *Server) stopAccepting() {
+	s.closing.Store(true)
+	s.slots.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+}

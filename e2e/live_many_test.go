@@ -26,7 +26,7 @@ const (
 	// crowdSize is how many sessions TestOnlyThoseConcernedFall holds unless
 	// E2E_SESSIONS says otherwise. Each has a certificate of its own, which makes
 	// its handshake a full one.
-	crowdSize = 1500
+	crowdSize = 5000
 
 	// endingsPerSecond is the rate that vernegate keeps to when it ends sessions
 	// in bulk, and endingsAtOnce what it may be ahead of it.
@@ -218,7 +218,7 @@ func TestOnlyThoseConcernedFall(t *testing.T) {
 	s.pki.Trust(acquired)
 	s.rewrite(t)
 	s.startBefore(t, double.Addr)
-	ctx := within(t, 3*time.Minute)
+	ctx := within(t, 4*time.Minute)
 	crowd := crowdOf(ctx, t, s, n, s.pki.Root, acquired)
 	t.Logf("%d sessions, at rest: %v", n, feel(ctx, t, crowd, once))
 

@@ -7,6 +7,9 @@
 // host:port: it must let everybody in and leave all topics open (VerneMQ with
 // allow_anonymous = on). Tests that read Mosquitto's log are skipped then and say
 // which other test shows the same.
+//
+// E2E_SESSIONS sets how many live sessions the largest test holds; each takes two
+// descriptors of the test process, two of vernegate, and about 7 ms to begin.
 package e2e_test
 
 import (

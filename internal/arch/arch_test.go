@@ -106,6 +106,20 @@ var forbidden = map[pattern]map[pattern]string{
 		tint:          onlyCmdConfigure,
 		metrics:       "cmd counts what the observers tell",
 	},
+	"internal/vernemqconf/...": {
+		"internal/dropin/...": "reading does not know what it is read for",
+		"cmd/...":             onlyCmdKnowsAll,
+		"proxy/...":           "a configuration does not know who is configured",
+		"truststore/...":      "a configuration does not know who is configured",
+		env:                   onlyCmdConfigure,
+	},
+	"internal/dropin/...": {
+		"cmd/...":        onlyCmdKnowsAll,
+		"proxy/...":      "it speaks of variables, and cmd of what they mean",
+		"truststore/...": "it speaks of variables, and cmd of what they mean",
+		env:              onlyCmdConfigure,
+		"os":             "cmd hands it the environment",
+	},
 	"cmd/...": {
 		"e2e/...": "what is tested does not know its tests",
 		paho:      oracleNotReader,

@@ -15,9 +15,10 @@ import (
 // mistakes collects what is wrong with an environment, at most one line for
 // each variable.
 type mistakes struct {
-	values map[string]string // what each known variable was read as, defaults included
-	wrong  map[string]bool   // the variables that have their line
-	errs   []error
+	readings map[string]reading
+	origin   func(variable string) string // where its value was inherited from, "" if it was not
+	wrong    map[string]bool              // the variables that have their line
+	errs     []error
 }
 
 // add reports a variable with the value it has, unless it was reported before:
@@ -27,7 +28,11 @@ func (m *mistakes) add(name, format string, args ...any) {
 		return
 	}
 	m.wrong[name] = true
-	m.errs = append(m.errs, fmt.Errorf("%s=%q: %s", name, redact(m.values[name]), fmt.Sprintf(format, args...)))
+	from := m.origin(name)
+	if from != "" {
+		from = ", from " + from
+	}
+	m.errs = append(m.errs, fmt.Errorf("%s=%q%s: %s", name, redact(m.readings[name].value), from, fmt.Sprintf(format, args...)))
 }
 
 // addParseErrors reports what env.ParseWithOptions could not parse. env names

@@ -26,6 +26,7 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 
 	g := newGate(cfg, newLogger(stderr, cfg.LogFormat, slog.Level(cfg.LogLevel)))
+	cfg.inherited.warn(g.log)
 	err = g.run(ctx)
 	if mistake, is := errors.AsType[*filesError](err); is {
 		return reportMistakes(stderr, mistake)

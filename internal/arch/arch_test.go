@@ -120,6 +120,12 @@ var forbidden = map[pattern]map[pattern]string{
 		env:              onlyCmdConfigure,
 		"os":             "cmd hands it the environment",
 	},
+	"cmd/vernegate/convert/...": {
+		"proxy/...":      "it writes configurations and runs nothing",
+		"truststore/...": "it writes configurations and runs nothing",
+		"certacl/...":    "it writes configurations and runs nothing",
+		env:              "cmd hands it the environment",
+	},
 	"cmd/...": {
 		"e2e/...": "what is tested does not know its tests",
 		paho:      oracleNotReader,

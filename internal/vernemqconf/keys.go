@@ -45,16 +45,25 @@ var releaseKeys = sync.OnceValue(func() map[string][][]string {
 // IsKey tells whether a release, Patched or Stock, knows a key. A word of the
 // schema that begins with '$' stands for any word.
 func IsKey(release, key string) bool {
-	words := strings.Split(key, ".")
+	words := words(key)
 	return slices.ContainsFunc(releaseKeys()[release], func(known []string) bool {
 		return slices.EqualFunc(known, words, func(k, w string) bool { return k == w || k[0] == '$' && w != "" })
 	})
 }
 
+// words splits a key at its dots, but for those that are escaped.
+func words(key string) []string {
+	words := strings.Split(strings.ReplaceAll(key, `\.`, "\x00"), ".")
+	for i, word := range words {
+		words[i] = strings.ReplaceAll(word, "\x00", `\.`)
+	}
+	return words
+}
+
 // isLiteralKey tells whether either release knows the key without a word that
 // stands for any.
 func isLiteralKey(key string) bool {
-	words := strings.Split(key, ".")
+	words := words(key)
 	return slices.ContainsFunc([]string{Patched, Stock}, func(release string) bool {
 		return slices.ContainsFunc(releaseKeys()[release], func(known []string) bool { return slices.Equal(known, words) })
 	})

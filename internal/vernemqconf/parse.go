@@ -68,12 +68,11 @@ func parseLine(line string) (s Setting, ok bool, detail string) {
 	if parts == nil {
 		return Setting{}, false, "expected key = value"
 	}
-	key := strings.ReplaceAll(parts[1], `\.`, `.`)
 	value, detail := parseValue(parts[2])
 	if detail != "" {
-		return Setting{}, false, fmt.Sprintf("%s: %s", key, detail)
+		return Setting{}, false, fmt.Sprintf("%s: %s", parts[1], detail)
 	}
-	return Setting{Key: key, Value: value}, true, ""
+	return Setting{Key: parts[1], Value: value}, true, ""
 }
 
 // parseValue reads what follows the equals sign.

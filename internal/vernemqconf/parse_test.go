@@ -22,7 +22,7 @@ func TestParse(t *testing.T) {
 		"a = b#c":                  "a=b",
 		"a = 'b # c' # why":        "a=b # c",
 		"a = ''":                   "a=",
-		`http.a\.b = on`:           "http.a.b=on",
+		`http.a\.b = on`:           `http.a\.b=on`,
 		"a = b\r":                  "a=b",
 		"a = ###IPADDRESS###:1 #c": "a=###IPADDRESS###:1",
 		"include conf.d/*.conf":    "include=conf.d/*.conf",
@@ -185,6 +185,9 @@ func TestKeysOfReleases(t *testing.T) {
 		if !vernemqconf.IsKey(vernemqconf.Stock, key) {
 			t.Errorf("%s is no key of %s", key, vernemqconf.Stock)
 		}
+	}
+	if !vernemqconf.IsKey(vernemqconf.Stock, `listener.http.a\.b.config_mod`) {
+		t.Error("an escaped dot ends a word")
 	}
 	for _, key := range []string{"ssl_trusted_cert_refresh_interval", "listener.tcp.any.cafile", "listener.tcp..proxy_protocol", "", "listener", "include"} {
 		if vernemqconf.IsKey(vernemqconf.Stock, key) {

@@ -22,8 +22,9 @@ func (o Origin) String() string {
 	return o.Input + " line " + strconv.Itoa(o.Line)
 }
 
-// A Setting is one key with its value as it was written, without the white
-// space, the quotes and the comment around it.
+// A Setting is one key with its value, both as they were written: dots within a
+// word of the key are escaped. The white space, the quotes and the comment around
+// the value are gone.
 type Setting struct {
 	Key, Value string
 	Origin     Origin

@@ -133,6 +133,13 @@ var forbidden = map[pattern]map[pattern]string{
 		lru:       "what is remembered about owners is certacl's business",
 		fsnotify:  "files are truststore's business",
 	},
+	"examples/...": {
+		"proxy/...":   "an example runs the real binary",
+		"packets/...": "an example runs the real binary",
+		"certacl/...": "an example runs the real binary",
+		"cmd/...":     "an example runs the real binary",
+		"truststore":  "of ours it may use truststore/certtest alone",
+	},
 	"e2e/...": {
 		"backend/...": "it tests the real binary from outside",
 		"proxy/...":   "it tests the real binary from outside",

@@ -154,7 +154,7 @@ func (s *patchedSite) identity(t *testing.T, cert *certtest.Cert, internal bool,
 func TestCertificateACLAsPatched(t *testing.T) {
 	t.Parallel()
 	const patched = 5 // whatever the reason was: many devices then give up
-	s := newPatchedSite(t, broker, nil, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "50")
+	s := newPatchedSite(t, broker, nil, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "400")
 	ctx := within(t, 40*time.Second)
 	known := s.device("acme:known")
 	if code := answerTo(ctx, t, s.through(known, 0), stack.V311); code != 0 {

@@ -88,7 +88,11 @@ func loadConfig(environ []string) (config, error) {
 	if err := setHostname(vars); err != nil {
 		return config{}, err
 	}
-	old := inherit(vars)
+	return parseConfig(vars, inherit(vars))
+}
+
+// parseConfig is loadConfig for variables in which the inherited ones are set.
+func parseConfig(vars map[string]string, old inherited) (config, error) {
 	c := config{crlNamed: vars["VERNEGATE_TLS_CRL"] != "", inherited: old, readings: map[string]reading{}}
 	m := mistakes{readings: c.readings, origin: old.origin, wrong: map[string]bool{}, errs: old.errs}
 	err := env.ParseWithOptions(&c, env.Options{

@@ -49,6 +49,9 @@ func runConvert(args, environ []string, stdin io.Reader, stdout, stderr io.Write
 	}
 	in, inputErr := flags.input(environ, stdin)
 	result, err := convert.Convert(in, flags.options)
+	if err == nil {
+		err = tryEnvironment(result)
+	}
 	if err := errors.Join(inputErr, err); err != nil {
 		return reportMistakes(stderr, err)
 	}
@@ -60,6 +63,16 @@ func runConvert(args, environ []string, stdin io.Reader, stdout, stderr io.Write
 		return exitFailed
 	}
 	return exitOK
+}
+
+// tryEnvironment tells what vernegate would find wrong with vernegate.env.
+func tryEnvironment(r *convert.Result) error {
+	vars := env.ToMap(strings.Split(string(r.Env), "\n"))
+	if err := setHostname(vars); err != nil {
+		return err
+	}
+	_, err := parseConfig(vars, inheritedFrom(r.Variables))
+	return err
 }
 
 func parseConversion(args []string, stderr io.Writer) (*conversionFlags, error) {

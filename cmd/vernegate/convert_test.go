@@ -124,8 +124,11 @@ func TestConvertWritesNothingWhenSomethingIsWrong(t *testing.T) {
 		args    []string
 		want    []string
 	}{
-		"settings":  {"nonsense\nallow_anonymos = on\nlistener.ssl.a = a:1\nlistener.ssl.b = b:1\n", nil, []string{"-"}, []string{"standard input line 1: ", "allow_anonymos (standard input line 2): ", "listener.ssl.b (standard input line 4): "}},
-		"keys":      {oldConf + "allow_anonymos = on\nlistener.ssl.b = b:1\n", nil, []string{"-"}, []string{"allow_anonymos (standard input line 6): no such key", "listener.ssl.b (standard input line 7): a second listener"}},
+		"settings": {"nonsense\nallow_anonymos = on\nlistener.ssl.a = a:1\nlistener.ssl.b = b:1\n", nil, []string{"-"}, []string{"standard input line 1: ", "allow_anonymos (standard input line 2): ", "listener.ssl.b (standard input line 4): "}},
+		"keys":     {oldConf + "allow_anonymos = on\nlistener.ssl.b = b:1\n", nil, []string{"-"}, []string{"allow_anonymos (standard input line 6): no such key", "listener.ssl.b (standard input line 7): a second listener"}},
+		"values": {oldConf + "listener.ssl.default = nowhere\n", []string{"CERTIFICATE_ACL_REQ_TIMEOUT_MS=0"}, []string{"-"}, []string{
+			`VERNEGATE_LISTEN="nowhere", from listener.ssl.default (standard input line 6): `, `CERTIFICATE_ACL_REQ_TIMEOUT_MS="0": `,
+		}},
 		"base64":    {"", []string{"VERNEMQ_CONF=a b c d *"}, nil, []string{"VERNEMQ_CONF: expected base64"}},
 		"two":       {"", []string{"VERNEMQ_CONF=YSA9IGI="}, []string{"-"}, []string{"VERNEMQ_CONF is set beside -"}},
 		"nothing":   {"", nil, nil, []string{"expected a configuration"}},

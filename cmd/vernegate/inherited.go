@@ -41,7 +41,7 @@ type inherited struct {
 // ours in vars that are not set and that they have a value for.
 func inherit(vars map[string]string) inherited {
 	settings, unread, err := oldSettings(vars)
-	in := inherited{unread: unread, void: settings.Overridden(), origins: map[string][]vernemqconf.Setting{}}
+	in := inherited{unread: unread, void: settings.Overridden()}
 	if err != nil {
 		in.errs = append(in.errs, err)
 	}
@@ -53,14 +53,23 @@ func inherit(vars map[string]string) inherited {
 	})
 	in.errs = append(in.errs, translation.Mistakes...)
 	in.verdicts = translation.Verdicts
+	in.origins = inheritedFrom(translation.Variables).origins
 	for _, v := range translation.Variables {
 		vars[v.Name] = v.Value
-		in.origins[v.Name] = v.From
 	}
 	for _, s := range settings.Counting() {
 		if _, judged := translation.Verdict(s); !judged {
 			in.brokers = append(in.brokers, s)
 		}
+	}
+	return in
+}
+
+// inheritedFrom is what variables come from, and nothing else.
+func inheritedFrom(variables []dropin.Variable) inherited {
+	in := inherited{origins: map[string][]vernemqconf.Setting{}}
+	for _, v := range variables {
+		in.origins[v.Name] = v.From
 	}
 	return in
 }

@@ -36,6 +36,8 @@ type Result struct {
 	Env    []byte   // vernegate.env; it may hold secrets
 	Report []byte   // REPORT.md
 	Open   []string // what a person has to decide, a line each, also in the report
+
+	Variables []dropin.Variable // those in Env that come from settings
 }
 
 // Convert converts. The error joins all mistakes, each with where it is; with
@@ -49,7 +51,14 @@ func Convert(in Input, o Options) (*Result, error) {
 	if len(c.mistakes) > 0 {
 		return nil, errors.Join(c.mistakes...)
 	}
-	return &Result{Conf: c.conf(), ACL: c.acl(), Env: env, Report: c.report(), Open: c.open}, nil
+	return &Result{
+		Conf:      c.conf(),
+		ACL:       c.acl(),
+		Env:       env,
+		Report:    c.report(),
+		Open:      c.open,
+		Variables: c.translation.Variables,
+	}, nil
 }
 
 // A row of the report says what became of one setting or variable.

@@ -259,6 +259,15 @@ func TestBrokerElsewhere(t *testing.T) {
 	}
 }
 
+func TestWhatFilesReferToIsAskedFor(t *testing.T) {
+	t.Parallel()
+	conf := "plugins.dojot_acl_plugin = on\nlistener.ssl.default = $MY_POD_IP:8883\nlistener.ssl.default.certfile = $CERTS/$HOSTNAME.crt\n"
+	asked := mustConvert(t, input(t, conf, ""), options()).Open
+	if len(asked) != 1 || !strings.Contains(asked[0], "`VERNEGATE_TLS_CERT`: its value refers to CERTS,") {
+		t.Errorf("asked %q", asked)
+	}
+}
+
 func TestMistakesAreNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := convert.Convert(input(t, `allow_anonymos = on

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vernegate/vernegate/internal/dropin"
 	"github.com/vernegate/vernegate/internal/vernemqconf"
 )
 
@@ -54,6 +55,7 @@ func (c *conversion) env() []byte {
 	}
 	for _, v := range c.translation.Variables {
 		values[v.Name] = v.Value
+		c.askForReferences(v)
 	}
 	var b strings.Builder
 	b.WriteString("# Written by vernegate convert.\n")
@@ -70,6 +72,14 @@ func (c *conversion) env() []byte {
 		}
 	}
 	return []byte(b.String())
+}
+
+// askForReferences asks for what a value refers to. HOSTNAME is set everywhere.
+func (c *conversion) askForReferences(v dropin.Variable) {
+	_, unset := vernemqconf.Expand(v.Value, func(name string) (string, bool) { return "", name == "HOSTNAME" })
+	if len(unset) > 0 {
+		c.ask("`%s`: its value refers to %s, which vernegate needs in its environment as well", v.Name, strings.Join(unset, ", "))
+	}
 }
 
 // backends is where vernegate finds the broker. A listener on all addresses does

@@ -62,9 +62,17 @@ func TestAdminTokenMistakes(t *testing.T) {
 
 func TestCheckDoesNotShowTheAdminToken(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.vars["VERNEGATE_ADMIN_TOKEN"] = "0123456789abcdef"
-	if code, report := w.check(); code != exitOK || strings.Contains(report, "0123456789abcdef") {
-		t.Errorf("ends with %d and %q", code, report)
+	const secret = "0123456789abcdef"
+	for _, variable := range [][2]string{
+		{"VERNEGATE_ADMIN_TOKEN", secret},
+		{"VERNEGATE_ADMIN_TOKEN_FILE", writeToken(t, secret)},
+	} {
+		w := newWorld(t)
+		w.vars[variable[0]] = variable[1]
+		code, report := w.check()
+		if code != exitOK || strings.Contains(report, secret) {
+			t.Errorf("with %s, check ends with %d and prints %q", variable[0], code, report)
+		}
+		wantLine(t, report, "value", variable[0]+"=(secret) from the environment")
 	}
 }

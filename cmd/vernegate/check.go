@@ -32,6 +32,7 @@ func check(ctx context.Context, environ []string, stdout io.Writer) int {
 		return r.exitCode()
 	}
 	r.ok("configuration")
+	r.tellOrigins(cfg)
 	for _, name := range cfg.TLSCiphers.insecure() {
 		r.warn("VERNEGATE_TLS_CIPHERS: %s is insecure", name)
 	}

@@ -82,6 +82,15 @@ type config struct {
 	// crlNamed tells that VERNEGATE_TLS_CRL was set: a CRL that was named must
 	// exist, the default one need not.
 	crlNamed bool
+
+	inherited inherited          // what the patched image's environment says
+	readings  map[string]reading // of every variable
+}
+
+// A reading is what a variable was read as.
+type reading struct {
+	value     string // "" if it has none
+	isDefault bool
 }
 
 // loadConfig parses and checks the environment (as os.Environ gives it) and
@@ -93,11 +102,16 @@ func loadConfig(environ []string) (config, error) {
 	if err := setHostname(vars); err != nil {
 		return config{}, err
 	}
-	c := config{crlNamed: vars["VERNEGATE_TLS_CRL"] != ""}
-	m := mistakes{values: map[string]string{}, wrong: map[string]bool{}}
+	return parseConfig(vars, inherit(vars))
+}
+
+// parseConfig is loadConfig for variables in which the inherited ones are set.
+func parseConfig(vars map[string]string, old inherited) (config, error) {
+	c := config{crlNamed: vars["VERNEGATE_TLS_CRL"] != "", inherited: old, readings: map[string]reading{}}
+	m := mistakes{readings: c.readings, origin: old.origin, wrong: map[string]bool{}, errs: old.errs}
 	err := env.ParseWithOptions(&c, env.Options{
 		Environment: vars,
-		OnSet:       func(name string, value any, _ bool) { m.values[name] = value.(string) },
+		OnSet:       func(name string, value any, isDefault bool) { c.readings[name] = reading{value.(string), isDefault} },
 	})
 	m.addParseErrors(err)
 	c.validate(&m)

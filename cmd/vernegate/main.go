@@ -22,6 +22,7 @@ const (
 
 const usage = `vernegate [serve]    take devices; configured by VERNEGATE_* and CERTIFICATE_ACL_* variables
 vernegate check      validate configuration and files, try certificate-acl and the backends
+vernegate convert    turn the configuration of dojot's patched VerneMQ into that of stock VerneMQ and vernegate; -h tells more
 vernegate version    say which build this is
 vernegate help       print this
 `
@@ -36,6 +37,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	command := "serve"
 	if len(args) > 0 {
 		command = args[0]
+	}
+	if command == "convert" {
+		return runConvert(args[1:], environ, os.Stdin, stdout, stderr)
 	}
 	if len(args) > 1 {
 		fmt.Fprintf(stderr, "vernegate: %s takes no arguments, not %q\n\n%s", command, args[1], usage)

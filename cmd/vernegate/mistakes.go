@@ -15,9 +15,10 @@ import (
 // mistakes collects what is wrong with an environment, at most one line for
 // each variable.
 type mistakes struct {
-	values map[string]string // what each known variable was read as, defaults included
-	wrong  map[string]bool   // the variables that have their line
-	errs   []error
+	readings map[string]reading
+	origin   func(variable string) string // where its value was inherited from, "" if it was not
+	wrong    map[string]bool              // the variables that have their line
+	errs     []error
 }
 
 // add reports a variable with the value it has, unless it was reported before:
@@ -27,9 +28,12 @@ func (m *mistakes) add(name, format string, args ...any) {
 		return
 	}
 	m.wrong[name] = true
-	subject := fmt.Sprintf("%s=%q", name, redact(m.values[name]))
+	subject := fmt.Sprintf("%s=%q", name, redact(m.readings[name].value))
 	if isSecret(name) {
 		subject = name
+	}
+	if from := m.origin(name); from != "" {
+		subject += ", from " + from
 	}
 	m.errs = append(m.errs, fmt.Errorf("%s: %s", subject, fmt.Sprintf(format, args...)))
 }

@@ -27,6 +27,7 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 
 	log, audit := newLoggers(stderr, cfg.LogFormat, slog.Level(cfg.LogLevel))
 	g := newGate(cfg, log, audit)
+	cfg.inherited.warn(g.log)
 	err = g.run(ctx)
 	if mistake, is := errors.AsType[*filesError](err); is {
 		return reportMistakes(stderr, mistake)

@@ -64,7 +64,7 @@ func (c config) variablesOf(mistake string) (names []string) {
 	} {
 		for _, path := range files.paths {
 			if strings.Contains(mistake, path) {
-				names = append(names, files.variable)
+				names = append(names, c.withOrigin(files.variable))
 				break
 			}
 		}

@@ -24,7 +24,7 @@ func TestUnknownVariableSuggestsTheNearest(t *testing.T) {
 
 func TestUnknownVariablesOfOthersAreTheirs(t *testing.T) {
 	t.Parallel()
-	mustLoad(t, "PATH=/bin", "VERNEMQ_CONF=x", "VERNEGATE=1", "VERNEGATE_BIN=/bin/vernegate", "CERTIFICATE_ACL_PORT=tcp://10.0.0.9:3000")
+	mustLoad(t, "PATH=/bin", "VERNEMQ_NODENAME=x", "VERNEGATE=1", "VERNEGATE_BIN=/bin/vernegate", "CERTIFICATE_ACL_PORT=tcp://10.0.0.9:3000")
 }
 
 func TestEditDistance(t *testing.T) {

@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// serve answers as certificate-acl does, at its path, until it fails. The owners
+// are read again for every question, so that they can be edited.
+func serve(address, dir string) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /internal/api/v1/acl-entries/{fingerprint}", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, filepath.Join(dir, ownersFile), r.PathValue("fingerprint"))
+	})
+	s := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	return s.ListenAndServe()
+}
+
+// answer writes the owner of a certificate as a JSON string, or 404.
+func answer(w http.ResponseWriter, file, fingerprint string) {
+	var owners map[string]string
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &owners)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	owner, ok := owners[fingerprint]
+	if !ok {
+		http.Error(w, "no such certificate", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(owner) // who asked may be gone
+}

@@ -24,10 +24,7 @@ import (
 // the row says why.
 
 // A patchedSite is a site whose vernegate has the environment of the patched image.
-type patchedSite struct {
-	*site
-	services string // host:port of listener.ssl.internal
-}
+type patchedSite struct{ *site }
 
 // newPatchedSite starts a vernegate before the brokers, with nothing said to it in
 // its own variables but where they are and where its admin server is.
@@ -50,8 +47,8 @@ func newPatchedSite(t *testing.T, brokers string, prepare func(*site), env ...st
 	}
 	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, old))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
-	s.Devices = devices
-	return &patchedSite{site: s, services: services}
+	s.Devices, s.Services = devices, services
+	return &patchedSite{s}
 }
 
 // convertOld runs "vernegate convert" with an environment and returns the folder
@@ -135,7 +132,7 @@ func (s *patchedSite) identity(t *testing.T, cert *certtest.Cert, internal bool,
 	t.Helper()
 	addr := s.Devices
 	if internal {
-		addr = s.services
+		addr = s.Services
 	}
 	ctx, id := within(t, 20*time.Second), unique()
 	c, err := stack.Connect(ctx, stack.Through(addr, s.clientTLS(cert, 0)), stack.Options{Version: stack.V311, ClientID: id, Username: username})

@@ -105,15 +105,27 @@ func (in inherited) origin(variable string) string {
 	return strings.Join(from, ", ")
 }
 
+// counts tells whether a variable has its value from a setting.
+func (in inherited) counts(s vernemqconf.Setting) bool {
+	for _, from := range in.origins {
+		if slices.Contains(from, s) {
+			return true
+		}
+	}
+	return false
+}
+
 // warnings are what was found and is not so with vernegate, a line each, but for
 // what is the broker's alone.
 func (in inherited) warnings() []string {
 	var lines []string
 	for _, v := range in.verdicts {
-		switch v.Fate {
-		case dropin.Lost, dropin.Broker:
+		switch {
+		case v.Fate == dropin.Lost && in.counts(v.Setting):
+			lines = append(lines, fmt.Sprintf("%v counts in part: %s", v.Setting, v.Reason))
+		case v.Fate == dropin.Lost || v.Fate == dropin.Broker:
 			lines = append(lines, fmt.Sprintf("%v has no counterpart: %s", v.Setting, v.Reason))
-		case dropin.Chosen:
+		case v.Fate == dropin.Chosen:
 			lines = append(lines, fmt.Sprintf("%v does not count: %s is set", v.Setting, v.Variable))
 		}
 	}

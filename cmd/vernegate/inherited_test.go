@@ -122,7 +122,7 @@ func TestCheckTellsWhereValuesAreFrom(t *testing.T) {
 		{"value", `VERNEGATE_LISTEN="127.0.0.1:0" from the environment`},
 		{"value", `VERNEGATE_ACL_TTL="60s" from the default`},
 		{"warning", "listener.ssl.default (VERNEMQ_CONF line 1) does not count: VERNEGATE_LISTEN is set"},
-		{"warning", "without DHE-RSA-AES128-SHA"},
+		{"warning", "listener.ssl.default.ciphers (VERNEMQ_CONF line 3) counts in part: without DHE-RSA-AES128-SHA: devices that"},
 		{"warning", "max_inflight_messages (VERNEMQ_CONF line 4) does not count: max_inflight_messages (VERNEMQ_CONF line 5) comes later"},
 		{"warning", "max_inflight_messages (VERNEMQ_CONF line 5) has no counterpart"},
 		{"warning", "PLUGIN_ACL_CHAIN has no counterpart"},

@@ -23,13 +23,18 @@ const (
 	proxyProtocol = "VERNEGATE_BACKEND_PROXY_PROTOCOL"
 )
 
+// A fixedSetting is one that every conversion makes.
+type fixedSetting struct{ key, value, why string }
+
 // fixed are the settings that make stock VerneMQ believe vernegate and nobody
-// else, with what they stand for.
-var fixed = []struct{ key, value, why string }{
-	{"allow_anonymous", "on", "vernegate has authenticated whoever comes, and nobody else reaches the listener"},
-	{"plugins.vmq_passwd", "off", "certificates are what authenticates"},
-	{"plugins.vmq_acl", "on", "it takes the place of dojot's ACL plugin"},
-	{"vmq_acl.acl_file", "", "the converted ACL file"},
+// else.
+func (c *conversion) fixed() []fixedSetting {
+	return []fixedSetting{
+		{"allow_anonymous", "on", "vernegate has authenticated whoever comes, and nobody else reaches the listener"},
+		{"plugins.vmq_passwd", "off", "certificates are what authenticates"},
+		{"plugins.vmq_acl", "on", "it takes the place of dojot's ACL plugin"},
+		{"vmq_acl.acl_file", c.ACLFile, "the converted ACL file"},
+	}
 }
 
 // addListener adds vernegate's listener, and the settings that go with it.
@@ -43,10 +48,7 @@ func (c *conversion) addListener() {
 		c.ours = append(c.ours, pair{listenerKey + ".max_connections", c.connections()})
 	}
 	c.ours = append(c.ours, options...)
-	for _, f := range fixed {
-		if f.key == "vmq_acl.acl_file" {
-			f.value = c.ACLFile
-		}
+	for _, f := range c.fixed() {
 		c.ours = append(c.ours, pair{f.key, f.value})
 	}
 }
@@ -54,32 +56,29 @@ func (c *conversion) addListener() {
 // isOurs tells whether the conversion sets a key itself.
 func (c *conversion) isOurs(key string) bool {
 	return key == listenerKey || strings.HasPrefix(key, listenerKey+".") ||
-		slices.ContainsFunc(fixed, func(f struct{ key, value, why string }) bool { return f.key == key })
+		slices.ContainsFunc(c.fixed(), func(f fixedSetting) bool { return f.key == key })
 }
 
 // replace is about a setting that the conversion sets itself. Options of
-// vernegate's own listener stay as they were.
+// vernegate's own listener stay as they were, but for what it listens for.
 func (c *conversion) replace(s vernemqconf.Setting) {
-	if option, ok := strings.CutPrefix(s.Key, listenerKey+"."); ok {
-		if option != "proxy_protocol" {
+	if option, ok := strings.CutPrefix(s.Key, listenerKey); ok {
+		if option != "" && option != ".proxy_protocol" {
 			c.ours = append(c.ours, pair{s.Key, s.Value})
 		}
 		c.tell(row{s.Key, s.Origin.String(), kept, "vernegate's own listener", false})
 		return
 	}
-	if s.Key == listenerKey {
-		c.tell(row{s.Key, s.Origin.String(), kept, "vernegate's own listener", false})
-		return
-	}
-	f := fixed[slices.IndexFunc(fixed, func(f struct{ key, value, why string }) bool { return f.key == s.Key })]
+	fixed := c.fixed()
+	f := fixed[slices.IndexFunc(fixed, func(f fixedSetting) bool { return f.key == s.Key })]
 	r := row{s.Key, s.Origin.String(), dropped, "replaced: " + f.why, false}
 	switch {
-	case s.Key == "plugins.vmq_passwd" && s.Value == "on":
-		r.open, r.why = true, "passwords are not checked any more: clients need certificates"
-	case s.Key == "vmq_acl.acl_file" && s.Value != c.ACLFile:
-		r.open, r.why = true, "what your own ACL file allows has to be added to the converted one"
-	case s.Value == f.value || s.Value == c.ACLFile:
+	case s.Value == f.value:
 		r.outcome, r.why = kept, f.why
+	case s.Key == "plugins.vmq_passwd":
+		r.open, r.why = true, "passwords are not checked any more: clients need certificates"
+	case s.Key == "vmq_acl.acl_file":
+		r.open, r.why = true, "what your own ACL file allows has to be added to the converted one"
 	}
 	c.tell(r)
 }

@@ -63,7 +63,8 @@ func run(args []string, out, warnings io.Writer) error {
 			keys[key] = true
 		}
 	}
-	fmt.Fprintf(out, "# Keys of VerneMQ %s: names from its schema files, printed by keygen.\n", version)
+	fmt.Fprintf(out, "# Keys of VerneMQ %s: names from its schema files and those of %s, printed by keygen.\n",
+		version, strings.Join(slices.Sorted(maps.Keys(dependencies)), ", "))
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		fmt.Fprintln(out, key)
 	}

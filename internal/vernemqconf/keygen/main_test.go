@@ -45,7 +45,7 @@ func TestKeysOfACheckout(t *testing.T) {
 	if err := run([]string{"1.2.3", broker, "dep=" + dependency}, &out, &warnings); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := out.String(), "# Keys of VerneMQ 1.2.3: names from its schema files, printed by keygen.\na\nb.$name.c\nc\n"; got != want {
+	if got, want := out.String(), "# Keys of VerneMQ 1.2.3: names from its schema files and those of dep, printed by keygen.\na\nb.$name.c\nc\n"; got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
 	if got, want := warnings.String(), "keygen: without priv/gone.schema\n"; got != want {

@@ -58,12 +58,17 @@ func newTrust(revoked ...*x509.Certificate) *trust {
 func (t *trust) ServerCertificates() []tls.Certificate { return t.certs }
 func (t *trust) ClientCAs() *x509.CertPool             { return t.pool }
 
-func (t *trust) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
-	if chains == nil {
-		_, err := peer[0].Verify(x509.VerifyOptions{Roots: t.pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-		if err != nil {
-			return err
-		}
+func (t *trust) Verify(peer []*x509.Certificate, _ [][]*x509.Certificate) error {
+	opts := x509.VerifyOptions{
+		Roots:         t.pool,
+		Intermediates: x509.NewCertPool(),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, cert := range peer[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	if _, err := peer[0].Verify(opts); err != nil {
+		return err
 	}
 	if slices.ContainsFunc(t.revoked, peer[0].Equal) {
 		return proxy.ErrRevoked

@@ -20,9 +20,10 @@ type Trust interface {
 	ServerCertificates() []tls.Certificate
 	// ClientCAs are the CAs whose clients are welcome.
 	ClientCAs() *x509.CertPool
-	// Verify decides on a client's certificates, leaf first. chains are those that crypto/tls has just built
-	// against ClientCAs of this very Trust, and then only revocation is left to check; nil chains mean that
-	// Verify has to build them. The error is or wraps ErrRevoked, ErrCRL, or one of x509's.
+	// Verify decides on a client's certificates, leaf first. chains are those that crypto/tls has built against
+	// ClientCAs, in this handshake or in the one that it resumes, under this Trust or an earlier one: what can
+	// have changed since is left to check. Without them Verify has to build chains. The error is or wraps
+	// ErrRevoked, ErrCRL, or one of x509's.
 	Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error
 }
 
@@ -88,11 +89,7 @@ func forTrust(base *tls.Config, trust Trust, current func() Trust) *tls.Config {
 	config.Certificates = trust.ServerCertificates()
 	config.ClientCAs = trust.ClientCAs()
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		now := current()
-		if state.DidResume || now != trust {
-			return now.Verify(state.PeerCertificates, nil)
-		}
-		return now.Verify(state.PeerCertificates, state.VerifiedChains)
+		return current().Verify(state.PeerCertificates, state.VerifiedChains)
 	}
 	return config
 }

@@ -30,22 +30,30 @@ var (
 // for resumed sessions as well.
 //
 // peer is what the client has sent, leaf first. chains are what crypto/tls has
-// verified against the ClientCAs of this very generation in this handshake:
-// only revocation is checked of them. They must be nil when the session was
-// resumed, or another generation has become current since; the chains are then
-// built here. One chain without a revoked certificate is enough.
+// verified, in this handshake or in the one that it resumes, under this
+// generation or an earlier one. A signature stays good, so it is not checked
+// again, but all that can have changed is: that the chain ends at a CA of this
+// generation, that its certificates are valid now, and revocation. Where none of
+// them is left, or none is given, they are built anew. One good chain is enough.
 //
 // Errors match ErrNoCertificate, ErrRevoked or ErrCRL, or wrap one of x509.
 func (g *Generation) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate, now time.Time) error {
 	if len(peer) == 0 {
 		return ErrNoCertificate
 	}
-	if len(chains) == 0 {
-		var err error
-		if chains, err = g.buildChains(peer, now); err != nil {
-			return fmt.Errorf("verifying the client certificate: %w", err)
-		}
+	if len(chains) > 0 && g.checkChains(chains, now) == nil {
+		return nil
 	}
+	chains, err := g.buildChains(peer, now)
+	if err != nil {
+		return fmt.Errorf("verifying the client certificate: %w", err)
+	}
+	return g.checkChains(chains, now)
+}
+
+// checkChains returns nil when one of the chains is good, of which there is at
+// least one.
+func (g *Generation) checkChains(chains [][]*x509.Certificate, now time.Time) error {
 	var refusal error
 	for _, chain := range chains {
 		err := g.checkChain(chain, now)
@@ -71,18 +79,23 @@ func (g *Generation) buildChains(peer []*x509.Certificate, now time.Time) ([][]*
 	return peer[0].Verify(opts)
 }
 
-// checkChain checks every certificate of a verified chain against the CRLs of
-// its issuer, and goes on above the chain's end through the bundle.
+// checkChain checks that a chain, whose signatures are good, ends at an anchor of
+// the bundle and is valid now, and every certificate of it against the CRLs of
+// its issuer, going on above the chain's end through the bundle.
 func (g *Generation) checkChain(chain []*x509.Certificate, now time.Time) error {
+	end := g.bundle.find(chain[len(chain)-1])
+	if end == nil {
+		return x509.UnknownAuthorityError{Cert: chain[0]}
+	}
+	for _, cert := range chain {
+		if now.Before(cert.NotBefore) || now.After(cert.NotAfter) { // RFC 5280 §4.1.2.5
+			return x509.CertificateInvalidError{Cert: cert, Reason: x509.Expired}
+		}
+	}
 	for i, ca := range chain[1:] {
 		if err := g.rules.check(chain[i], g.bundle.authorityOf(ca), now); err != nil {
 			return err
 		}
-	}
-	end := g.bundle.find(chain[len(chain)-1])
-	if end == nil {
-		// Verified against other CAs than ours.
-		return x509.UnknownAuthorityError{Cert: chain[0]}
 	}
 	var path [4]*anchor // enough for any sane hierarchy not to allocate
 	return g.rules.checkAbove(append(path[:0], end), now)

@@ -134,11 +134,35 @@ func TestVerifyUsesTheGivenTime(t *testing.T) {
 	root := certtest.NewCA("root")
 	device := root.Issue("acme:lamp")
 	g := generation(t, []*x509.Certificate{root.Cert}, nil)
-	if err := g.Verify(device.Chain(), nil, device.Leaf.NotAfter); err != nil {
-		t.Errorf("at its end: %v", err)
+	for name, chains := range map[string][][]*x509.Certificate{
+		"with chains": {{device.Leaf, root.Cert}},
+		"without":     nil,
+	} {
+		if err := g.Verify(device.Chain(), chains, device.Leaf.NotAfter); err != nil {
+			t.Errorf("%s, at its end: %v", name, err)
+		}
+		for moment, when := range map[string]time.Time{
+			"after its end":        device.Leaf.NotAfter.Add(time.Second),
+			"before its beginning": device.Leaf.NotBefore.Add(-time.Second),
+		} {
+			err := g.Verify(device.Chain(), chains, when)
+			if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.Expired {
+				t.Errorf("%s, %s: got %v, want that it is not valid then", name, moment, err)
+			}
+		}
 	}
-	if err := g.Verify(device.Chain(), nil, device.Leaf.NotAfter.Add(time.Second)); err == nil {
-		t.Error("accepted after its end")
+}
+
+// A chain that a resumed session brings from an earlier generation may end at a
+// certificate that its CA has renewed since: the device is as good as before.
+func TestChainOfAnEarlierGenerationIsBuiltAnew(t *testing.T) {
+	t.Parallel()
+	old := certtest.NewCA("root")
+	renewed := certtest.NewCA("root", certtest.Key(old.Key))
+	device := old.Issue("acme:lamp")
+	earlier := [][]*x509.Certificate{{device.Leaf, old.Cert}}
+	if err := generation(t, []*x509.Certificate{renewed.Cert}, nil).Verify(device.Chain(), earlier, time.Now()); err != nil {
+		t.Errorf("got %v, want the device accepted", err)
 	}
 }
 

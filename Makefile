@@ -5,6 +5,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TESTFLAGS ?=
 FUZZTIME  ?= 20s
 BENCH     ?= .
+BENCHTIME ?= 1s
 STAY      ?=
 
 # Where the tests leave pictures of the status page.
@@ -47,7 +48,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 
 .PHONY: bench
 bench: ## Run the benchmarks that match BENCH (all), with their allocations
-	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 
 .PHONY: cover
 cover: tools ## Show what the tests do not reach: coverage.out and its sum

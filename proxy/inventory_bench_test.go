@@ -27,7 +27,7 @@ func crowd(b *testing.B, n int) *Server {
 			server: s, tls: shaken, began: time.Now(), version: packets.V5, connack: connack{0, true},
 			owner: fmt.Sprintf("tenant:device%06d", i), clientID: fmt.Sprintf("client%06d", i), backendAddr: "vernemq:1883",
 		}
-		c.client.pollConn = newPollConn(addressed{nil, &net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i)), Port: 40000}})
+		c.client = newClientConn(addressed{nil, &net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i)), Port: 40000}})
 		c.up.bytes.Store(int64(i))
 		s.live.add(c, nil, device(i, ca), time.Now().Add(time.Hour), time.Now().Add(time.Minute))
 	}
@@ -41,6 +41,7 @@ type addressed struct {
 }
 
 func (a addressed) RemoteAddr() net.Addr { return a.remote }
+func (a addressed) LocalAddr() net.Addr  { return nil }
 
 // shakeHands returns the server's side of a connection with a client certificate.
 func shakeHands(b *testing.B) *tls.Conn {

@@ -17,8 +17,9 @@ type clientConn struct {
 	turn          *turn // nil unless a handshake is going on
 }
 
-func newClientConn(c net.Conn) clientConn {
-	return clientConn{pollConn: newPollConn(c), remote: c.RemoteAddr(), local: c.LocalAddr()}
+func (c *clientConn) open(conn net.Conn) {
+	c.pollConn.open(conn)
+	c.remote, c.local = conn.RemoteAddr(), conn.LocalAddr()
 }
 
 // RemoteAddr is the client's address. It implements net.Conn.

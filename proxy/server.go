@@ -31,6 +31,7 @@ type Server struct {
 	slots    *slots
 	live     *registry
 	limits   *limits
+	pollers  *pollers
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -54,6 +55,7 @@ func New(cfg Config) *Server {
 		slots:     newSlots(cfg.MaxDescriptors),
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),
+		pollers:   &pollers{log: cfg.Logger},
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
@@ -110,10 +112,7 @@ func (s *Server) start(conn net.Conn, role Role) {
 		return
 	}
 	s.cfg.Metrics.accepted[role].Inc()
-	go func() {
-		defer s.running.Done()
-		c.run(s.ctx)
-	}()
+	go c.run(s.ctx)
 }
 
 // forget is called by a session that has ended.

@@ -30,11 +30,14 @@ type session struct {
 	tls      *tls.Conn // over client
 	verified Trust     // what was current when the handshake began
 
-	holds    holding
-	owner    string          // "" until known to be one
-	version  packets.Version // 0 until known
-	clientID string
-	connack  connack // zero until the broker has answered
+	holds       holding
+	tlsVersion  uint16 // 0 until live, and so the next two
+	resumed     bool
+	certificate *certificate
+	owner       string          // "" until known to be one
+	version     packets.Version // 0 until known
+	clientID    string
+	connack     connack // zero until the broker has answered
 
 	place       Place // among the brokers; nil until it was looked for
 	backendAddr string

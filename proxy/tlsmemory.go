@@ -8,49 +8,65 @@ package proxy
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"reflect"
 	"unsafe"
 )
 
 // crypto/tls keeps, for as long as a connection lives, the largest buffer that it ever needed for a record, which is
-// up to 18 KB, and what it received of the handshake. There is no way to ask for it back; so this file knows where
-// those buffers are. Both are ordinary bytes.Buffers, and are touched only between two calls of Read, by who calls
-// Read, and so that the bytes in them stay the same.
+// up to 18 KB, what it received of the handshake, and the client's certificates, parsed. There is no way to ask for any
+// of it back; so this file knows where it is. All of that is half of what an idle session would hold.
 //
-// Should a version of Go name or type them differently, they are left alone, which costs memory and nothing else; a
-// test tells.
+// Should a version of Go name or type the fields differently, they are left alone, which costs memory and nothing
+// else; a test tells.
 var (
 	rawInputField = fieldOf[bytes.Buffer]("rawInput") // records as received
 	handField     = fieldOf[bytes.Buffer]("hand")     // handshake messages as received
+	peerField     = fieldOf[[]*x509.Certificate]("peerCertificates")
+	chainsField   = fieldOf[[][]*x509.Certificate]("verifiedChains")
+	exporterField = fieldOf[func(string, []byte, int) ([]byte, error)]("ekm")
 )
 
-// A field is a place in a tls.Conn.
-type field struct {
+// A field is a place in a tls.Conn that holds a T.
+type field[T any] struct {
 	offset uintptr
 	known  bool
 }
 
 // fieldOf finds the field with a name, if it has the type T.
-func fieldOf[T any](name string) field {
+func fieldOf[T any](name string) field[T] {
 	f, found := reflect.TypeFor[tls.Conn]().FieldByName(name)
-	return field{f.Offset, found && f.Type == reflect.TypeFor[T]()}
+	return field[T]{f.Offset, found && f.Type == reflect.TypeFor[T]()}
 }
 
-func (f field) buffer(of *tls.Conn) *bytes.Buffer {
+// in returns the field of a connection; nil = not known.
+func (f field[T]) in(c *tls.Conn) *T {
 	if !f.known {
 		return nil
 	}
-	return (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(of), f.offset))
+	return (*T)(unsafe.Add(unsafe.Pointer(c), f.offset))
 }
 
-// rawInput is what crypto/tls has received and not yet decrypted; nil = not known.
-func rawInput(c *tls.Conn) *bytes.Buffer { return rawInputField.buffer(c) }
+// clear sets the field of a connection to its zero value.
+func (f field[T]) clear(c *tls.Conn) {
+	if p := f.in(c); p != nil {
+		*p = *new(T)
+	}
+}
 
-// shrink makes crypto/tls hold what it needs between two calls of Read, and no more.
+// rawInput is what crypto/tls has received and not yet decrypted; nil = not known. It is only for who calls Read, and
+// between two calls.
+func rawInput(c *tls.Conn) *bytes.Buffer { return rawInputField.in(c) }
+
+// shrink makes crypto/tls hold what it needs to read and write, and no more. It is only for who calls Read, between
+// two calls, and when nobody asks for the ConnectionState any more.
 func shrink(c *tls.Conn) {
-	for _, f := range []field{rawInputField, handField} {
-		if b := f.buffer(c); b != nil {
+	for _, f := range []field[bytes.Buffer]{rawInputField, handField} {
+		if b := f.in(c); b != nil {
 			fit(b)
 		}
 	}
+	peerField.clear(c)
+	chainsField.clear(c)
+	exporterField.clear(c)
 }

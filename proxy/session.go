@@ -123,7 +123,7 @@ func (s *session) readConnect() (*packets.Connect, error) {
 	connect, err := packets.ReadConnect(s.tls, s.server.cfg.MaxConnectSize)
 	if err == nil {
 		s.version, s.clientID = connect.Version, connect.ClientID()
-		s.server.cfg.Metrics.connects[s.role].WithLabelValues(s.version.String()).Inc()
+		s.server.cfg.Metrics.connects[s.role][s.version].Inc()
 		return connect, nil
 	}
 	var broken *packets.ConnectError

@@ -303,8 +303,12 @@ func (s *session) setDeadlines(d time.Duration) {
 	if d > 0 {
 		t = time.Now().Add(d)
 	}
-	_ = s.client.SetWriteDeadline(t)
-	s.setReadDeadline(s.client.Conn, t)
+	_ = s.client.SetDeadline(t) // both at once is one timer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		s.halt(s.client.Conn)
+	}
 }
 
 // setReadDeadline keeps a session that was stopped from waiting for bytes again.

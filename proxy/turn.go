@@ -33,22 +33,29 @@ var errNoTurn = errors.New("too many handshakes")
 // take as long as a handshake; who would have to wait longer is refused at once, without a word. The time that
 // a client has waited does not count against it.
 func (t *turn) begin() error {
+	if l := t.session.server.limits; l.rate != nil || !l.turnstile.enterNow() {
+		if err := t.await(); err != nil {
+			_ = t.session.client.Close()
+			return fmt.Errorf("%w: %w", errNoTurn, err)
+		}
+	}
+	t.begun, t.inside = true, true
+	return nil
+}
+
+// await is begin for those who have to wait, or may have to.
+func (t *turn) await() error {
 	s := t.session
 	arrived := time.Now()
 	ctx, cancel := context.WithTimeout(s.server.ctx, s.server.cfg.HandshakeTimeout)
 	defer cancel()
 	s.server.cfg.Metrics.waiting.Inc()
-	err := s.server.limits.awaitHandshake(ctx)
-	s.server.cfg.Metrics.waiting.Dec()
-	if err != nil {
-		_ = s.client.Close()
-		return fmt.Errorf("%w: %w", errNoTurn, err)
+	defer s.server.cfg.Metrics.waiting.Dec()
+	if err := s.server.limits.awaitHandshake(ctx); err != nil {
+		return err
 	}
-	t.begun, t.inside = true, true
-	if waited := time.Since(arrived); waited > 0 {
-		t.deadline = t.deadline.Add(waited)
-		s.setDeadlines(time.Until(t.deadline))
-	}
+	t.deadline = t.deadline.Add(time.Since(arrived))
+	s.setDeadlines(time.Until(t.deadline))
 	return nil
 }
 
@@ -75,10 +82,12 @@ func (t *turn) resume() error {
 	if !t.begun {
 		return nil // the ClientHello is still coming
 	}
-	ctx, cancel := context.WithDeadline(t.session.server.ctx, t.deadline)
-	defer cancel()
-	if err := t.session.server.limits.turnstile.enter(ctx, true); err != nil {
-		return os.ErrDeadlineExceeded // or the server stops, which is then the reason already
+	if turnstile := t.session.server.limits.turnstile; !turnstile.enterNow() {
+		ctx, cancel := context.WithDeadline(t.session.server.ctx, t.deadline)
+		defer cancel()
+		if err := turnstile.enter(ctx, true); err != nil {
+			return os.ErrDeadlineExceeded // or the server stops, which is then the reason already
+		}
 	}
 	t.inside = true
 	return nil

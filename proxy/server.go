@@ -50,7 +50,7 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg:       cfg,
 		tls:       tlsConfig(cfg.TLS, cfg.Trust),
-		backends:  &backends{dialTimeout: cfg.DialTimeout, connackTimeout: cfg.ConnackTimeout},
+		backends:  newBackends(&cfg),
 		slots:     newSlots(cfg.MaxDescriptors),
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),

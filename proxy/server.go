@@ -31,6 +31,7 @@ type Server struct {
 	slots    *slots
 	live     *registry
 	limits   *limits
+	crew     *crew // for handshakes
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -41,7 +42,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	cared     bool           // takeCare runs, or ran
-	running   sync.WaitGroup // sessions and takeCare; Add only with mu held and ctx not done, or by one of them
+	running   sync.WaitGroup // sessions, the crew and takeCare; Add only with mu held and ctx not done, or by one of them
 }
 
 // New makes a Server. It starts nothing; Serve does.
@@ -59,6 +60,7 @@ func New(cfg Config) *Server {
 	}
 	cfg.Metrics.traffic.follow(s.live)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.crew = newCrew(s.ctx, &s.running)
 	return s
 }
 

@@ -74,12 +74,12 @@ func newSession(server *Server, conn net.Conn, role Role) *session {
 
 // run is the life of the connection. It returns when both sides are closed.
 //
-// establish has a goroutine of its own because TLS handshakes need a large stack, which goes with it; this
-// goroutine's stack stays small for as long as the session lives.
+// establish is the crew's because TLS handshakes need a large stack; this goroutine's stack stays small for as long
+// as the session lives.
 func (s *session) run(ctx context.Context) {
 	defer s.close()
 	established := make(chan error, 1)
-	go func() { established <- s.establish(ctx) }()
+	s.server.crew.run(func() { established <- s.establish(ctx) })
 	if err := <-established; err != nil {
 		s.refuse(err)
 		return

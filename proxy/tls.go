@@ -109,6 +109,7 @@ func (s *session) handshake() error {
 	if err == io.EOF && !s.client.greeted {
 		return because(ClientClosed, errSaidNothing)
 	}
+	s.client.release() // the alert
 	reason := handshakeReason(err)
 	s.server.cfg.Metrics.handshakes[s.role].failed(reason)
 	return because(reason, err)

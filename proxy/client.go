@@ -13,8 +13,9 @@ import (
 type clientConn struct {
 	pollConn
 	remote, local net.Addr
-	greeted       bool  // a ClientHello has come
-	turn          *turn // nil unless a handshake is going on
+	greeted       bool   // a ClientHello has come
+	turn          *turn  // nil unless a handshake is going on
+	held          []byte // is written together with what is written next
 }
 
 func (c *clientConn) open(conn net.Conn) {

@@ -120,9 +120,11 @@ func tlsVersionName(version uint16) string {
 	return strings.TrimPrefix(tls.VersionName(version), "TLS ")
 }
 
-// attrs is the log line about a connection that has ended. What was never learned has no attribute.
-func (c *Connection) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 24)
+// maxAttrs is more than a log line has attributes.
+const maxAttrs = 24
+
+// appendAttrs appends the log line about a connection that has ended. What was never learned has no attribute.
+func (c *Connection) appendAttrs(attrs []slog.Attr) []slog.Attr {
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))

@@ -78,7 +78,7 @@ func newSession(server *Server, conn net.Conn, role Role) *session {
 }
 
 // run is the life of the connection until it is established; what comes then has no goroutine of its own for as long
-// as there is nothing to do. A TLS handshake needs a large stack, which goes with this one.
+// as there is nothing to do.
 func (s *session) run(ctx context.Context) {
 	if err := s.establish(ctx); err != nil {
 		s.refuse(err)
@@ -123,7 +123,7 @@ func (s *session) readConnect() (*packets.Connect, error) {
 	connect, err := packets.ReadConnect(s.tls, s.server.cfg.MaxConnectSize)
 	if err == nil {
 		s.version, s.clientID = connect.Version, connect.ClientID()
-		s.server.cfg.Metrics.connects[s.role].WithLabelValues(s.version.String()).Inc()
+		s.server.cfg.Metrics.connects[s.role][s.version].Inc()
 		return connect, nil
 	}
 	var broken *packets.ConnectError
@@ -311,8 +311,12 @@ func (s *session) setDeadlines(d time.Duration) {
 	if d > 0 {
 		t = time.Now().Add(d)
 	}
-	_ = s.client.SetWriteDeadline(t)
-	s.setReadDeadline(s.client.Conn, t)
+	_ = s.client.SetDeadline(t) // both at once is one timer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		s.halt(s.client.Conn)
+	}
 }
 
 // setReadDeadline keeps a session that was stopped from waiting for bytes again.

@@ -28,6 +28,7 @@ demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it r
 .PHONY: test
 test: tools ## Run all tests with the race detector, end-to-end against Mosquitto (or E2E_BROKER=host:port)
 	go test -race $(TESTFLAGS) ./...
+	go test -race -tags portable $(TESTFLAGS) ./proxy # as on systems without epoll
 
 .PHONY: lint
 lint: ## Check modules, format, go vet (also for other systems) and staticcheck

@@ -63,6 +63,8 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 		CipherSuites:     policy.CipherSuites,
 		CurvePreferences: policy.CurvePreferences,
 		ClientAuth:       tls.RequireAndVerifyClientCert,
+		// Small records at first are for pages that can be shown in part. A message is of use when all of it is there.
+		DynamicRecordSizingDisabled: true,
 	}
 	var latest atomic.Pointer[trustConfig]
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

@@ -60,32 +60,11 @@ type result struct {
 // turn carries what there is to read, up to the size of a workspace, without waiting for anything: unless src is no
 // socket. What was read before src ended has been written, or is kept for drain.
 func (p *pipe) turn(ws *workspace) (r result) {
-	p.src.dry = false
-	if p.srcTLS != nil {
-		p.src.begin(ws, false) // crypto/tls answers to some of what it reads
-	}
-	if p.dstTLS != nil {
-		p.dst.begin(ws, true)
-	}
+	p.begin(ws)
 	n, readErr := p.read(ws)
-	if n > 0 {
-		whole, protocolErr := p.follow(ws.plain[:n])
-		if err := p.deliver(ws, ws.plain[:whole]); err != nil {
-			r.ender, r.err = byDestination, err
-		} else if protocolErr == errAtBorder {
-			r.ender = byBorder
-		} else if protocolErr != nil {
-			r.ender, r.err = byProtocol, protocolErr
-		}
-	}
-	if p.dstTLS != nil {
-		_, err := p.dst.settle(ws, true)
-		if err != nil && r.ender == nobody {
-			r.ender, r.err = byDestination, err
-		}
-	}
-	if p.srcTLS != nil {
-		_, _ = p.src.settle(ws, false) // whoever writes to src will see an error, too
+	r.ender, r.err = p.pass(ws, ws.plain[:n])
+	if err := p.settle(ws); err != nil && r.ender == nobody {
+		r.ender, r.err = byDestination, err
 	}
 	r.stalled = p.src.stalled() || p.dst.stalled()
 	switch {
@@ -98,6 +77,46 @@ func (p *pipe) turn(ws *workspace) (r result) {
 		r.dry = p.src.dry
 	}
 	return r
+}
+
+// begin has what crypto/tls writes collected: records to the client, and what it answers to some that it reads.
+func (p *pipe) begin(ws *workspace) {
+	p.src.dry = false
+	if p.srcTLS != nil {
+		p.src.begin(ws, false)
+	}
+	if p.dstTLS != nil {
+		p.dst.begin(ws, true)
+	}
+}
+
+// settle writes what was collected. The error is that of dst; whoever writes to src will see the one of src, too.
+func (p *pipe) settle(ws *workspace) (err error) {
+	if p.dstTLS != nil {
+		err = p.dst.settle(ws, true)
+	}
+	if p.srcTLS != nil {
+		_ = p.src.settle(ws, false)
+	}
+	return err
+}
+
+// pass delivers what may be forwarded of b, and tells what ends the pipe there, if anything does.
+func (p *pipe) pass(ws *workspace, b []byte) (ender, error) {
+	if len(b) == 0 {
+		return nobody, nil
+	}
+	whole, followErr := p.follow(b)
+	if err := p.deliver(ws, b[:whole]); err != nil {
+		return byDestination, err
+	}
+	switch {
+	case followErr == nil:
+		return nobody, nil
+	case followErr == errAtBorder:
+		return byBorder, nil
+	}
+	return byProtocol, followErr
 }
 
 // read reads into ws.plain.

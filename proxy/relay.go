@@ -121,6 +121,7 @@ func (s *session) farewell(reason Reason) {
 		bye = packets.AppendRedirect(nil, other)
 	}
 	_, _ = s.tls.Write(bye)
+	_ = s.client.drain() // it was collected, if the other direction was in a turn
 }
 
 // hangUp ends connections so that what was written to them arrives: our end first, on all of them, then reading

@@ -15,7 +15,7 @@ export SCREENSHOTS ?= $(CURDIR)/screenshots
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: build
 build: ## Build bin/vernegate, one static binary
@@ -46,8 +46,8 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
 	done
 
-.PHONY: bench
-bench: ## Run the benchmarks that match BENCH (all), with their allocations
+.PHONY: microbench
+microbench: ## Run the Go benchmarks that match BENCH (all), with their allocations
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 
 .PHONY: cover

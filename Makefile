@@ -8,6 +8,10 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 STAY      ?=
 
+# What make bench does with what it finds: -write puts it into the README. For
+# less: -rows, -rounds, -brief.
+BENCHFLAGS ?= -write
+
 # Where the tests leave pictures of the status page.
 export SCREENSHOTS ?= $(CURDIR)/screenshots
 
@@ -45,6 +49,14 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 		echo "$$func in $$file"; \
 		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
 	done
+
+.PHONY: bench
+bench: build ## Compare with the other proxies that are installed, and put that into the README: 9 minutes
+	go run ./bench compare $(BENCHFLAGS)
+
+.PHONY: peers
+peers: ## Install the proxies to compare with, where apt is; elsewhere say what
+	@.ci/peers
 
 .PHONY: microbench
 microbench: ## Run the Go benchmarks that match BENCH (all), with their allocations

@@ -8,8 +8,8 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 STAY      ?=
 
-# What make bench does with what it finds: -write puts it into the README. For
-# less: -rows, -rounds, -brief.
+# What make bench and make scale do with what they find: -write puts it into
+# the documents. For less: -rows, -rounds, -brief.
 BENCHFLAGS ?= -write
 
 # Where the tests leave pictures of the status page.
@@ -53,6 +53,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 .PHONY: bench
 bench: build ## Compare with the other proxies that are installed, and put that into the README: 9 minutes
 	go run ./bench compare $(BENCHFLAGS)
+
+.PHONY: scale
+scale: build ## Measure how cost grows, and put that into docs/performance.md: 6 minutes
+	go run ./bench scale $(BENCHFLAGS)
 
 .PHONY: peers
 peers: ## Install the proxies to compare with, where apt is; elsewhere say what

@@ -48,5 +48,8 @@ func (o *occasion) describe(kinds []*peer.Kind) (string, error) {
 			said += ", " + k.Version
 		}
 	}
+	if time.Since(o.began) < time.Second { // nothing was measured
+		return said + ".", nil
+	}
 	return fmt.Sprintf("%s. Other programs kept %.2f processors busy meanwhile.", said, others), nil
 }

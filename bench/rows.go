@@ -14,18 +14,24 @@ import (
 
 // An effort is how long and how large the loads are.
 type effort struct {
-	rounds    int
-	tries     int           // for a row, as long as others disturb it
-	warmUp    time.Duration // before each span that is measured
-	span      time.Duration // of loads that keep a proxy busy
-	chatter   time.Duration // of sessions that talk now and then
-	atOnce    int           // devices that connect at the same time
-	fleet     int           // devices that connect again and again
-	talkers   int           // sessions that talk
-	listeners int           // sessions that get large messages
-	idle      int           // sessions that are silent; less where there are too few descriptors
-	settle    time.Duration // before memory is read
-	forget    time.Duration // from the end of the sessions to when memory is read again
+	rounds       int
+	tries        int           // for a row, as long as others disturb it
+	warmUp       time.Duration // before each span that is measured
+	span         time.Duration // of loads that keep a proxy busy
+	chatter      time.Duration // of sessions that talk now and then
+	atOnce       int           // devices that connect at the same time
+	fleet        int           // devices that connect again and again
+	talkers      int           // sessions that talk
+	listeners    int           // sessions that get large messages
+	idle         int           // sessions that are silent; less where there are too few descriptors
+	settle       time.Duration // before memory is read
+	forget       time.Duration // from the end of the sessions to when memory is read again
+	primitive    time.Duration // for measuring each cryptographic primitive
+	steps        []int         // how many sessions there are at the points of a curve
+	full         int           // sessions of a process, at most
+	crls         []int         // sizes of CRLs
+	swaps        int           // of CRLs, while sessions talk
+	cacheDevices int           // more of them than one cache holds, and fewer than the other
 }
 
 // thorough is for figures, brief for whether it all still runs.
@@ -33,10 +39,14 @@ var (
 	thorough = effort{
 		rounds: 3, tries: 3, warmUp: 300 * time.Millisecond, span: 2 * time.Second, chatter: 3 * time.Second, atOnce: 4, fleet: 256,
 		talkers: 1000, listeners: 50, idle: 9000, settle: 3 * time.Second, forget: time.Minute,
+		primitive: 300 * time.Millisecond, steps: []int{100, 300, 1000, 3000, 9000, 18000, 27000}, full: 9000,
+		crls: []int{0, 10_000, 1_000_000}, swaps: 5, cacheDevices: 2000,
 	}
 	brief = effort{
 		rounds: 1, tries: 1, warmUp: 20 * time.Millisecond, span: 100 * time.Millisecond, chatter: 100 * time.Millisecond, atOnce: 4, fleet: 8,
 		talkers: 20, listeners: 5, idle: 50, settle: 50 * time.Millisecond, forget: 50 * time.Millisecond,
+		primitive: time.Millisecond, steps: []int{10, 50, 100}, full: 50,
+		crls: []int{0, 1000}, swaps: 1, cacheDevices: 50,
 	}
 )
 
@@ -82,8 +92,8 @@ var rows = []row{
 	{"rsa12", rsaFiles, one("TLS 1.2, full, RSA-2048", "µs", micro), connects(tls.VersionTLS12, false)},
 	{"chatter", ecdsaFiles, []figure{
 		{"1000 sessions × 10 messages/s, a message", "µs", micro},
-		{"… round trip, median", "µs of time", micro},
-		{"… round trip, 99th percentile", "µs of time", micro},
+		{"… round trip, median", "µs elapsed", micro},
+		{"… round trip, 99th percentile", "µs elapsed", micro},
 	}, chatter},
 	{"pingpong", ecdsaFiles, one("one message in flight, a message", "µs", micro), pingPong},
 	{"up", ecdsaFiles, one("bulk, clients to broker, a GB", "s", giga), bulkUp},
@@ -131,7 +141,7 @@ func chatter(ctx context.Context, t *trial) ([]float64, error) {
 
 func pingPong(ctx context.Context, t *trial) ([]float64, error) {
 	return t.talking(1, func(sessions load.Sessions) ([]float64, error) {
-		s, err := t.watch(ctx, load.NewChatter(sessions, messageSize).PingPong(), t.effort.span, nil)
+		s, err := t.watch(ctx, load.NewChatter(sessions, messageSize).Tour(1), t.effort.span, nil)
 		return []float64{s.each()}, err
 	})
 }

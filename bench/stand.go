@@ -113,6 +113,7 @@ type trial struct {
 	effort *effort
 	files  peer.Files
 	proxy  *peer.Proxy
+	ready  time.Duration // from its start until it accepted
 	broker *broker.Broker
 }
 
@@ -126,13 +127,14 @@ func (s *stand) try(ctx context.Context, k *peer.Kind, files peer.Files, e *effo
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
+	began := time.Now()
 	p, err := k.Start(ctx, &peer.Site{
 		Dir: dir, Files: files, Backend: b.Addr, ACLURL: s.acl.URL, Env: env, CPUs: s.proxyCPUs,
 	})
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	return &trial{stand: s, effort: e, files: files, proxy: p, broker: b}, nil
+	return &trial{stand: s, effort: e, files: files, proxy: p, ready: time.Since(began), broker: b}, nil
 }
 
 func (t *trial) end() error { return errors.Join(t.proxy.Stop(), t.broker.Close()) }

@@ -52,3 +52,28 @@ func TestBarsAreDrawnForAllButTheBase(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesHaveAPointForEachValue(t *testing.T) {
+	t.Parallel()
+	svg := chart.Lines(chart.LineChart{
+		Title: "growth", XName: "sessions", X: []float64{100, 1000, 27000},
+		Lines: []chart.Line{{"one", []float64{3, 2, 1}}, {"other", []float64{0, 40, 41}}},
+	})
+	count, text := elements(t, svg)
+	if count["circle"] != 6 || count["polyline"] != 2 {
+		t.Errorf("got %d points and %d lines, want 6 and 2", count["circle"], count["polyline"])
+	}
+	for _, want := range []string{"growth", "sessions", "one", "other", "100", "27\u2009000", "60"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the chart does not say %q", want)
+		}
+	}
+}
+
+func TestALineOfZeroesIsDrawn(t *testing.T) {
+	t.Parallel()
+	count, _ := elements(t, chart.Lines(chart.LineChart{X: []float64{1}, Lines: []chart.Line{{Y: []float64{0}}}}))
+	if count["circle"] != 1 {
+		t.Errorf("got %d points, want 1", count["circle"])
+	}
+}

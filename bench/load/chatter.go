@@ -40,14 +40,24 @@ func NewChatter(s Sessions, size int) *Chatter {
 	return &Chatter{sessions: s, size: max(size, stampSize), began: time.Now(), trips: make([][]trip, len(s))}
 }
 
-// PingPong has each session send its next message when it has the echo of the one before. It counts echoes.
-func (c *Chatter) PingPong() Load {
+// Tour has so many messages under way at any time, at most one for each session, and the next one of those is sent by
+// the session that has been silent the longest. It counts echoes.
+func (c *Chatter) Tour(underWay int) Load {
+	underWay = min(underWay, len(c.sessions))
 	return func(ctx context.Context, done *atomic.Int64) error {
-		return each(ctx, len(c.sessions), func(i int) error {
-			if err := c.send(i, c.packet()); err != nil {
+		turns, packets := make([]int, underWay), make([][]byte, underWay)
+		for w := range underWay {
+			turns[w], packets[w] = w, c.packet()
+		}
+		return each(ctx, underWay, func(w int) error {
+			i := turns[w]
+			if turns[w] += underWay; turns[w] >= len(c.sessions) {
+				turns[w] = w
+			}
+			if err := c.send(i, packets[w]); err != nil {
 				return err
 			}
-			return c.hear(i, c.packet(), done)
+			return c.hear(i, packets[w], done)
 		})
 	}
 }
@@ -56,13 +66,13 @@ func (c *Chatter) PingPong() Load {
 // echoes come or not. It counts echoes.
 func (c *Chatter) Paced(rate float64) Load {
 	return func(ctx context.Context, done *atomic.Int64) error {
+		was := done.Load()
 		var hearing sync.WaitGroup
 		deaf := make([]error, len(c.sessions))
 		for i, session := range c.sessions {
 			_ = session.SetReadDeadline(time.Time{}) // of a chatter before this one
 			hearing.Go(func() { deaf[i] = c.hearAll(i, done) })
 		}
-		was := done.Load()
 		sent, err := c.speak(ctx, time.Duration(float64(time.Second)/rate))
 		for late := time.Now().Add(patience); done.Load()-was < sent && time.Now().Before(late); {
 			time.Sleep(time.Millisecond)

@@ -149,10 +149,10 @@ func TestMessagesComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := load.NewChatter(sessions, 64)
-	until(t, c.PingPong(), atLeast(20))
-	paced := c.Elapsed()
+	until(t, c.Tour(2), atLeast(20))
+	toured := c.Elapsed()
 	until(t, c.Paced(2000), atLeast(20))
-	for span, took := range map[string][]time.Duration{"ping-pong": c.Took(0, paced), "paced": c.Took(paced, c.Elapsed())} {
+	for span, took := range map[string][]time.Duration{"tour": c.Took(0, toured), "paced": c.Took(toured, c.Elapsed())} {
 		if len(took) < 20 {
 			t.Errorf("%s: %d messages have come back, want 20 or more", span, len(took))
 		}

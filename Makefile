@@ -7,6 +7,7 @@ FUZZTIME  ?= 20s
 BENCH     ?= .
 BENCHTIME ?= 1s
 STAY      ?=
+UPDATE    ?=
 
 # What make bench and make scale do with what they find: -write puts it into
 # the documents. For less: -rows, -rounds, -brief.
@@ -61,6 +62,11 @@ scale: build ## Measure how cost grows, and put that into docs/performance.md: 6
 .PHONY: peers
 peers: ## Install the proxies to compare with, where apt is; elsewhere say what
 	@.ci/peers
+
+.PHONY: budget
+budget: ## Hold allocations and bytes against what they may be; UPDATE=1 writes down what they are
+	go test -count=1 -run Budget ./proxy
+	go test -count=1 -run Budget ./bench $(if $(UPDATE),-args -update)
 
 .PHONY: microbench
 microbench: ## Run the Go benchmarks that match BENCH (all), with their allocations

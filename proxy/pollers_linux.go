@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"unsafe"
 )
 
 // pollers wait for the sessions that have nothing to carry, and carry what comes without waiting: no session that
@@ -188,13 +189,14 @@ func (l *loop) run() {
 	})
 }
 
-// harvest takes what was announced. more tells that there may be others.
+// harvest takes what was announced. more tells that there may be others. Why it is a raw system call: see transfer.
 func (l *loop) harvest(fd int) (n int, more bool) {
-	n, err := syscall.EpollWait(fd, l.events[:], 0)
-	if err != nil {
-		return 0, err == syscall.EINTR
+	harvested, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(fd),
+		uintptr(unsafe.Pointer(&l.events)), uintptr(len(l.events)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno == syscall.EINTR
 	}
-	return n, n == len(l.events)
+	return int(harvested), int(harvested) == len(l.events)
 }
 
 // muster adds to ready the pipes that are the loop's to serve.

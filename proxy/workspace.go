@@ -69,17 +69,14 @@ func (w *workspace) do(on syscall.RawConn, p []byte, write bool) (int, error) {
 
 // control runs inside RawConn.Control, while which the descriptor is not closed.
 func (w *workspace) control(fd uintptr) {
-	for {
-		if w.write {
-			w.n, w.err = syscall.Write(int(fd), w.bytes)
-		} else {
-			w.n, w.err = syscall.Read(int(fd), w.bytes)
-		}
-		if w.err != syscall.EINTR {
-			break
-		}
+	if w.write {
+		w.n, w.err = sendNow(int(fd), w.bytes)
+	} else {
+		w.n, w.err = receiveNow(int(fd), w.bytes)
 	}
-	w.n = max(w.n, 0)
+	if w.err != nil {
+		w.n = 0
+	}
 	if w.err == syscall.EAGAIN {
 		w.err = errWouldBlock{}
 	}

@@ -26,6 +26,10 @@ help: ## List the targets
 build: ## Build bin/vernegate, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/vernegate ./cmd/vernegate
 
+.PHONY: pgo
+pgo: ## Write the profile that go build optimises by, from the binary under load: a minute
+	go run ./e2e/pgo cmd/vernegate/default.pgo
+
 .PHONY: demo
 demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it running
 	STAY=$(STAY) go run ./e2e/demo

@@ -16,7 +16,7 @@ import (
 // gives another Trust. Two are compared with ==, so an implementation has to be comparable.
 type Trust interface {
 	// ServerCertificates are the pairs to choose from, by SNI and by what the client can verify; the first is
-	// the default. At least one.
+	// the default. At least one, each with its Leaf.
 	ServerCertificates() []tls.Certificate
 	// ClientCAs are the CAs whose clients are welcome.
 	ClientCAs() *x509.CertPool
@@ -97,7 +97,7 @@ type trustConfig struct {
 func forTrust(base *tls.Config, trust Trust, current func() Trust) *tls.Config {
 	config := base.Clone()
 	config.GetConfigForClient = nil
-	config.Certificates = trust.ServerCertificates()
+	config.Certificates = ellipticFirst(trust.ServerCertificates())
 	config.ClientCAs = trust.ClientCAs()
 	if t, ok := trust.(TicketTrust); ok && len(t.TicketKeys()) > 0 {
 		config.SetSessionTicketKeys(t.TicketKeys())

@@ -166,6 +166,51 @@ func TestServerPairIsChosenByNameAndByKey(t *testing.T) {
 	}
 }
 
+// Whatever the order of the files, RSA is for clients that know nothing else.
+func TestEllipticPairGoesBeforeRSA(t *testing.T) {
+	t.Parallel()
+	rsa := pki().ca.Issue("one", certtest.Server("one.example", "127.0.0.1"), certtest.RSA())
+	elliptic := pki().ca.Issue("one", certtest.Server("one.example", "two.example", "127.0.0.1"))
+	other := pki().ca.Issue("other", certtest.Server("other.example"))
+	onlyRSA := []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
+	for name, test := range map[string]struct {
+		pairs   []*certtest.Cert
+		sni     string
+		version uint16
+		suites  []uint16
+		want    *certtest.Cert
+	}{
+		"TLS 1.3":                       {[]*certtest.Cert{rsa, elliptic}, "one.example", tls.VersionTLS13, nil, elliptic},
+		"TLS 1.2":                       {[]*certtest.Cert{rsa, elliptic}, "one.example", tls.VersionTLS12, nil, elliptic},
+		"client that only knows RSA":    {[]*certtest.Cert{rsa, elliptic}, "one.example", tls.VersionTLS12, onlyRSA, rsa},
+		"in this order already":         {[]*certtest.Cert{elliptic, rsa}, "one.example", tls.VersionTLS13, nil, elliptic},
+		"another between them":          {[]*certtest.Cert{rsa, other, elliptic}, "one.example", tls.VersionTLS13, nil, elliptic},
+		"no other name becomes default": {[]*certtest.Cert{rsa, other}, "unknown.example", tls.VersionTLS13, nil, rsa},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			trust := newTrust()
+			trust.certs = nil
+			for _, cert := range test.pairs {
+				trust.certs = append(trust.certs, cert.TLS())
+			}
+			g := startGate(t, func(c *proxy.Config) { c.Trust = func() proxy.Trust { return trust } })
+			config := clientConfig(pki().device)
+			config.ServerName, config.InsecureSkipVerify = test.sni, true
+			config.MinVersion, config.MaxVersion, config.CipherSuites = test.version, test.version, test.suites
+			c, err := tls.Dial("tcp", g.addr, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			if got := c.ConnectionState().PeerCertificates[0]; !got.Equal(test.want.Leaf) {
+				t.Errorf("got the certificate of %v (%v), want %v (%v)", got.Subject, got.PublicKeyAlgorithm,
+					test.want.Leaf.Subject, test.want.Leaf.PublicKeyAlgorithm)
+			}
+		})
+	}
+}
+
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	t.Run("post-quantum key exchange is on", func(t *testing.T) {

@@ -7,6 +7,11 @@ FUZZTIME  ?= 20s
 BENCH     ?= .
 BENCHTIME ?= 1s
 STAY      ?=
+UPDATE    ?=
+
+# What make bench and make scale do with what they find: -write puts it into
+# the documents. For less: -rows, -rounds, -brief.
+BENCHFLAGS ?= -write
 
 # Where the tests leave pictures of the status page.
 export SCREENSHOTS ?= $(CURDIR)/screenshots
@@ -15,7 +20,7 @@ export SCREENSHOTS ?= $(CURDIR)/screenshots
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: build
 build: ## Build bin/vernegate, one static binary
@@ -28,6 +33,7 @@ demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it r
 .PHONY: test
 test: tools ## Run all tests with the race detector, end-to-end against Mosquitto (or E2E_BROKER=host:port)
 	go test -race $(TESTFLAGS) ./...
+	go test -race -tags portable $(TESTFLAGS) ./proxy # as on systems without epoll
 	cd charts && go test $(TESTFLAGS) ./...
 
 .PHONY: lint
@@ -49,7 +55,24 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks that match BENCH (all), with their allocations
+bench: build ## Compare with the other proxies that are installed, and put that into the README: 9 minutes
+	go run ./bench compare $(BENCHFLAGS)
+
+.PHONY: scale
+scale: build ## Measure how cost grows, and put that into docs/performance.md: 6 minutes
+	go run ./bench scale $(BENCHFLAGS)
+
+.PHONY: peers
+peers: ## Install the proxies to compare with, where apt is; elsewhere say what
+	@.ci/peers
+
+.PHONY: budget
+budget: ## Hold allocations and bytes against what they may be; UPDATE=1 writes down what they are
+	go test -count=1 -run Budget ./proxy
+	go test -count=1 -run Budget ./bench $(if $(UPDATE),-args -update)
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks that match BENCH (all), with their allocations
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 
 .PHONY: cover

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -42,7 +43,19 @@ type Place interface {
 type backends struct {
 	dialTimeout    time.Duration
 	connackTimeout time.Duration
-	dialer         net.Dialer
+	far            net.Dialer // for brokers on other hosts: finds out when one is gone
+	near           net.Dialer // for those on this host, where the kernel knows
+}
+
+func newBackends(cfg *Config) *backends {
+	return &backends{
+		dialTimeout:    cfg.DialTimeout,
+		connackTimeout: cfg.ConnackTimeout,
+		far: net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount,
+		}},
+		near: net.Dialer{KeepAlive: -1},
+	}
 }
 
 // A greeting is a broker that has answered a CONNECT.
@@ -60,21 +73,20 @@ type greeting struct {
 // All of that is to happen while the client still waits for its CONNACK. So it takes no longer in sum than one broker
 // may take at worst: dialTimeout and connackTimeout. Clients give up after 10 s to 30 s. The error is an *endError.
 func (b *backends) open(ctx context.Context, place Place, connect []byte, v packets.Version) (*greeting, error) {
-	within, cancel := context.WithTimeout(ctx, b.dialTimeout+b.connackTimeout)
-	defer cancel()
+	latest := time.Now().Add(b.dialTimeout + b.connackTimeout)
 	var failed failures
-	for within.Err() == nil {
+	for ctx.Err() == nil && time.Now().Before(latest) {
 		addr, ok := place.Next()
 		if !ok {
 			break
 		}
-		g, err := b.greet(within, addr, connect, v)
+		g, err := b.greet(ctx, latest, addr, connect, v)
 		if err == nil {
 			place.Answered()
 			return g, nil
 		}
 		failed.add(err)
-		if within.Err() == nil { // else it was not given all of its time
+		if ctx.Err() == nil && time.Now().Before(latest) { // else it was not given all of its time
 			tell(place, err)
 		}
 	}
@@ -161,8 +173,8 @@ func isUnavailable(reply *packets.FirstPacket, v packets.Version) bool {
 
 // greet dials one broker, sends it the CONNECT and reads the first packet of its answer. The CONNECT goes out
 // alone: VerneMQ does not look at bytes that arrive together with it until more of them come.
-func (b *backends) greet(ctx context.Context, addr string, connect []byte, v packets.Version) (*greeting, error) {
-	conn, err := b.dial(ctx, addr)
+func (b *backends) greet(ctx context.Context, latest time.Time, addr string, connect []byte, v packets.Version) (*greeting, error) {
+	conn, err := b.dial(ctx, latest, addr)
 	if err != nil {
 		return nil, &dialError{err}
 	}
@@ -170,7 +182,7 @@ func (b *backends) greet(ctx context.Context, addr string, connect []byte, v pac
 	defer stop()
 
 	r := bufio.NewReaderSize(conn, replyBuffer)
-	reply, err := exchange(conn, r, connect, v, b.connackTimeout)
+	reply, err := exchange(conn, r, connect, v, earlier(latest, time.Now().Add(b.connackTimeout)))
 	if err != nil {
 		_ = conn.Close()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -186,15 +198,19 @@ func (b *backends) greet(ctx context.Context, addr string, connect []byte, v pac
 	return &greeting{conn, addr, reply, rest}, nil
 }
 
-func (b *backends) dial(ctx context.Context, addr string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.dialTimeout)
+func (b *backends) dial(ctx context.Context, latest time.Time, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, earlier(latest, time.Now().Add(b.dialTimeout)))
 	defer cancel()
-	return b.dialer.DialContext(ctx, "tcp", addr)
+	dialer := &b.far
+	if to, err := netip.ParseAddrPort(addr); err == nil && to.Addr().IsLoopback() {
+		dialer = &b.near
+	}
+	return dialer.DialContext(ctx, "tcp", addr)
 }
 
-// exchange writes the CONNECT and reads the first packet back, both within timeout.
-func exchange(conn net.Conn, r *bufio.Reader, connect []byte, v packets.Version, timeout time.Duration) (*packets.FirstPacket, error) {
-	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+// exchange writes the CONNECT and reads the first packet back, both before a deadline.
+func exchange(conn net.Conn, r *bufio.Reader, connect []byte, v packets.Version, deadline time.Time) (*packets.FirstPacket, error) {
+	if err := conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
 	if _, err := conn.Write(connect); err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // echoBroker accepts every CONNECT and sends back whatever follows.
-func echoBroker(b *testing.B) func(*proxy.Config) {
+func echoBroker(b testing.TB) func(*proxy.Config) {
 	b.Helper()
 	broker := startBroker(b)
 	go func() {

@@ -53,8 +53,7 @@ func (s *Server) Withdraw(ctx context.Context, w Withdrawal) {
 // trusted verifies the certificate of a live session anew, and ends the session when that fails. That a CRL is
 // missing or overdue keeps newcomers out where the policy says so; it tells nothing about those who are in.
 func (s *session) trusted(trust Trust) bool {
-	state := s.tls.ConnectionState()
-	err := trust.Verify(state.PeerCertificates, nil)
+	err := s.certificate.verify(trust)
 	if err == nil || errors.Is(err, ErrCRL) {
 		return true
 	}
@@ -74,11 +73,13 @@ func withdrawn(err error) Reason {
 // expired, or belongs to somebody else, and at the end of its lifetime.
 func (s *session) enter() {
 	state := s.tls.ConnectionState()
+	s.tlsVersion, s.resumed = state.Version, state.DidResume
 	now := time.Now()
 	end := earlier(s.lifetimeEnd(now), expiry(&state))
 	if stale := s.server.live.add(s, s.verified, &state, end, s.firstRecheck(now)); stale {
 		s.trusted(s.server.cfg.Trust())
 	}
+	s.verified = nil // lest a session keep a Trust, and all its CRLs, for as long as it lives
 }
 
 // lifetimeEnd is when the session has lived long enough: at the configured lifetime, give or take a tenth, so

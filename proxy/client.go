@@ -13,12 +13,14 @@ import (
 type clientConn struct {
 	pollConn
 	remote, local net.Addr
-	greeted       bool  // a ClientHello has come
-	turn          *turn // nil unless a handshake is going on
+	greeted       bool   // a ClientHello has come
+	turn          *turn  // nil unless a handshake is going on
+	held          []byte // is written together with what is written next
 }
 
-func newClientConn(c net.Conn) clientConn {
-	return clientConn{pollConn: newPollConn(c), remote: c.RemoteAddr(), local: c.LocalAddr()}
+func (c *clientConn) open(conn net.Conn) {
+	c.pollConn.open(conn)
+	c.remote, c.local = conn.RemoteAddr(), conn.LocalAddr()
 }
 
 // RemoteAddr is the client's address. It implements net.Conn.

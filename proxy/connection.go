@@ -5,7 +5,6 @@ package proxy
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"log/slog"
 	"strings"
@@ -84,16 +83,36 @@ func (s *session) describeEnd() Connection {
 // describeTLS tells what was negotiated and which certificate the client showed, even one that was refused: its
 // fingerprint is what an operator needs to find the device.
 func (c *Connection) describeTLS(s *session) {
+	cert := s.certificate
+	if cert != nil {
+		c.TLS, c.Resumed = tlsVersionName(s.tlsVersion), s.resumed
+	} else {
+		cert = c.describeHandshake(s)
+	}
+	if cert != nil {
+		c.Fingerprint = cert.fp.String()
+		c.Issuer, c.Serial, c.Subject = cert.issuer, cert.serial, cert.subject
+	}
+}
+
+// describeHandshake tells what was negotiated with a client that did not become a session, and returns the
+// certificate that it showed; nil = none.
+func (c *Connection) describeHandshake(s *session) *certificate {
 	state := s.tls.ConnectionState()
 	if state.HandshakeComplete {
 		c.TLS, c.Resumed = tlsVersionName(state.Version), state.DidResume
 	}
-	if leaf := s.leaf(&state); leaf != nil {
-		c.Fingerprint = FingerprintOf(leaf).String()
-		c.Issuer = printable(leaf.Issuer.String())
-		c.Serial = leaf.SerialNumber.Text(16)
-		c.Subject = printable(leaf.Subject.String())
+	peer := state.PeerCertificates
+	var refused *tls.CertificateVerificationError
+	if len(peer) == 0 && errors.As(s.err, &refused) {
+		peer = refused.UnverifiedCertificates
 	}
+	if len(peer) == 0 {
+		return nil
+	}
+	cert := summarize(peer)
+	cert.fp = FingerprintOf(peer[0])
+	return &cert
 }
 
 // tlsVersionName is the name of a version without the protocol's.
@@ -101,21 +120,11 @@ func tlsVersionName(version uint16) string {
 	return strings.TrimPrefix(tls.VersionName(version), "TLS ")
 }
 
-// leaf is the client's certificate, verified or not; nil if it sent none.
-func (s *session) leaf(state *tls.ConnectionState) *x509.Certificate {
-	if len(state.PeerCertificates) > 0 {
-		return state.PeerCertificates[0]
-	}
-	var refused *tls.CertificateVerificationError
-	if errors.As(s.err, &refused) && len(refused.UnverifiedCertificates) > 0 {
-		return refused.UnverifiedCertificates[0]
-	}
-	return nil
-}
+// maxAttrs is more than a log line has attributes.
+const maxAttrs = 24
 
-// attrs is the log line about a connection that has ended. What was never learned has no attribute.
-func (c *Connection) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 24)
+// appendAttrs appends the log line about a connection that has ended. What was never learned has no attribute.
+func (c *Connection) appendAttrs(attrs []slog.Attr) []slog.Attr {
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))

@@ -63,6 +63,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() {
 		defer close(ended)
 		s.running.Wait()
+		s.pollers.stop()
 	}()
 	select {
 	case <-ended:

@@ -21,7 +21,14 @@ type Fingerprint [sha256.Size]byte
 func FingerprintOf(cert *x509.Certificate) Fingerprint { return sha256.Sum256(cert.Raw) }
 
 // String returns the form that certificate-acl and operators use: upper-case hex pairs joined by colons.
-func (f Fingerprint) String() string { return strings.ReplaceAll(fmt.Sprintf("% X", f[:]), " ", ":") }
+func (f Fingerprint) String() string {
+	const digits = "0123456789ABCDEF"
+	var text [len("AA:") * len(f)]byte
+	for i, b := range f {
+		text[3*i], text[3*i+1], text[3*i+2] = digits[b>>4], digits[b&0xF], ':'
+	}
+	return string(text[:len(text)-1])
+}
 
 // An OwnerFunc tells who owns a client certificate. ok is false when the certificate is known to have no
 // owner; an error says that this could not be found out, so that a service that is down never reads as a

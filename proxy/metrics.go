@@ -14,7 +14,7 @@ type Metrics struct {
 	sessions     [Services + 1]prometheus.Gauge
 	ended        [Services + 1][endOfReasons]prometheus.Counter
 	handshakes   [Services + 1]handshakeMetrics
-	connects     [Services + 1]*prometheus.CounterVec
+	connects     [Services + 1]connectMetrics
 	traffic      *traffic
 }
 

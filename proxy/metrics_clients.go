@@ -13,7 +13,10 @@ import (
 
 // handshakeMetrics count the TLS handshakes of one listener. A connection that ends before its first byte has
 // none.
-type handshakeMetrics struct{ *prometheus.CounterVec }
+type handshakeMetrics struct {
+	*prometheus.CounterVec
+	full, resumed map[uint16]prometheus.Counter // by TLS version
+}
 
 // Results of a handshake beside the reasons why it failed.
 const (
@@ -21,16 +24,20 @@ const (
 	handshakeResumed = "resumed"
 )
 
-func (m handshakeMetrics) completed(state tls.ConnectionState) {
-	result := handshakeFull
+func (m *handshakeMetrics) completed(state tls.ConnectionState) {
+	counters, result := m.full, handshakeFull
 	if state.DidResume {
-		result = handshakeResumed
+		counters, result = m.resumed, handshakeResumed
+	}
+	if c := counters[state.Version]; c != nil {
+		c.Inc()
+		return
 	}
 	m.WithLabelValues(result, tlsVersionName(state.Version)).Inc()
 }
 
 // failed leaves the version open: in most failures there is none yet.
-func (m handshakeMetrics) failed(reason Reason) { m.WithLabelValues(reason.String(), "").Inc() }
+func (m *handshakeMetrics) failed(reason Reason) { m.WithLabelValues(reason.String(), "").Inc() }
 
 // newHandshakeMetrics makes the metrics of all listeners, by role.
 func newHandshakeMetrics() (vec *prometheus.CounterVec, byRole [Services + 1]handshakeMetrics) {
@@ -39,10 +46,13 @@ func newHandshakeMetrics() (vec *prometheus.CounterVec, byRole [Services + 1]han
 		Help: "TLS handshakes, by listener, result (full, resumed, or the reason of the failure) and TLS version (of those that succeeded).",
 	}, []string{"listener", "result", "version"})
 	for role := range byRole {
-		m := handshakeMetrics{vec.MustCurryWith(prometheus.Labels{"listener": Role(role).String()})}
+		m := handshakeMetrics{
+			vec.MustCurryWith(prometheus.Labels{"listener": Role(role).String()}),
+			make(map[uint16]prometheus.Counter), make(map[uint16]prometheus.Counter),
+		}
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-			m.WithLabelValues(handshakeFull, tlsVersionName(version))
-			m.WithLabelValues(handshakeResumed, tlsVersionName(version))
+			m.full[version] = m.WithLabelValues(handshakeFull, tlsVersionName(version))
+			m.resumed[version] = m.WithLabelValues(handshakeResumed, tlsVersionName(version))
 		}
 		for reason := TLSHandshake; reason <= TLSCRL; reason++ {
 			m.WithLabelValues(reason.String(), "")
@@ -52,16 +62,19 @@ func newHandshakeMetrics() (vec *prometheus.CounterVec, byRole [Services + 1]han
 	return vec, byRole
 }
 
+// A connectMetrics counts the CONNECTs of one listener, by MQTT version.
+type connectMetrics map[packets.Version]prometheus.Counter
+
 // newConnectMetrics makes the metrics about CONNECTs of all listeners, by role.
-func newConnectMetrics() (vec *prometheus.CounterVec, byRole [Services + 1]*prometheus.CounterVec) {
+func newConnectMetrics() (vec *prometheus.CounterVec, byRole [Services + 1]connectMetrics) {
 	vec = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vernegate_connects_total",
 		Help: "Well-formed CONNECTs read, by listener and MQTT version.",
 	}, []string{"listener", "version"})
 	for role := range byRole {
-		byRole[role] = vec.MustCurryWith(prometheus.Labels{"listener": Role(role).String()})
+		byRole[role] = make(connectMetrics)
 		for _, version := range []packets.Version{packets.V31, packets.V311, packets.V5} {
-			byRole[role].WithLabelValues(version.String())
+			byRole[role][version] = vec.WithLabelValues(Role(role).String(), version.String())
 		}
 	}
 	return vec, byRole

@@ -39,7 +39,7 @@ type certName uint64
 
 // A bearer is a client certificate with its live sessions.
 type bearer struct {
-	fp       Fingerprint
+	certificate
 	name     certName
 	sameName *bearer // the next one with the same name
 	sessions []*session
@@ -109,6 +109,7 @@ func (r *registry) add(s *session, verified Trust, state *tls.ConnectionState, e
 	}
 	s.live.id = r.roll.enter(s)
 	r.count[s.role]++
+	s.certificate = &b.certificate
 	s.live.bearer, s.live.place = b, len(b.sessions)
 	b.sessions = append(b.sessions, s)
 	s.live.ownersPlace = len(r.owners[s.owner])
@@ -121,7 +122,8 @@ func (r *registry) add(s *session, verified Trust, state *tls.ConnectionState, e
 }
 
 func (r *registry) addBearer(fp Fingerprint, state *tls.ConnectionState) *bearer {
-	b := &bearer{fp: fp, name: r.nameOf(state.PeerCertificates[0])}
+	b := &bearer{certificate: summarize(state.PeerCertificates), name: r.nameOf(state.PeerCertificates[0])}
+	b.fp = fp
 	b.recheck.bearer = b
 	b.sameName, r.names[b.name] = r.names[b.name], b
 	b.lineage = r.lineageOf(state.VerifiedChains)

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
@@ -26,121 +25,53 @@ const (
 // aLongTimeAgo is a deadline that has passed: it ends waiting reads and writes at once.
 var aLongTimeAgo = time.Unix(1, 0)
 
-// A pipe is one direction of a session. Writing is what paces reading: while dst does not take bytes, none are
-// read from src, so that back-pressure reaches the sender.
-type pipe struct {
-	src    *source
-	dst    io.Writer
-	frames packets.Framer // follows what was written to dst
-
-	// What has been written to dst, for anyone to read; only who carries adds to it.
-	bytes   atomic.Int64
-	packets atomic.Uint64 // that have begun
-}
-
-// carried returns how many bytes and packets have gone through so far.
-func (p *pipe) carried() (bytes int64, packets uint64) { return p.bytes.Load(), p.packets.Load() }
-
-// An ender is what ended a pipe.
-type ender uint8
-
-const (
-	bySource      ender = iota // the error is io.EOF for an orderly end
-	byDestination              // does not take any more
-	byProtocol                 // src sent what must not be forwarded
-)
-
-// errConnectAgain is a second CONNECT: a client must not send one [MQTT-3.1.0-2], and a broker could take over the
-// username in it, which nobody has checked.
-var errConnectAgain = errors.New("a CONNECT inside a session")
-
-// carry copies until one of the sides ends. What was read before src ended has been written.
-func (p *pipe) carry() (ender, error) {
-	for {
-		b, readErr := p.src.next()
-		if len(b) > 0 {
-			whole, protocolErr := p.follow(b)
-			writeErr := p.write(b[:whole])
-			p.src.release()
-			if writeErr != nil {
-				return byDestination, writeErr
-			}
-			if protocolErr != nil {
-				return byProtocol, protocolErr
-			}
-		}
-		if readErr != nil {
-			return bySource, readErr
-		}
-	}
-}
-
-// follow goes over the packets in b, up to what must not be forwarded.
-func (p *pipe) follow(b []byte) (n int, err error) {
-	for n < len(b) && err == nil {
-		if p.frames.AtBorder() && packets.IsConnect(b[n]) {
-			return n, errConnectAgain
-		}
-		var packet int
-		packet, err = p.frames.Skip(b[n:])
-		n += packet
-	}
-	return n, err
-}
-
-func (p *pipe) write(b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
-	n, err := p.dst.Write(b)
-	p.bytes.Add(int64(n))
-	p.packets.Store(p.frames.Packets())
-	return err
-}
-
-// finish carries the rest of a packet that has begun.
-func (p *pipe) finish() error {
-	for !p.frames.AtBorder() {
-		b, readErr := p.src.next()
-		packet, protocolErr := p.frames.Skip(b)
-		writeErr := p.write(b[:packet])
-		p.src.release()
-		if err := errors.Join(writeErr, protocolErr); err != nil {
-			return err
-		}
-		if readErr != nil && !p.frames.AtBorder() {
-			return readErr
-		}
-	}
-	return nil
-}
-
-// relay is step 8, once the broker has answered: both directions until both have ended.
+// relay is step 8, once the broker has answered: both directions until both have ended. It returns when they have
+// begun.
 func (s *session) relay() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.relayUp()
-	}()
-	s.relayDown()
-	<-done
+	s.open.Store(2)
+	if s.server.pollers.adopt(s) {
+		return
+	}
+	s.relieve()
+	go s.up.work()
+	go s.down.work()
 }
 
-// relayUp carries what the client sends. When the client ends, everything it sent is written before the broker
+// relieve takes both directions from the poller, since the session is coming to its end.
+func (s *session) relieve() {
+	s.up.relieve()
+	s.down.relieve()
+}
+
+// ended is what becomes of a session when one direction has ended; with the second one it is over.
+func (s *session) ended(p *pipe, r result) {
+	s.relieve()
+	if p == &s.up {
+		s.upEnded(r)
+	} else {
+		s.downEnded(r)
+	}
+	if s.open.Add(-1) == 0 {
+		s.server.cfg.Metrics.sessions[s.role].Dec()
+		s.close()
+	}
+}
+
+// upEnded is the end of what the client sends. When the client ends, everything it sent is written before the broker
 // sees the FIN, which VerneMQ takes for the end of both directions; what the broker still has to say goes on.
-func (s *session) relayUp() {
-	switch ender, err := s.up.carry(); ender {
+func (s *session) upEnded(r result) {
+	switch r.ender {
 	case byProtocol:
-		s.stop(protocolReason(err), err)
+		s.stop(protocolReason(r.err), r.err)
 	case byDestination:
-		s.over(BackendClosed, err)
-	case bySource:
-		s.over(ClientClosed, err)
+		s.over(BackendClosed, r.err)
+	default:
+		s.over(ClientClosed, r.err)
 	}
 	if _, stopped := s.stoppedBy(); stopped {
 		return // the broker must not end yet: a packet of it may be half way to the client
 	}
-	_ = closeWrite(s.backend.Conn) // fails when the broker is gone, which relayDown will see
+	_ = closeWrite(s.backend.Conn) // fails when the broker is gone, which the other direction will see
 	soon := time.Now().Add(lingerTimeout)
 	s.setReadDeadline(s.backend.Conn, soon)
 	_ = s.client.SetWriteDeadline(soon)
@@ -154,20 +85,18 @@ func protocolReason(err error) Reason {
 	return PacketMalformed
 }
 
-// relayDown carries what the broker sends. When the broker ends, nobody is left to hear the client. When the
+// downEnded is the end of what the broker sends. When the broker ends, nobody is left to hear the client. When the
 // client does not take any more, what it had sent before may still be on its way up.
-func (s *session) relayDown() {
-	switch ender, err := s.down.carry(); ender {
-	case byDestination:
-		s.over(ClientClosed, err)
+func (s *session) downEnded(r result) {
+	if r.ender == byDestination {
+		s.over(ClientClosed, r.err)
 		s.deaf = true
 		soon := time.Now().Add(lingerTimeout)
 		s.setReadDeadline(s.client.Conn, soon)
 		_ = s.backend.SetWriteDeadline(soon)
 		return
-	default:
-		s.over(BackendClosed, err)
 	}
+	s.over(BackendClosed, r.err)
 	if reason, stopped := s.stoppedBy(); stopped {
 		s.farewell(reason)
 	}
@@ -192,6 +121,7 @@ func (s *session) farewell(reason Reason) {
 		bye = packets.AppendRedirect(nil, other)
 	}
 	_, _ = s.tls.Write(bye)
+	_ = s.client.drain() // it was collected, if the other direction was in a turn
 }
 
 // hangUp ends connections so that what was written to them arrives: our end first, on all of them, then reading

@@ -35,11 +35,20 @@ func (s *session) report() {
 	}
 	c := s.describeEnd()
 	if logged {
-		log.LogAttrs(context.Background(), level, "connection ended", c.attrs()...)
+		c.log(log, level)
 	}
 	if told {
 		cfg.OnForced(c)
 	}
+}
+
+// log writes the line. It does what Logger.LogAttrs does, but for looking up from where in the source it was
+// called, which is always here.
+func (c *Connection) log(to *slog.Logger, level slog.Level) {
+	var attrs [maxAttrs]slog.Attr
+	line := slog.NewRecord(c.Ended, level, "connection ended", 0)
+	line.AddAttrs(c.appendAttrs(attrs[:0])...)
+	_ = to.Handler().Handle(context.Background(), line) // as with LogAttrs, there is nowhere to tell that it failed
 }
 
 // maxUntrusted bounds what a stranger can write into one log attribute, in bytes before escaping.

@@ -31,6 +31,8 @@ type Server struct {
 	slots    *slots
 	live     *registry
 	limits   *limits
+	pollers  *pollers
+	crew     *crew // for handshakes
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -41,7 +43,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	cared     bool           // takeCare runs, or ran
-	running   sync.WaitGroup // sessions and takeCare; Add only with mu held and ctx not done, or by one of them
+	running   sync.WaitGroup // sessions, the crew and takeCare; Add only with mu held and ctx not done, or by one of them
 }
 
 // New makes a Server. It starts nothing; Serve does.
@@ -50,15 +52,17 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg:       cfg,
 		tls:       tlsConfig(cfg.TLS, cfg.Trust),
-		backends:  &backends{dialTimeout: cfg.DialTimeout, connackTimeout: cfg.ConnackTimeout},
+		backends:  newBackends(&cfg),
 		slots:     newSlots(cfg.MaxDescriptors),
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),
+		pollers:   &pollers{log: cfg.Logger},
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
 	cfg.Metrics.traffic.follow(s.live)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.crew = newCrew(s.ctx, &s.running)
 	return s
 }
 
@@ -110,10 +114,7 @@ func (s *Server) start(conn net.Conn, role Role) {
 		return
 	}
 	s.cfg.Metrics.accepted[role].Inc()
-	go func() {
-		defer s.running.Done()
-		c.run(s.ctx)
-	}()
+	s.crew.run(func() { c.run(s.ctx) })
 }
 
 // forget is called by a session that has ended.

@@ -137,14 +137,14 @@ func TestFailedAcceptsArePaced(t *testing.T) {
 	})
 }
 
-// With 32 descriptors, 30 are for whoever comes: silent clients beyond that wait in the backlog, while the two
+// With 64 descriptors, 62 are for whoever comes: silent clients beyond that wait in the backlog, while the two
 // that are left let one of those inside reach its broker.
 func TestSilentClientsDoNotStopThoseInside(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
-	g := startGate(t, func(c *proxy.Config) { brokers(b)(c); c.MaxDescriptors = 32 })
+	g := startGate(t, func(c *proxy.Config) { brokers(b)(c); c.MaxDescriptors = 64 })
 	inside := g.dial(pki().device)
-	for range 40 {
+	for range 70 {
 		c, err := net.Dial("tcp", g.addr)
 		if err != nil {
 			t.Fatal(err)
@@ -154,12 +154,12 @@ func TestSilentClientsDoNotStopThoseInside(t *testing.T) {
 	accepted := func() float64 {
 		return counter(t, g.metrics, "vernegate_connections_accepted_total", map[string]string{"listener": "devices"})
 	}
-	await(t, "30 connections to be accepted", func() bool { return accepted() == 30 })
+	await(t, "62 connections to be accepted", func() bool { return accepted() == 62 })
 	write(t, inside, connect311)
 	b.greet(connect311Owned, connack311)
 	wantBytes(t, inside, connack311)
-	if got := accepted(); got != 30 {
-		t.Errorf("got %v accepted, want 30", got)
+	if got := accepted(); got != 62 {
+		t.Errorf("got %v accepted, want 62", got)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
@@ -29,16 +30,20 @@ type session struct {
 	tls      *tls.Conn // over client
 	verified Trust     // what was current when the handshake began
 
-	holds    holding
-	owner    string          // "" until known to be one
-	version  packets.Version // 0 until known
-	clientID string
-	connack  connack // zero until the broker has answered
+	holds       holding
+	tlsVersion  uint16 // 0 until live, and so the next two
+	resumed     bool
+	certificate *certificate
+	owner       string          // "" until known to be one
+	version     packets.Version // 0 until known
+	clientID    string
+	connack     connack // zero until the broker has answered
 
 	place       Place // among the brokers; nil until it was looked for
 	backendAddr string
-	up          pipe // client to broker
-	down        pipe // broker to client
+	up          pipe         // client to broker
+	down        pipe         // broker to client
+	open        atomic.Int32 // how many of the two have not ended
 
 	deaf     bool      // the client does not take what is written to it
 	lifetime time.Time // when the session has lived long enough; zero = never
@@ -67,25 +72,20 @@ func connackOf(reply *packets.FirstPacket) connack {
 
 func newSession(server *Server, conn net.Conn, role Role) *session {
 	s := &session{server: server, role: role, began: time.Now()}
-	s.client = newClientConn(conn)
+	s.client.open(conn)
 	s.tls = tls.Server(&s.client, server.tls)
 	return s
 }
 
-// run is the life of the connection. It returns when both sides are closed.
-//
-// establish has a goroutine of its own because TLS handshakes need a large stack, which goes with it; this
-// goroutine's stack stays small for as long as the session lives.
+// run is the life of the connection until it is established; what comes then has no goroutine of its own for as long
+// as there is nothing to do.
 func (s *session) run(ctx context.Context) {
-	defer s.close()
-	established := make(chan error, 1)
-	go func() { established <- s.establish(ctx) }()
-	if err := <-established; err != nil {
+	if err := s.establish(ctx); err != nil {
 		s.refuse(err)
+		s.close()
 		return
 	}
 	s.server.cfg.Metrics.sessions[s.role].Inc()
-	defer s.server.cfg.Metrics.sessions[s.role].Dec()
 	s.relay()
 }
 
@@ -123,7 +123,7 @@ func (s *session) readConnect() (*packets.Connect, error) {
 	connect, err := packets.ReadConnect(s.tls, s.server.cfg.MaxConnectSize)
 	if err == nil {
 		s.version, s.clientID = connect.Version, connect.ClientID()
-		s.server.cfg.Metrics.connects[s.role].WithLabelValues(s.version.String()).Inc()
+		s.server.cfg.Metrics.connects[s.role][s.version].Inc()
 		return connect, nil
 	}
 	var broken *packets.ConnectError
@@ -182,22 +182,25 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return because(BackendClosed, err)
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if err := s.down.write(greeting); err != nil {
+	if _, err := s.tls.Write(greeting); err != nil {
 		return because(ClientClosed, err)
 	}
+	s.down.count(len(greeting))
 	s.setDeadlines(0)
 	return nil
 }
 
 // join makes the broker the other side of the session.
 func (s *session) join(g *greeting) {
-	backend := newPollConn(g.conn)
+	backend := new(pollConn)
+	backend.open(g.conn)
 	s.backendAddr, s.connack = g.addr, connackOf(g.reply)
-	s.up.src, s.up.dst = newSource(&s.client.pollConn, s.tls), g.conn
-	s.down.src, s.down.dst = newSource(&backend, &backend), s.tls
+	s.up.src, s.up.srcTLS, s.up.dst = &s.client.pollConn, s.tls, backend
+	s.down.src, s.down.dst, s.down.dstTLS = backend, &s.client.pollConn, s.tls
+	s.up.session, s.down.session = s, s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.backend = &backend
+	s.backend = backend
 	if s.stopped {
 		s.halt(backend.Conn)
 	}
@@ -223,6 +226,8 @@ func (s *session) refuse(err error) {
 // close is step 9, the one place where a connection ends.
 func (s *session) close() {
 	s.server.live.remove(s)
+	s.up.post.leave(&s.up)
+	s.down.post.leave(&s.down)
 	if !s.deaf {
 		_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
 	}
@@ -240,6 +245,7 @@ func (s *session) close() {
 	s.giveBack()
 	s.server.forget(s)
 	s.report()
+	s.server.running.Done()
 }
 
 // over notes why the session ends; what came first is the cause of the rest.
@@ -265,6 +271,7 @@ func (s *session) stop(reason Reason, err error) {
 	for _, c := range s.conns() {
 		s.halt(c)
 	}
+	s.relieve()
 }
 
 // halt ends what a stopped session waits for on a connection; mu must be held.
@@ -287,6 +294,7 @@ func (s *session) cut() {
 	for _, c := range s.conns() {
 		_ = c.Close()
 	}
+	s.relieve()
 }
 
 // conns are the connections there are, the client's first; mu must be held, or the session be over.
@@ -303,8 +311,12 @@ func (s *session) setDeadlines(d time.Duration) {
 	if d > 0 {
 		t = time.Now().Add(d)
 	}
-	_ = s.client.SetWriteDeadline(t)
-	s.setReadDeadline(s.client.Conn, t)
+	_ = s.client.SetDeadline(t) // both at once is one timer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		s.halt(s.client.Conn)
+	}
 }
 
 // setReadDeadline keeps a session that was stopped from waiting for bytes again.

@@ -21,9 +21,9 @@ type slots struct {
 	closed bool
 }
 
-// newSlots divides a number of descriptors: one in sixteen is the reserve.
+// newSlots divides a number of descriptors: one in thirty-two is the reserve.
 func newSlots(descriptors int) *slots {
-	s := &slots{limit: descriptors - descriptors/16}
+	s := &slots{limit: descriptors - descriptors/32}
 	s.freed.L = &s.mu
 	return s
 }

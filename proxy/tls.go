@@ -27,6 +27,14 @@ type Trust interface {
 	Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error
 }
 
+// A TicketTrust is a Trust that brings the keys of session tickets, so that servers with the same ones resume each
+// other's TLS sessions. The first key seals new tickets, all of them open those that clients show; none leaves it
+// to crypto/tls, which makes its own.
+type TicketTrust interface {
+	Trust
+	TicketKeys() [][32]byte
+}
+
 // What Trust.Verify reports beside the errors of x509.
 var (
 	ErrRevoked = errors.New("certificate revoked")
@@ -40,11 +48,12 @@ type TLSPolicy struct {
 	CurvePreferences []tls.CurveID // nil = Go's choice, X25519MLKEM768 among them
 }
 
-// tlsConfig makes the configuration that all handshakes start from. It holds the session ticket keys, which
-// crypto/tls rotates by itself; everything that can change while running comes from the current Trust.
+// tlsConfig makes the configuration that all handshakes start from. It holds the session ticket keys of those whose
+// Trust brings none, which crypto/tls rotates by itself; everything that can change while running comes from the
+// current Trust.
 //
-// Tickets stay on, as a storm of reconnecting devices needs them. That is safe because crypto/tls calls
-// VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
+// Tickets stay on, as a storm of reconnecting devices needs them. That is safe, whoever has made them, because
+// crypto/tls calls VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
 func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 	if policy.MinVersion == 0 {
 		policy.MinVersion = tls.VersionTLS12
@@ -54,6 +63,8 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 		CipherSuites:     policy.CipherSuites,
 		CurvePreferences: policy.CurvePreferences,
 		ClientAuth:       tls.RequireAndVerifyClientCert,
+		// Small records at first are for pages that can be shown in part. A message is of use when all of it is there.
+		DynamicRecordSizingDisabled: true,
 	}
 	var latest atomic.Pointer[trustConfig]
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -88,6 +99,9 @@ func forTrust(base *tls.Config, trust Trust, current func() Trust) *tls.Config {
 	config.GetConfigForClient = nil
 	config.Certificates = trust.ServerCertificates()
 	config.ClientCAs = trust.ClientCAs()
+	if t, ok := trust.(TicketTrust); ok && len(t.TicketKeys()) > 0 {
+		config.SetSessionTicketKeys(t.TicketKeys())
+	}
 	config.VerifyConnection = func(state tls.ConnectionState) error {
 		return current().Verify(state.PeerCertificates, state.VerifiedChains)
 	}
@@ -109,6 +123,7 @@ func (s *session) handshake() error {
 	if err == io.EOF && !s.client.greeted {
 		return because(ClientClosed, errSaidNothing)
 	}
+	s.client.release() // the alert
 	reason := handshakeReason(err)
 	s.server.cfg.Metrics.handshakes[s.role].failed(reason)
 	return because(reason, err)

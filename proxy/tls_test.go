@@ -5,6 +5,8 @@ package proxy_test
 
 import (
 	"crypto/tls"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,4 +218,62 @@ func TestDeviceBehindAnIntermediate(t *testing.T) {
 	write(t, client, connect311)
 	b.greet(connect311Owned, connack311)
 	wantBytes(t, client, connack311)
+}
+
+// How many segments a client gets up to its CONNACK: in TLS 1.3, the ticket is not one of its own.
+func TestTicketTravelsWithConnack(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[uint16]int32{
+		tls.VersionTLS13: 2, // ServerHello to Finished; ticket and CONNACK
+		tls.VersionTLS12: 3, // ServerHello to ServerHelloDone; ticket and Finished; CONNACK
+	} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			counting := &countingListener{Listener: l}
+			b := startBroker(t)
+			g := serveGate(t, counting, proxy.Devices, brokers(b))
+			dial := resuming(g, version)
+			c, err := dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, c, connect311)
+			b.greet(connect311Owned, connack311)
+			wantBytes(t, c, connack311)
+			if got := counting.writes.Load(); got != want {
+				t.Errorf("got %d writes to the client, want %d", got, want)
+			}
+			if c, err = dial(); err != nil {
+				t.Fatal(err)
+			}
+			if !c.ConnectionState().DidResume {
+				t.Error("got a full handshake the second time, want that the ticket has arrived")
+			}
+		})
+	}
+}
+
+// A countingListener counts the writes to all that it has accepted.
+type countingListener struct {
+	net.Listener
+	writes atomic.Int32
+}
+
+func (l *countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &countingConn{c, &l.writes}, err
+}
+
+type countingConn struct {
+	net.Conn
+	writes *atomic.Int32
+}
+
+func (c *countingConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
 }

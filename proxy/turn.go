@@ -33,22 +33,29 @@ var errNoTurn = errors.New("too many handshakes")
 // take as long as a handshake; who would have to wait longer is refused at once, without a word. The time that
 // a client has waited does not count against it.
 func (t *turn) begin() error {
+	if l := t.session.server.limits; l.rate != nil || !l.turnstile.enterNow() {
+		if err := t.await(); err != nil {
+			_ = t.session.client.Close()
+			return fmt.Errorf("%w: %w", errNoTurn, err)
+		}
+	}
+	t.begun, t.inside = true, true
+	return nil
+}
+
+// await is begin for those who have to wait, or may have to.
+func (t *turn) await() error {
 	s := t.session
 	arrived := time.Now()
 	ctx, cancel := context.WithTimeout(s.server.ctx, s.server.cfg.HandshakeTimeout)
 	defer cancel()
 	s.server.cfg.Metrics.waiting.Inc()
-	err := s.server.limits.awaitHandshake(ctx)
-	s.server.cfg.Metrics.waiting.Dec()
-	if err != nil {
-		_ = s.client.Close()
-		return fmt.Errorf("%w: %w", errNoTurn, err)
+	defer s.server.cfg.Metrics.waiting.Dec()
+	if err := s.server.limits.awaitHandshake(ctx); err != nil {
+		return err
 	}
-	t.begun, t.inside = true, true
-	if waited := time.Since(arrived); waited > 0 {
-		t.deadline = t.deadline.Add(waited)
-		s.setDeadlines(time.Until(t.deadline))
-	}
+	t.deadline = t.deadline.Add(time.Since(arrived))
+	s.setDeadlines(time.Until(t.deadline))
 	return nil
 }
 
@@ -75,10 +82,12 @@ func (t *turn) resume() error {
 	if !t.begun {
 		return nil // the ClientHello is still coming
 	}
-	ctx, cancel := context.WithDeadline(t.session.server.ctx, t.deadline)
-	defer cancel()
-	if err := t.session.server.limits.turnstile.enter(ctx, true); err != nil {
-		return os.ErrDeadlineExceeded // or the server stops, which is then the reason already
+	if turnstile := t.session.server.limits.turnstile; !turnstile.enterNow() {
+		ctx, cancel := context.WithDeadline(t.session.server.ctx, t.deadline)
+		defer cancel()
+		if err := turnstile.enter(ctx, true); err != nil {
+			return os.ErrDeadlineExceeded // or the server stops, which is then the reason already
+		}
 	}
 	t.inside = true
 	return nil
@@ -98,9 +107,30 @@ func (c *clientConn) Read(p []byte) (int, error) {
 }
 
 // Write implements net.Conn. What follows a write in a handshake is a read, if anything.
+//
+// In TLS 1.3, a server says one thing more when the handshake is over for the client: the session ticket (RFC 8446
+// §4.6.1). Nobody waits for it, so it travels with what comes next, which is the CONNACK. That saves a segment, and
+// a device with a radio from hearing it by itself.
 func (c *clientConn) Write(p []byte) (int, error) {
 	if c.turn != nil {
 		c.turn.pause()
+		if p[0] == applicationData {
+			c.held = append(c.held, p...)
+			return len(p), nil
+		}
 	}
-	return c.pollConn.Write(p)
+	if c.held == nil {
+		return c.pollConn.Write(p)
+	}
+	held := len(c.held)
+	p, c.held = append(c.held, p...), nil
+	n, err := c.pollConn.Write(p)
+	return max(0, n-held), err
 }
+
+// applicationData is the type of encrypted records in TLS 1.3 (RFC 8446 §5.2). The flight of a server begins with
+// another; what begins with this one comes after it: the ticket, or an alert.
+const applicationData = 23
+
+// release sends what is held at once.
+func (c *clientConn) release() { _, _ = c.Write(nil) } // a client that is gone is noticed by whoever reads

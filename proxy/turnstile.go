@@ -30,6 +30,17 @@ type turnstile struct {
 
 func newTurnstile(places int) *turnstile { return &turnstile{free: places} }
 
+// enterNow takes a place if one is free, which none is while somebody waits.
+func (t *turnstile) enterNow() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.free == 0 {
+		return false
+	}
+	t.free--
+	return true
+}
+
 // enter takes a place, or waits for one until ctx is done and then returns its error.
 func (t *turnstile) enter(ctx context.Context, again bool) error {
 	t.mu.Lock()

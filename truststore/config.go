@@ -30,6 +30,12 @@ type Config struct {
 	// then a warning. Once such a file has been in use it must not vanish.
 	CRLOptional bool
 
+	// TicketKeys are files of keys that session tickets are sealed with, one
+	// key of 32 bytes a line in hex or base64: the first one of all seals new
+	// tickets, every one opens those of this process and of others with the
+	// same keys. Without any, tickets are the TLS server's own affair.
+	TicketKeys []string
+
 	// RefreshInterval is how often the files are read again without any
 	// sign of change. Zero leaves it to watching.
 	RefreshInterval time.Duration
@@ -88,7 +94,7 @@ func (c *Config) validate() error {
 // paths returns every file of the store.
 func (c *Config) paths() []string {
 	var all []string
-	for _, list := range [][]string{c.Certs, c.Keys, c.CAs, c.CRLs} {
+	for _, list := range [][]string{c.Certs, c.Keys, c.CAs, c.CRLs, c.TicketKeys} {
 		all = append(all, list...)
 	}
 	return all

@@ -37,7 +37,7 @@ func (s *source) absent() bool { return errors.Is(s.err, fs.ErrNotExist) }
 
 // fileSet is one read of all files.
 type fileSet struct {
-	certs, keys, cas, crls []source
+	certs, keys, cas, crls, ticketKeys []source
 }
 
 // readFiles reads every file once. What went wrong is kept with the file it
@@ -48,6 +48,8 @@ func readFiles(c *Config) *fileSet {
 		keys:  readAll(c.Keys),
 		cas:   readAll(c.CAs),
 		crls:  readAll(c.CRLs),
+
+		ticketKeys: readAll(c.TicketKeys),
 	}
 }
 
@@ -101,7 +103,7 @@ func readBounded(path string) ([]byte, time.Time, error) {
 
 // sources returns all files of the set.
 func (set *fileSet) sources() []source {
-	return slices.Concat(set.certs, set.keys, set.cas, set.crls)
+	return slices.Concat(set.certs, set.keys, set.cas, set.crls, set.ticketKeys)
 }
 
 // files returns what there was to read, with no hash where that failed. Two

@@ -15,8 +15,8 @@ import (
 // five minutes that Kerberos allows (RFC 4120 §8.2).
 const clockSkew = 5 * time.Minute
 
-// Generation is one good set of files: server certificates, CA certificates
-// and CRLs that belong together. It never changes, may be used by any number
+// Generation is one good set of files: server certificates, CA certificates,
+// CRLs and ticket keys that belong together. It never changes, may be used by any number
 // of goroutines, and what its methods return must not be modified.
 type Generation struct {
 	sequence uint64
@@ -27,6 +27,8 @@ type Generation struct {
 	crls     []*crl
 	rules    rules
 	notices  []notice
+
+	ticketKeys [][ticketKeySize]byte
 }
 
 // rules is how revocation is told when the CRLs leave it open.
@@ -80,13 +82,14 @@ func build(c *Config, set *fileSet, now time.Time) (*Generation, error) {
 		files:  set.files(),
 		rules:  rules{expired: c.CRLExpired, missing: c.CRLMissing, grace: c.CRLExpiredGrace},
 	}
-	var serverErr, bundleErr, crlErr error
+	var serverErr, bundleErr, crlErr, ticketErr error
 	g.server, serverErr = readServerCertificates(set.certs, set.keys, now)
 	g.bundle, g.notices, bundleErr = readBundle(set.cas, now)
 	for i := range set.crls {
 		crlErr = errors.Join(crlErr, g.addCRLFile(&set.crls[i], c.CRLOptional))
 	}
-	if err := errors.Join(serverErr, bundleErr, crlErr); err != nil {
+	g.ticketKeys, ticketErr = readTicketKeys(set.ticketKeys)
+	if err := errors.Join(serverErr, bundleErr, crlErr, ticketErr); err != nil {
 		return nil, err
 	}
 	g.collectCRLs()

@@ -90,6 +90,9 @@ func (r *report) checkFiles(ctx context.Context, cfg config) {
 	for _, list := range g.CRLs() {
 		r.checkCRL(list, now)
 	}
+	if n := len(g.TicketKeys()); n > 0 {
+		r.ok("session ticket keys: %d", n)
+	}
 	for _, path := range cfg.TLSCRL {
 		if !slices.ContainsFunc(g.Files(), func(f truststore.File) bool { return f.Path == path }) {
 			r.warn("CRL file %s is absent, nothing is revoked by it", path)

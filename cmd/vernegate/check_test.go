@@ -185,3 +185,25 @@ func TestCheckOfACRLThatIsAbsent(t *testing.T) {
 	}
 	wantLine(t, report, "warning", "CRL file /vernemq/cert/ca.crl is absent")
 }
+
+func TestCheckReadsTicketKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	key := strings.Repeat("0123456789abcdef", 4)
+	w.vars["VERNEGATE_TICKET_KEYS"] = w.write("ticket.keys", []byte(key+"\n"+key+"\n"))
+	if code, report := w.check(); code != exitOK {
+		t.Errorf("ends with %d; report:\n%s", code, report)
+	} else {
+		wantLine(t, report, "ok", "session ticket keys: 2")
+	}
+	w.write("ticket.keys", []byte(key[:60]))
+	code, report := w.check()
+	if code != exitMistake {
+		t.Errorf("ends with %d, want %d", code, exitMistake)
+	}
+	wantLine(t, report, "failed", "VERNEGATE_TICKET_KEYS")
+	wantLine(t, report, "failed", "ticket.keys: line 1: not 32 bytes in hex or base64")
+	if strings.Contains(report, key[:60]) {
+		t.Errorf("the report quotes the file:\n%s", report)
+	}
+}

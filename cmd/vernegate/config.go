@@ -28,6 +28,7 @@ type config struct {
 	TLSKey        fileList     `env:"VERNEGATE_TLS_KEY,expand" envDefault:"/vernemq/cert/$HOSTNAME.key"`
 	TLSCA         fileList     `env:"VERNEGATE_TLS_CA,expand" envDefault:"/vernemq/cert/ca.crt"`
 	TLSCRL        fileList     `env:"VERNEGATE_TLS_CRL,expand" envDefault:"/vernemq/cert/ca.crl"`
+	TicketKeys    fileList     `env:"VERNEGATE_TICKET_KEYS,expand"` // nil: Go's own, of this process
 	TLSMinVersion tlsVersion   `env:"VERNEGATE_TLS_MIN_VERSION" envDefault:"1.2"`
 	TLSCiphers    cipherSuites `env:"VERNEGATE_TLS_CIPHERS"` // nil: Go's
 	TLSCurves     curves       `env:"VERNEGATE_TLS_CURVES"`  // nil: Go's

@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/vernegate/vernegate/internal/footprint"
 )
 
 // serve takes devices until ctx ends or SIGINT or SIGTERM comes, and returns
@@ -26,6 +28,7 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 
 	log, audit := newLoggers(stderr, cfg.LogFormat, slog.Level(cfg.LogLevel))
+	go footprint.Keep(ctx)
 	g := newGate(cfg, log, audit)
 	cfg.inherited.warn(g.log)
 	err = g.run(ctx)

@@ -25,6 +25,7 @@ func (c config) trustConfig(log *slog.Logger) truststore.Config {
 		CAs:             c.TLSCA,
 		CRLs:            c.TLSCRL,
 		CRLOptional:     !c.crlNamed,
+		TicketKeys:      c.TicketKeys,
 		RefreshInterval: time.Duration(c.TrustRefreshInterval),
 		CRLExpired:      c.CRLExpired,
 		CRLExpiredGrace: time.Duration(c.CRLExpiredGrace),
@@ -33,8 +34,10 @@ func (c config) trustConfig(log *slog.Logger) truststore.Config {
 	}
 }
 
-// trust lets the proxy believe in a generation.
+// trust lets the proxy believe in a generation, and seal tickets with its keys.
 type trust struct{ *truststore.Generation }
+
+var _ proxy.TicketTrust = trust{}
 
 // Verify asks the generation, and says in the proxy's terms what it found. The
 // errors of x509 need no translation.

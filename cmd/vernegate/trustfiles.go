@@ -61,6 +61,7 @@ func (c config) variablesOf(mistake string) (names []string) {
 		{"VERNEGATE_TLS_KEY", c.TLSKey},
 		{"VERNEGATE_TLS_CA", c.TLSCA},
 		{"VERNEGATE_TLS_CRL", c.TLSCRL},
+		{"VERNEGATE_TICKET_KEYS", c.TicketKeys},
 	} {
 		for _, path := range files.paths {
 			if strings.Contains(mistake, path) {

@@ -140,6 +140,14 @@ var forbidden = map[pattern]map[pattern]string{
 		"cmd/...":     "an example runs the real binary",
 		"truststore":  "of ours it may use truststore/certtest alone",
 	},
+	"bench/...": {
+		"backend/...": "it measures the real binary from outside",
+		"proxy/...":   "it measures the real binary from outside",
+		"packets/...": "what it sends is the same whatever our own encoder does",
+		"certacl/...": "it measures the real binary from outside",
+		"cmd/...":     "it measures the real binary from outside",
+		"truststore":  "of ours it may use truststore/certtest alone",
+	},
 	"e2e/...": {
 		"backend/...": "it tests the real binary from outside",
 		"proxy/...":   "it tests the real binary from outside",

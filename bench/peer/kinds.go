@@ -1,0 +1,156 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package peer
+
+import (
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"text/template"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// Names of the kinds.
+const (
+	Vernegate = "vernegate"
+	HAProxy   = "HAProxy"
+	Nginx     = "nginx"
+	IOCopy    = "io.Copy"
+)
+
+// Kinds returns all proxies in the order of the tables, those that are missing here included. The first two are
+// paths of binaries.
+func Kinds(vernegate, iocopy string) []*Kind {
+	return []*Kind{vernegateAt(vernegate), haproxy(), nginx(), iocopyAt(iocopy)}
+}
+
+// vernegateAt leaves everything at its default but where it listens, where its files are and whom it asks.
+func vernegateAt(bin string) *Kind {
+	k := &Kind{Name: Vernegate, Missing: missing(bin, "make build")}
+	k.command = func(site *Site, addr string) (*exec.Cmd, error) {
+		admin, err := stack.FreeAddr()
+		if err != nil {
+			return nil, err
+		}
+		cmd := exec.Command(bin, "serve")
+		cmd.Env = []string{
+			"VERNEGATE_LISTEN=" + addr,
+			"VERNEGATE_ADMIN=" + admin,
+			"VERNEGATE_BACKENDS=" + site.Backend,
+			"VERNEGATE_TLS_CERT=" + site.Files.Cert,
+			"VERNEGATE_TLS_KEY=" + site.Files.Key,
+			"VERNEGATE_TLS_CA=" + site.Files.CA,
+			"VERNEGATE_TLS_CRL=" + site.Files.CRL,
+			"VERNEGATE_DRAIN_TIMEOUT=0s", // nobody measures the end
+			"CERTIFICATE_ACL_URL=" + site.ACLURL,
+			"CERTIFICATE_ACL_REQ_TIMEOUT_MS=10000", // on a busy machine, nobody is to be refused
+		}
+		for name, value := range site.Env {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		return cmd, nil
+	}
+	return k
+}
+
+func iocopyAt(bin string) *Kind {
+	k := &Kind{Name: IOCopy, Missing: missing(bin, "go build ./bench/iocopy")}
+	k.command = func(site *Site, addr string) (*exec.Cmd, error) {
+		return exec.Command(bin, addr, site.Backend, site.Files.Cert, site.Files.Key, site.Files.CA), nil
+	}
+	return k
+}
+
+func haproxy() *Kind {
+	bin := find("haproxy")
+	k := &Kind{Name: HAProxy, Missing: missing(bin, "haproxy"), Version: versionOf(bin, "-v", `HAProxy version [0-9.]+`)}
+	k.command = func(site *Site, addr string) (*exec.Cmd, error) {
+		file, err := site.configure("haproxy.cfg", addr, "")
+		return exec.Command(bin, "-db", "-f", file), err
+	}
+	return k
+}
+
+func nginx() *Kind {
+	bin := find("nginx")
+	module, ok := streamModule(bin)
+	k := &Kind{Name: Nginx, Missing: missing(bin, "nginx libnginx-mod-stream"), Version: versionOf(bin, "-v", `nginx/[0-9.]+`)}
+	if k.Missing == "" && !ok {
+		k.Missing = "libnginx-mod-stream"
+	}
+	k.command = func(site *Site, addr string) (*exec.Cmd, error) {
+		file, err := site.configure("nginx.conf", addr, module)
+		return exec.Command(bin, "-p", site.Dir, "-c", file, "-e", filepath.Join(site.Dir, "nginx.errors")), err
+	}
+	return k
+}
+
+// streamModule returns the file that nginx has to load for raw TCP, "" when that is compiled in.
+func streamModule(bin string) (file string, ok bool) {
+	said, err := exec.Command(bin, "-V").CombinedOutput()
+	if err != nil {
+		return "", false
+	}
+	if regexp.MustCompile(`--with-stream( |$)`).Match(said) {
+		return "", true
+	}
+	if folder := regexp.MustCompile(`--modules-path=(\S+)`).FindSubmatch(said); folder != nil {
+		file = filepath.Join(string(folder[1]), "ngx_stream_module.so")
+	}
+	_, err = os.Stat(file)
+	return file, err == nil
+}
+
+// find looks for a program where Debian keeps daemons, too, which users' PATHs leave out.
+func find(name string) string {
+	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	return name
+}
+
+func missing(bin, remedy string) string {
+	if _, err := exec.LookPath(bin); err != nil {
+		return remedy
+	}
+	return ""
+}
+
+// configs are what HAProxy and nginx need to do the TLS of vernegate: a client certificate is demanded and checked
+// against CRLs. All else is as Debian ships it, with timeouts and limits that are out of the way.
+//
+//go:embed haproxy.cfg nginx.conf
+var configs embed.FS
+
+// configure writes a configuration into the site's folder.
+func (s *Site) configure(name, addr, module string) (string, error) {
+	t, err := template.ParseFS(configs, name)
+	if err != nil {
+		return "", err
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	err = t.Execute(&text, map[string]any{
+		"Site": s, "Addr": addr, "Module": module, "Descriptors": limit.Cur, "Sessions": limit.Cur/2 - reserve,
+	})
+	if err != nil {
+		return "", fmt.Errorf("writing %s: %w", name, err)
+	}
+	file := filepath.Join(s.Dir, name)
+	return file, os.WriteFile(file, []byte(text.String()), 0o600)
+}
+
+// reserve are descriptors that HAProxy uses for other things than sessions.
+const reserve = 100

@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/vernegate/vernegate/bench/peer"
+)
+
+// scaleFile is where scale writes tables, between marks with their keys.
+const scaleFile = "docs/performance.md"
+
+// A study is one question about how cost grows. It writes its charts itself, if that is asked for, and adds to what is
+// known what others count with.
+type study struct {
+	key string
+	run func(*scaling, context.Context) (grid, error)
+}
+
+// studies in an order in which each finds what it counts with. The first one starts processes that need all
+// processors, and so comes before the stand.
+var studies = []study{
+	{"sessions", (*scaling).sessions},
+	{"crl", (*scaling).revoked},
+	{"cas", (*scaling).authorities},
+	{"owners", (*scaling).owners},
+	{"swap", (*scaling).swap},
+	{"floor", (*scaling).floor},
+	{"sizing", (*scaling).sizing},
+}
+
+// A scaling is what studies share.
+type scaling struct {
+	*options
+	dir   string
+	kind  *peer.Kind // vernegate
+	stand *stand     // nil until a study asks for it
+	known known
+}
+
+// Known are what the sizing counts with, in seconds and bytes; NaN = not measured.
+type known struct {
+	session       float64 // memory of an idle one, where there are most in a process
+	message       float64 // there and back
+	full, resumed float64 // a connection
+	owner         float64 // memory of one that is remembered
+}
+
+// scale answers the questions that are asked for and says where each stands.
+func scale(ctx context.Context, o *options, out io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "vernegate-scale")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	nan := math.NaN()
+	s := &scaling{options: o, dir: dir, kind: peer.Kinds(o.vernegate, "")[0], known: known{nan, nan, nan, nan, nan}}
+	if s.kind.Missing != "" {
+		return fmt.Errorf("there is no %s: %s", o.vernegate, s.kind.Missing)
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+
+	for _, study := range studies {
+		if !o.rows.MatchString(study.key) {
+			continue
+		}
+		text, err := s.ask(ctx, &study)
+		if err != nil {
+			return fmt.Errorf("measuring %s: %w", study.key, err)
+		}
+		fmt.Fprintf(out, "%s\n\n%s\n", study.key, text)
+		if !o.write {
+			continue
+		}
+		if err := rewrite(scaleFile, study.key, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask returns what a study has found.
+func (s *scaling) ask(ctx context.Context, study *study) (string, error) {
+	when, err := beginOccasion()
+	if err != nil {
+		return "", err
+	}
+	found, err := study.run(s, ctx)
+	if err != nil {
+		return "", err
+	}
+	described, err := when.describe(nil)
+	return fmt.Sprintf("%s\n%s\n", found.markdown(), described), err
+}
+
+func (s *scaling) close() error {
+	if s.stand == nil {
+		return nil
+	}
+	return s.stand.close()
+}
+
+// try starts vernegate, on the stand that all studies but the first share.
+func (s *scaling) try(ctx context.Context, files func(*stand) (peer.Files, error), env map[string]string) (*trial, error) {
+	if s.stand == nil {
+		var err error
+		if s.stand, err = newStandApart(s.dir); err != nil {
+			return nil, err
+		}
+	}
+	f, err := files(s.stand)
+	if err != nil {
+		return nil, err
+	}
+	return s.stand.try(ctx, s.kind, f, &s.effort, env)
+}
+
+// A grid is a table of text.
+type grid struct {
+	head []string
+	rows [][]string
+}
+
+func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
+
+func (g *grid) markdown() string {
+	var b strings.Builder
+	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
+	line(g.head)
+	b.WriteString(strings.Repeat("|---", len(g.head)) + "|\n")
+	for _, row := range g.rows {
+		line(row)
+	}
+	return b.String()
+}

@@ -1,0 +1,93 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+)
+
+// newTicketKey is what "openssl rand -hex 32" prints.
+func newTicketKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return hex.EncodeToString(key) + "\n"
+}
+
+// TestTicketsCountAtOtherReplicas has a device go back and forth between two
+// replicas with one TLS session, while the key of its tickets is rotated as the
+// README says, until the device is revoked.
+func TestTicketsCountAtOtherReplicas(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ticket.keys")
+	write := func(keys ...string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(strings.Join(keys, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second, third := newTicketKey(), newTicketKey(), newTicketKey()
+	write(first)
+	one := newSite(t, broker, "VERNEGATE_TICKET_KEYS", path)
+	two := &site{pki: one.pki, folder: one.folder, acl: one.acl}
+	two.startBefore(t, broker, "VERNEGATE_TICKET_KEYS", path)
+	lamp := one.device("acme:lamp")
+	config := one.clientTLS(lamp, 0)
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	config.ServerName = "localhost" // sessions are remembered by this
+
+	visit := func(s *site) (resumed bool) {
+		t.Helper()
+		w := dialWire(t, stack.Through(s.Devices, config))
+		defer w.Close()
+		if err := w.Send(connectPacket{version: stack.V311, clientID: unique()}.bytes()); err != nil {
+			t.Fatal(err)
+		}
+		must(w.ReadN(4))(t)
+		return w.Conn.(*tls.Conn).ConnectionState().DidResume
+	}
+	if visit(one) {
+		t.Fatal("the first handshake was no full one")
+	}
+	for step, keys := range [][]string{{first, second}, {second, first}, {second}} {
+		if !visit(two) || !visit(one) {
+			t.Errorf("step %d: a ticket was not taken", step)
+		}
+		write(keys...)
+		for _, s := range []*site{one, two} {
+			s.inUse(within(t, stepTime), t, step+2)
+		}
+	}
+	if !visit(two) {
+		t.Error("the last ticket was not taken")
+	}
+
+	write(third[:20]) // keeps the last good ones
+	eventually(t, 10*time.Second, "the mistake is reported", func() bool {
+		return strings.Contains(two.Output.String(), "ticket key file "+path+": line 1: not 32 bytes")
+	})
+	if !visit(one) || !visit(two) {
+		t.Error("a mistake in the file has made tickets useless")
+	}
+	write(second)
+
+	one.pki.Revoke(lamp.Leaf)
+	if err := one.folder.Rename(one.pki.Set()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*site{one, two} {
+		s.inUse(within(t, stepTime), t, 5)
+		if err := knock(t.Context(), stack.Through(s.Devices, config)); stack.AlertOf(err) != stack.AlertBadCertificate {
+			t.Errorf("got %v from a ticket of a revoked device, want the alert bad_certificate", err)
+		}
+	}
+}

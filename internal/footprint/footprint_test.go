@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package footprint
+
+import (
+	"testing"
+	"testing/fstest"
+)
+
+const mib = 1 << 20
+
+func TestGarbageIsInProportionToWhatLives(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		live uint64
+		want int
+	}{
+		{"hardly anything", 1 * mib, 400},
+		{"a few sessions", 8 * mib, 200},
+		{"ten thousand sessions", 64 * mib, 40},
+		{"a hundred thousand sessions", 700 * mib, 40},
+	} {
+		k := keeper{}
+		if got, _ := k.look(sample{live: test.live, cycles: 1}); got < test.want-1 || got > test.want+1 {
+			t.Errorf("%s: got %d %%, want %d %%", test.name, got, test.want)
+		}
+		if got, _ := k.look(sample{live: test.live * 101 / 100, cycles: 2}); got != 0 {
+			t.Errorf("%s and a little: got %d %%, want no change", test.name, got)
+		}
+	}
+}
+
+func TestPercentageOfTheUserStays(t *testing.T) {
+	t.Parallel()
+	k := keeper{fixed: true}
+	if got, _ := k.look(sample{live: 100 * mib, cycles: 1}); got != 0 {
+		t.Errorf("got %d %%, want no change", got)
+	}
+}
+
+func TestMemoryIsGivenBackOnceQuiet(t *testing.T) {
+	t.Parallel()
+	k := keeper{}
+	k.look(sample{live: 50 * mib, allocated: 100 * mib, cycles: 7})
+	trims := func(s sample, looks int) (n int) {
+		for range looks {
+			if _, trim := k.look(s); trim {
+				n++
+			}
+		}
+		return n
+	}
+	busy := sample{live: 50 * mib, allocated: 120 * mib, cycles: 8}
+	if got := trims(busy, quiet); got != 0 {
+		t.Errorf("just after a collection: %d times, want 0", got)
+	}
+	if got := trims(busy, 1); got != 1 {
+		t.Errorf("once quiet: %d times, want 1", got)
+	}
+	own := sample{live: 10 * mib, allocated: 120 * mib, cycles: 9} // by its own collection
+	if got := trims(own, 100); got != 0 {
+		t.Errorf("nothing since: %d times, want 0", got)
+	}
+	own.allocated += minChurn
+	if got := trims(own, 100); got != 1 {
+		t.Errorf("something since: %d times, want 1", got)
+	}
+}
+
+func TestReaderReads(t *testing.T) {
+	t.Parallel()
+	r := newReader()
+	before := r.read()
+	sink = make([]byte, mib)
+	after := r.read()
+	if got := after.allocated - before.allocated; got < mib || after.live == 0 {
+		t.Errorf("got %d bytes allocated and %d alive, want %d and some", got, after.live, mib)
+	}
+}
+
+var sink []byte
+
+func TestGroupLimit(t *testing.T) {
+	t.Parallel()
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	for name, test := range map[string]struct {
+		root fstest.MapFS
+		want int64 // 0 = none
+	}{
+		"no Linux": {fstest.MapFS{}, 0},
+		"version 2": {fstest.MapFS{
+			"proc/self/cgroup":         file("0::/\n"),
+			"sys/fs/cgroup/memory.max": file("134217728\n"),
+		}, 128 * mib},
+		"version 2, unlimited": {fstest.MapFS{
+			"proc/self/cgroup":         file("0::/\n"),
+			"sys/fs/cgroup/memory.max": file("max\n"),
+		}, 0},
+		"limited further up": {fstest.MapFS{
+			"proc/self/cgroup":               file("0::/a/b\n"),
+			"sys/fs/cgroup/a/b/memory.max":   file("max\n"),
+			"sys/fs/cgroup/a/memory.max":     file("268435456\n"),
+			"sys/fs/cgroup/memory.max":       file("536870912\n"),
+			"sys/fs/cgroup/a/b/c/memory.max": file("1\n"),
+		}, 256 * mib},
+		"version 1": {fstest.MapFS{
+			"proc/self/cgroup":                           file("5:cpu,cpuacct:/x\n4:memory:/docker/1\n"),
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": file("67108864\n"),
+		}, 64 * mib},
+		"version 1, unlimited": {fstest.MapFS{
+			"proc/self/cgroup":                           file("4:memory:/\n"),
+			"sys/fs/cgroup/memory/memory.limit_in_bytes": file("9223372036854771712\n"),
+		}, 0},
+	} {
+		got, limited := groupLimit(test.root)
+		if got != test.want || limited != (test.want != 0) {
+			t.Errorf("%s: got %d, %v, want %d", name, got, limited, test.want)
+		}
+	}
+}

@@ -1,0 +1,9 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && !portable
+
+package proxy
+
+// Polls tells that pollers wait for sessions.
+const Polls = true

@@ -110,6 +110,19 @@ func TestCRLsOnAVolume(t *testing.T) {
 	}
 }
 
+func TestTicketKeysThatPodsShare(t *testing.T) {
+	t.Parallel()
+	o := render(t, leastGateway, "certificates: {ticketKeys: {secret: tickets, key: keys}}")
+	wantMount(t, o, "ticket-keys", "/etc/vernegate/tickets")
+	o.wantVariables(map[string]string{"VERNEGATE_TICKET_KEYS": "/etc/vernegate/tickets/ticket.keys"})
+	for _, v := range o.pods().Spec.Volumes {
+		if v.Name == "ticket-keys" && !slices.Equal(described("Secret", v.Secret.SecretName, v.Secret.Items), []string{"Secret tickets keys ticket.keys"}) {
+			t.Errorf("they come from %v", v.Secret)
+		}
+	}
+	render(t, leastGateway).wantVariables(map[string]string{"VERNEGATE_TICKET_KEYS": ""})
+}
+
 func TestCertificateFromCertManager(t *testing.T) {
 	t.Parallel()
 	o := render(t, examples(t)["gateway-cert-manager-values.yaml"], "certificates: {certManager: {duration: 720h}}")

@@ -47,6 +47,15 @@ volume: Kubernetes then replaces all files together, and no restart is needed.
 - name: crl
   {{- toYaml $c.crl.volume.source | nindent 2 }}
 {{- end }}
+{{- if $c.ticketKeys.secret }}
+- name: ticket-keys
+  secret:
+    secretName: {{ $c.ticketKeys.secret }}
+    defaultMode: 0440
+    items:
+      - key: {{ $c.ticketKeys.key }}
+        path: ticket.keys
+{{- end }}
 {{- end }}
 
 {{/*
@@ -75,10 +84,15 @@ from: certificates.ca or certificates.crl; path: the file; default: the Secret i
   mountPath: /etc/vernegate/crl
   readOnly: true
 {{- end }}
+{{- if .Values.certificates.ticketKeys.secret }}
+- name: ticket-keys
+  mountPath: /etc/vernegate/tickets
+  readOnly: true
+{{- end }}
 {{- end }}
 
 {{/*
-VERNEGATE_TLS_* for these files, as a YAML map. What is not named on a volume is left
+VERNEGATE_TLS_* and VERNEGATE_TICKET_KEYS for these files, as a YAML map. What is not named on a volume is left
 to the program's defaults, or to VERNEMQ_CONF.
 */}}
 {{- define "vernegate.certificateVariables" -}}
@@ -104,5 +118,8 @@ VERNEGATE_TLS_CRL: {{ $path }}/ca.crl
 {{- end }}
 {{- if $c.crl.volume.source }}
 VERNEGATE_TLS_CRL: /etc/vernegate/crl/{{ $c.crl.volume.file }}
+{{- end }}
+{{- if $c.ticketKeys.secret }}
+VERNEGATE_TICKET_KEYS: /etc/vernegate/tickets/ticket.keys
 {{- end }}
 {{- end }}

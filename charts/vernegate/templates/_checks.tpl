@@ -86,6 +86,7 @@ together. Each message says what to change.
   "VERNEGATE_TLS_KEY" "certificates"
   "VERNEGATE_TLS_CA" "certificates.ca"
   "VERNEGATE_TLS_CRL" "certificates.crl"
+  "VERNEGATE_TICKET_KEYS" "certificates.ticketKeys"
   "VERNEGATE_BACKENDS" "gateway.backends"
   "VERNEGATE_BACKEND_PROXY_PROTOCOL" "gateway.proxyProtocol or broker.proxyProtocol"
   "VERNEGATE_DRAIN_DELAY" "drain.delaySeconds"

@@ -17,7 +17,7 @@ func TestDocumentsNameVariablesThatThereAre(t *testing.T) {
 	t.Parallel()
 	variable := regexp.MustCompile(`\bVERNEGATE_[A-Z_]+[A-Z]\b`)
 	named := 0
-	for _, folder := range []string{"../../docs", "../../examples"} {
+	for _, folder := range []string{"../../docs", "../../examples", "../../charts"} {
 		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || filepath.Ext(path) == ".go" {
 				return err

@@ -1,0 +1,77 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package charts_test
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestImpossibleCombinationsAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		values []string
+		want   string // what it says to change
+	}{
+		"no values at all":              {nil, "broker.acceptEULA"},
+		"gateway without brokers":       {[]string{leastGateway, "gateway: {backends: []}"}, "gateway.backends: name the brokers"},
+		"gateway with VERNEMQ_CONF":     {[]string{leastGateway, "broker: {vernemqConf: Zm9v}"}, "broker.vernemqConf: in mode gateway"},
+		"sidecar with other brokers":    {[]string{leastSidecar, `gateway: {backends: ["b:1883"]}`}, "gateway.backends: in mode sidecar"},
+		"stock image without its terms": {[]string{leastSidecar, "broker: {acceptEULA: false}"}, "broker.acceptEULA=true"},
+		"nodes that are no cluster":     {[]string{leastSidecar, "broker: {clustering: {enabled: false}}"}, "broker.clustering.enabled"},
+		"VERNEMQ_CONF and config":       {[]string{leastSidecar, "broker: {vernemqConf: Zm9v, config: systree_enabled = off}"}, "remove broker.config and broker.acl"},
+		"VERNEMQ_CONF and acl":          {[]string{leastSidecar, "broker: {vernemqConf: Zm9v, acl: 'topic #'}"}, "remove broker.config and broker.acl"},
+		"VERNEMQ_CONF without PROXY":    {[]string{leastSidecar, `broker: {vernemqConf: Zm9v, proxyProtocol: "off"}`}, "broker.proxyProtocol"},
+		"no Secret":                     {[]string{leastGateway, `certificates: {existingSecret: {name: ""}}`}, "certificates.existingSecret.name: name the Secret"},
+		"no issuer":                     {[]string{leastGateway, "certificates: {source: certManager}"}, "certificates.certManager.issuerRef.name"},
+		"no names": {[]string{leastGateway, "certificates: {source: certManager, certManager: {issuerRef: {name: i}}}"},
+			"certificates.certManager.dnsNames"},
+		"no CAs of devices": {[]string{leastGateway, "certificates: {source: certManager, certManager: {issuerRef: {name: i}, dnsNames: [a]}}"},
+			"certificates.ca: name the Secret or ConfigMap"},
+		"no volume":                 {[]string{leastGateway, "certificates: {source: volume}"}, "certificates.volume.source"},
+		"a volume, and a Secret":    {[]string{leastGateway, "certificates: {source: volume, volume: {source: {emptyDir: {}}}, crl: {secret: s}}"}, "certificates.volume.crls"},
+		"two CRLs on volumes":       {[]string{leastGateway, "certificates: {source: volume, volume: {source: {emptyDir: {}}, crls: [a]}, crl: {volume: {source: {emptyDir: {}}, file: b}}}"}, "certificates.crl.volume"},
+		"two places of CAs":         {[]string{leastGateway, "certificates: {ca: {secret: s, configMap: c}}"}, "either secret or configMap"},
+		"two places of CRLs":        {[]string{leastGateway, "certificates: {crl: {secret: s, configMap: c}}"}, "expected one of secret, configMap and volume"},
+		"a CRL without a file":      {[]string{leastGateway, "certificates: {crl: {volume: {source: {emptyDir: {}}}}}"}, "certificates.crl.volume.file"},
+		"a variable of the chart's": {[]string{leastGateway, "env: {VERNEGATE_DRAIN_TIMEOUT: 60s}"}, "set drain.timeoutSeconds instead"},
+		"the same in extraEnv":      {[]string{leastGateway, "extraEnv: [{name: VERNEGATE_ADMIN_TOKEN, value: x}]"}, "set admin.tokenSecret instead"},
+		"scaling a cluster":         {[]string{leastSidecar, "autoscaling: {enabled: true}"}, "mode=gateway"},
+		"scaling down to more":      {[]string{leastGateway, "autoscaling: {enabled: true, minReplicas: 3, maxReplicas: 2}"}, "autoscaling.minReplicas"},
+		"scaling by nothing":        {[]string{leastGateway, "autoscaling: {enabled: true, targetCPUUtilizationPercentage: null}"}, "set targetCPUUtilizationPercentage, metrics or both"},
+		"scaling by percents of nothing": {[]string{leastGateway, "autoscaling: {enabled: true}\nresources: {requests: {cpu: null}}"},
+			"resources.requests.cpu"},
+		"a budget of nothing": {[]string{leastGateway, "podDisruptionBudget: {maxUnavailable: null}"}, "podDisruptionBudget: set"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := tryRender(t, c.values...)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("it says %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestSchemaRefusesMistakesByName(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ values, want string }{
+		"an unknown mode":       {"mode: both", "at '/mode': value must be one of 'sidecar', 'gateway'"},
+		"a misspelt value":      {"replica: 3", "additional properties 'replica' not allowed"},
+		"a misspelt deep value": {"certificates: {crl: {secrets: s}}", "at '/certificates/crl': additional properties 'secrets' not allowed"},
+		"a misspelt variable":   {"env: {VERNEGATE_CLIENTID: owner}", "at '/env': additional properties 'VERNEGATE_CLIENTID' not allowed"},
+		"a duration for drain":  {"drain: {timeoutSeconds: 30s}", "at '/drain/timeoutSeconds': got string, want integer"},
+		"a broker without port": {"gateway: {backends: [vernemq]}", "at '/gateway/backends/0': 'vernemq' does not match pattern"},
+		"a port that is none":   {"service: {port: 88830}", "at '/service/port': maximum: got 88,830, want 65,535"},
+		"a digest that is none": {"image: {digest: latest}", "at '/image/digest': 'latest' does not match pattern"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := tryRender(t, leastGateway, c.values)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("it says %v, want %q", err, c.want)
+			}
+		})
+	}
+}

@@ -8,6 +8,14 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 STAY      ?=
 
+# The image, see .ci/image.
+IMAGE     ?= localhost/vernegate
+VERSION   ?=
+PLATFORMS ?=
+
+# A throw-away Kubernetes and podman, for where there is neither.
+export KUBE ?= ../shared/kube
+
 # Where the tests leave pictures of the status page.
 export SCREENSHOTS ?= $(CURDIR)/screenshots
 
@@ -15,11 +23,15 @@ export SCREENSHOTS ?= $(CURDIR)/screenshots
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
 
 .PHONY: build
 build: ## Build bin/vernegate, one static binary
 	CGO_ENABLED=0 go build -trimpath -o bin/vernegate ./cmd/vernegate
+
+.PHONY: image
+image: ## Build the image IMAGE:VERSION with buildah or docker; PLATFORMS=linux/amd64,linux/arm64 for several
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' .ci/image
 
 .PHONY: demo
 demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it running
@@ -28,6 +40,10 @@ demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it r
 .PHONY: test
 test: tools ## Run all tests with the race detector, end-to-end against Mosquitto (or E2E_BROKER=host:port)
 	go test -race $(TESTFLAGS) ./...
+
+.PHONY: e2e-image
+e2e-image: ## Build the image and look into it
+	.ci/in-box podman go test -tags image -count=1 -v ./e2e/image
 
 .PHONY: lint
 lint: ## Check modules, format, go vet (also for other systems) and staticcheck

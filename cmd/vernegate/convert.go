@@ -33,7 +33,7 @@ VERNEMQ_CONF of the environment. DOCKER_VERNEMQ_* and PLUGIN_* are read as well.
 // conversionFlags are the command line of convert.
 type conversionFlags struct {
 	out, envFile, file string
-	check              bool
+	check, replace     bool
 	options            convert.Options
 }
 
@@ -82,7 +82,8 @@ func parseConversion(args []string, stderr io.Writer) (*conversionFlags, error) 
 	}}
 	set := flag.NewFlagSet("convert", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	set.StringVar(&f.out, "out", "", "the `folder` to write, which must not exist yet")
+	set.StringVar(&f.out, "out", "", "the `folder` to write, which must not exist yet without -replace")
+	set.BoolVar(&f.replace, "replace", false, "let -out name a folder that convert wrote before, and write it anew")
 	set.BoolVar(&f.check, "check", false, "end with 1 if something is left for a person to decide; without -out, print the report and write nothing")
 	set.StringVar(&f.envFile, "env", "", "a `file` of NAME=value lines to read instead of the environment")
 	set.StringVar(&f.options.BrokerListen, "broker-listen", "127.0.0.1:1883", "`address` at which stock VerneMQ is to take vernegate's connections")
@@ -108,7 +109,7 @@ func (f *conversionFlags) validate(files int) error {
 	if f.out == "" && !f.check {
 		errs = append(errs, errors.New("expected -out with a new folder, or -check"))
 	}
-	if f.out != "" {
+	if f.out != "" && !f.replace {
 		if _, err := os.Lstat(f.out); err == nil {
 			errs = append(errs, fmt.Errorf("-out %q: exists, expected a new folder", f.out))
 		}
@@ -214,7 +215,11 @@ func (f *conversionFlags) deliver(r *convert.Result, stdout io.Writer) error {
 		_, err := io.Copy(stdout, bytes.NewReader(r.Report))
 		return err
 	}
-	if err := r.Write(f.out); err != nil {
+	write := r.Write
+	if f.replace {
+		write = r.Replace
+	}
+	if err := write(f.out); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "wrote %s\n", f.out)

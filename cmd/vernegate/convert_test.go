@@ -156,7 +156,12 @@ func TestConvertWritesNothingWhenSomethingIsWrong(t *testing.T) {
 	if code, _, _, stderr := conversion(t, oldConf, nil, "-"); code != exitMistake || !strings.Contains(stderr, "expected -out") {
 		t.Errorf("without -out and -check it ends with %d: %s", code, stderr)
 	}
-	there := t.TempDir()
+	there := filepath.Join(t.TempDir(), "out")
+	for range 2 { // an init container may run again
+		if code, _, _, stderr := conversion(t, oldConf, nil, "-replace", "-out", there, "-"); code != exitOK {
+			t.Errorf("with -replace it ends with %d: %s", code, stderr)
+		}
+	}
 	if code, _, _, stderr := conversion(t, oldConf, nil, "-out", there, "-"); code != exitMistake || !strings.Contains(stderr, there) {
 		t.Errorf("with a folder that exists it ends with %d: %s", code, stderr)
 	}

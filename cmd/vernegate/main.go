@@ -23,6 +23,7 @@ const (
 const usage = `vernegate [serve]    take devices; configured by VERNEGATE_* and CERTIFICATE_ACL_* variables
 vernegate check      validate configuration and files, try certificate-acl and the backends
 vernegate convert    turn the configuration of dojot's patched VerneMQ into that of stock VerneMQ and vernegate; -h tells more
+vernegate drain      have the vernegate that is process 1 of this container drain, as SIGTERM does
 vernegate version    say which build this is
 vernegate help       print this
 `
@@ -50,6 +51,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return serve(ctx, environ, stderr)
 	case "check":
 		return check(ctx, environ, stdout)
+	case "drain":
+		return drain(containersProcess, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, thisBuild())
 	case "help", "--help", "-h":

@@ -297,6 +297,25 @@ listener.ssl.internal.cafile = /b
 	}
 }
 
+func TestReplacingTakesNothingElseAway(t *testing.T) {
+	t.Parallel()
+	result := mustConvert(t, fixture(t, "compose"), options())
+	dir := filepath.Join(t.TempDir(), "out")
+	if err := result.Replace(dir); err != nil {
+		t.Fatalf("replacing what is not there: %v", err)
+	}
+	foreign := filepath.Join(dir, "notes")
+	if err := os.WriteFile(foreign, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := result.Replace(dir); err == nil {
+		t.Error("a folder with another file in it is replaced")
+	}
+	if _, err := os.Stat(foreign); err != nil {
+		t.Errorf("the other file: %v", err)
+	}
+}
+
 func TestFolderIsWrittenWholeOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	result := mustConvert(t, fixture(t, "compose"), options())
@@ -315,6 +334,12 @@ func TestFolderIsWrittenWholeOrNotAtAll(t *testing.T) {
 	}
 	if err := result.Write(dir); !errors.Is(err, os.ErrExist) {
 		t.Errorf("writing where there is something: %v", err)
+	}
+	if err := result.Replace(dir); err != nil {
+		t.Errorf("replacing what was written: %v", err)
+	}
+	if got, want := read(t, dir, "vmq.acl"), files(result)["vmq.acl"]; got != want {
+		t.Errorf("replaced, vmq.acl has\n%s", got)
 	}
 	if err := result.Write(filepath.Join(parent, "nowhere", "new")); err == nil {
 		t.Error("written into a folder that does not exist")

@@ -4,6 +4,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -39,18 +40,40 @@ func (r *Result) Write(dir string) error {
 	return nil
 }
 
-// fill writes the files into a folder.
-func (r *Result) fill(dir string) error {
-	for _, f := range []struct {
-		name    string
-		content []byte
-		mode    fs.FileMode
-	}{
+// Replace is Write for a folder that an earlier Write may have made. It takes
+// nothing away but what Write writes: where there is more in the folder, it
+// fails and the rest stays.
+func (r *Result) Replace(dir string) error {
+	for _, f := range r.files() {
+		if err := os.Remove(filepath.Join(dir, f.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("replacing: %w", err)
+		}
+	}
+	if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replacing: %w", err)
+	}
+	return r.Write(dir)
+}
+
+// file is one of the folder's.
+type file struct {
+	name    string
+	content []byte
+	mode    fs.FileMode
+}
+
+func (r *Result) files() []file {
+	return []file{
 		{"vernemq.conf", r.Conf, fileMode},
 		{"vmq.acl", r.ACL, fileMode},
 		{"vernegate.env", r.Env, secretMode},
 		{"REPORT.md", r.Report, fileMode},
-	} {
+	}
+}
+
+// fill writes the files into a folder.
+func (r *Result) fill(dir string) error {
+	for _, f := range r.files() {
 		if err := os.WriteFile(filepath.Join(dir, f.name), f.content, f.mode); err != nil {
 			return err
 		}

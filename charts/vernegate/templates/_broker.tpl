@@ -1,0 +1,199 @@
+{{/*
+vernemq.conf for stock VerneMQ. What follows "Nobody but vernegate" is what
+"vernegate convert" writes.
+*/}}
+{{- define "vernegate.vernemqConf" -}}
+{{- if .Values.broker.acceptEULA }}
+accept_eula = yes
+{{- end }}
+log.console = console
+listener.http.default = 0.0.0.0:8888
+listener.vmq.clustering = ###IPADDRESS###:44053
+erlang.distribution.port_range.minimum = 9100
+erlang.distribution.port_range.maximum = 9109
+{{- with .Values.broker.config }}
+{{ . | trim }}
+{{- end }}
+
+# Nobody but vernegate may reach this listener: it says who a client is.
+listener.tcp.vernegate = 127.0.0.1:1883
+listener.tcp.vernegate.proxy_protocol = {{ ternary "off" "on" (eq .Values.broker.proxyProtocol "off") }}
+listener.tcp.vernegate.max_connections = {{ .Values.broker.maxConnections | int64 }}
+allow_anonymous = on
+plugins.vmq_passwd = off
+plugins.vmq_acl = on
+vmq_acl.acl_file = /vernemq/etc/vernegate/vmq.acl
+{{- end }}
+
+{{- define "vernegate.brokerImage" -}}
+{{- $image := .Values.broker.image }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $image.repository $image.tag }}
+{{- end }}
+{{- end }}
+
+{{/* The init container that turns VERNEMQ_CONF into files for stock VerneMQ. */}}
+{{- define "vernegate.convertContainer" -}}
+- name: convert
+  image: {{ include "vernegate.image" . | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  args: ["convert", "-replace", "-out", "/converted/broker"]
+  env:
+    {{- include "vernegate.env" . | trim | nindent 4 }}
+    {{- if .Values.broker.acceptEULA }}
+    - name: DOCKER_VERNEMQ_ACCEPT_EULA
+      value: "yes"
+    {{- end }}
+  securityContext:
+    {{- toYaml .Values.securityContext | nindent 4 }}
+  resources:
+    {{- toYaml .Values.resources | nindent 4 }}
+  volumeMounts:
+    - name: converted
+      mountPath: /converted
+{{- end }}
+
+{{/* The broker's container. It is told to stop when vernegate has drained. */}}
+{{- define "vernegate.brokerContainer" -}}
+{{- $b := .Values.broker }}
+- name: broker
+  image: {{ include "vernegate.brokerImage" . | quote }}
+  imagePullPolicy: {{ $b.image.pullPolicy }}
+  {{- with $b.command }}
+  command:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $b.args }}
+  args:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  lifecycle:
+    preStop:
+      sleep:
+        seconds: {{ include "vernegate.drainSeconds" . }}
+  env:
+    - name: MY_POD_NAME
+      valueFrom:
+        fieldRef:
+          fieldPath: metadata.name
+    {{- if $b.clustering.enabled }}
+    - name: DOCKER_VERNEMQ_DISCOVERY_KUBERNETES
+      value: "1"
+    - name: DOCKER_VERNEMQ_KUBERNETES_LABEL_SELECTOR
+      value: {{ include "vernegate.selectorLabels" . | fromYaml | include "vernegate.asSelector" | quote }}
+    - name: DOCKER_VERNEMQ_KUBERNETES_CLUSTER_NAME
+      value: {{ $b.clustering.clusterDomain | quote }}
+    {{- end }}
+    {{- with $b.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  ports:
+    - name: http
+      containerPort: 8888
+    {{- if $b.clustering.enabled }}
+    - name: epmd
+      containerPort: 4369
+    - name: vmq
+      containerPort: 44053
+    {{- range untilStep 9100 9110 1 }}
+    - name: dist-{{ . }}
+      containerPort: {{ . }}
+    {{- end }}
+    {{- end }}
+  {{- with $b.startupProbe }}
+  startupProbe:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $b.livenessProbe }}
+  livenessProbe:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $b.readinessProbe }}
+  readinessProbe:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- toYaml $b.securityContext | nindent 4 }}
+  resources:
+    {{- toYaml $b.resources | nindent 4 }}
+  volumeMounts:
+    - name: data
+      mountPath: /vernemq/data
+    - name: log
+      mountPath: /vernemq/log
+    {{- if $b.vernemqConf }}
+    - name: converted
+      mountPath: /vernemq/etc/vernemq.conf.local
+      subPath: broker/vernemq.conf
+      readOnly: true
+    - name: converted
+      mountPath: /vernemq/etc/vernegate
+      subPath: broker
+      readOnly: true
+    {{- else }}
+    - name: broker
+      mountPath: /vernemq/etc/vernemq.conf.local
+      subPath: vernemq.conf
+      readOnly: true
+    # The whole folder: VerneMQ reads the ACL file again when it changes.
+    - name: broker
+      mountPath: /vernemq/etc/vernegate
+      readOnly: true
+    {{- end }}
+    {{- if $b.clustering.enabled }}
+    - name: broker-token
+      mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+      readOnly: true
+    {{- end }}
+    {{- with $b.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
+{{/* Labels as "a=b,c=d". */}}
+{{- define "vernegate.asSelector" -}}
+{{- $pairs := list }}
+{{- range $name, $value := . }}
+{{- $pairs = append $pairs (printf "%s=%s" $name $value) }}
+{{- end }}
+{{- join "," $pairs }}
+{{- end }}
+
+{{- define "vernegate.brokerVolumes" -}}
+- name: log
+  emptyDir: {}
+{{- if not .Values.broker.persistence.enabled }}
+- name: data
+  emptyDir: {}
+{{- end }}
+{{- if .Values.broker.vernemqConf }}
+- name: converted
+  emptyDir: {}
+{{- else }}
+- name: broker
+  configMap:
+    name: {{ include "vernegate.fullname" . }}
+{{- end }}
+{{- if .Values.broker.clustering.enabled }}
+# What a mounted service account token consists of, for the broker alone.
+- name: broker-token
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3607
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                fieldPath: metadata.namespace
+{{- end }}
+{{- end }}

@@ -1,0 +1,181 @@
+{{/*
+The variables that the chart sets, as a YAML map: what they say has to agree with the
+rest of the pod. They cannot be set in env.
+*/}}
+{{- define "vernegate.ownVariables" -}}
+VERNEGATE_LISTEN: ":8883"
+{{- if .Values.listeners.services.enabled }}
+VERNEGATE_SERVICE_LISTEN: ":9883"
+{{- end }}
+{{- include "vernegate.certificateVariables" . }}
+{{- if eq .Values.mode "sidecar" }}
+VERNEGATE_BACKENDS: 127.0.0.1:1883
+VERNEGATE_BACKEND_PROXY_PROTOCOL: {{ .Values.broker.proxyProtocol | quote }}
+{{- else }}
+VERNEGATE_BACKENDS: {{ join "," .Values.gateway.backends | quote }}
+VERNEGATE_BACKEND_PROXY_PROTOCOL: {{ .Values.gateway.proxyProtocol | quote }}
+{{- end }}
+VERNEGATE_DRAIN_DELAY: {{ .Values.drain.delaySeconds }}s
+VERNEGATE_DRAIN_TIMEOUT: {{ .Values.drain.timeoutSeconds }}s
+VERNEGATE_ADMIN: ":8885"
+{{- if .Values.admin.tokenSecret.name }}
+VERNEGATE_ADMIN_TOKEN_FILE: /etc/vernegate/admin/token
+{{- end }}
+{{- end }}
+
+{{/*
+The variables that the chart suggests, as a YAML map; env goes before.
+*/}}
+{{- define "vernegate.suggestedVariables" -}}
+{{- if and (eq .Values.mode "sidecar") (not .Values.broker.vernemqConf) }}
+VERNEGATE_MAX_CONNECTIONS: {{ .Values.broker.maxConnections | int64 }}
+{{- end }}
+{{- end }}
+
+{{/*
+env of vernegate's containers: the chart's variables, env, VERNEMQ_CONF, extraEnv.
+*/}}
+{{- define "vernegate.env" -}}
+{{- $own := include "vernegate.ownVariables" . | fromYaml }}
+{{- $variables := mergeOverwrite (include "vernegate.suggestedVariables" . | fromYaml) (deepCopy .Values.env) $own }}
+{{- range $name, $value := $variables }}
+- name: {{ $name }}
+  value: {{ include "vernegate.scalar" $value | quote }}
+{{- end }}
+{{- if eq .Values.mode "sidecar" }}
+{{- with .Values.broker.vernemqConf }}
+- name: VERNEMQ_CONF
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/*
+A value as text; a large number not as 1e+06.
+*/}}
+{{- define "vernegate.scalar" -}}
+{{- if kindIs "float64" . }}
+{{- if eq (floor .) . }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- else }}{{ . }}
+{{- end }}
+{{- end }}
+
+{{/*
+vernegate's container. As a native sidecar it also has restartPolicy, and a preStop
+hook that begins the drain.
+*/}}
+{{- define "vernegate.container" -}}
+- name: vernegate
+  image: {{ include "vernegate.image" . | quote }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  {{- if eq .Values.mode "sidecar" }}
+  restartPolicy: Always
+  lifecycle:
+    preStop:
+      exec:
+        command: ["/vernegate", "drain"]
+  {{- end }}
+  env:
+    {{- include "vernegate.env" . | trim | nindent 4 }}
+  ports:
+    - name: mqtts
+      containerPort: 8883
+    {{- if .Values.listeners.services.enabled }}
+    - name: mqtts-services
+      containerPort: 9883
+    {{- end }}
+    - name: admin
+      containerPort: 8885
+  livenessProbe:
+    httpGet:
+      path: /livez
+      port: admin
+    periodSeconds: 10
+    timeoutSeconds: 5
+    failureThreshold: 6
+  readinessProbe:
+    httpGet:
+      path: /readyz
+      port: admin
+    periodSeconds: 5
+    timeoutSeconds: 5
+    failureThreshold: 2
+  securityContext:
+    {{- toYaml .Values.securityContext | nindent 4 }}
+  resources:
+    {{- toYaml .Values.resources | nindent 4 }}
+  volumeMounts:
+    {{- include "vernegate.certificateMounts" . | nindent 4 }}
+    {{- if .Values.admin.tokenSecret.name }}
+    - name: admin-token
+      mountPath: /etc/vernegate/admin
+      readOnly: true
+    {{- end }}
+    {{- with .Values.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
+{{/*
+What the pods of both modes have in common, but for containers and volumes of the broker.
+*/}}
+{{- define "vernegate.podSettings" -}}
+serviceAccountName: {{ include "vernegate.serviceAccountName" . }}
+# vernegate does not speak to Kubernetes; the broker has a token of its own.
+automountServiceAccountToken: false
+# A Service called vernegate would put variables named VERNEGATE_… into the pods.
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ include "vernegate.gracePeriodSeconds" . }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+  {{- range .Values.topologySpreadConstraints }}
+  - {{ toYaml . | nindent 4 | trim }}
+    {{- if not (hasKey . "labelSelector") }}
+    labelSelector:
+      matchLabels:
+        {{- include "vernegate.selectorLabels" $ | nindent 8 }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+
+{{/*
+Volumes of vernegate's own.
+*/}}
+{{- define "vernegate.volumes" -}}
+{{- include "vernegate.certificateVolumes" . | trim }}
+{{- with .Values.admin.tokenSecret }}
+{{- if .name }}
+- name: admin-token
+  secret:
+    secretName: {{ .name }}
+    defaultMode: 0440
+    items:
+      - key: {{ .key }}
+        path: token
+{{- end }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}

@@ -3,9 +3,9 @@
 
 //go:build image
 
-// Package image_test builds the image as "make image" does, and looks into it. It needs
+// Package images_test builds the image as "make image" does, and looks into it. It needs
 // podman and buildah, or docker: "make e2e-image" sees to that.
-package image_test
+package images_test
 
 import (
 	"bytes"
@@ -20,6 +20,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vernegate/vernegate/e2e/images"
 )
 
 const (
@@ -29,41 +31,30 @@ const (
 	created  = "2026-01-02T03:04:05Z"
 )
 
-// maxSize is how many bytes all files of the image may have: a tenth more than they had
-// when there was a first image.
+// maxSize is how many bytes all files of the image may have: a fifth more than
+// those of the first one had.
 const maxSize = 16 << 20
 
-// engine runs images: podman, which finds what buildah has built, or docker.
-func engine() string {
-	if _, err := exec.LookPath("podman"); err == nil {
-		return "podman"
-	}
-	return "docker"
-}
-
 // output runs a command and returns what it printed.
-func output(t *testing.T, env []string, name string, args ...string) string {
+func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Dir = "../.."
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := images.Run(t.Context(), "", name, args...)
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, &stderr)
+		t.Fatal(err)
 	}
-	return string(out)
+	return out
 }
 
 // build builds the image for a platform, "" being this one, and reads it.
 func build(t *testing.T, platform string) *archive {
 	t.Helper()
 	tag := version + strings.ReplaceAll(platform, "/", "-")
-	output(t, []string{"REVISION=" + revision, "CREATED=" + created},
+	output(t, "env", "REVISION="+revision, "CREATED="+created,
 		"make", "image", "IMAGE="+image, "VERSION="+tag, "PLATFORMS="+platform)
 	path := filepath.Join(t.TempDir(), "image.tar")
-	output(t, nil, engine(), "save", "--output", path, image+":"+tag)
+	if err := images.Save(t.Context(), image+":"+tag, path); err != nil {
+		t.Fatal(err)
+	}
 	return readArchive(t, path)
 }
 
@@ -120,7 +111,7 @@ func TestImage(t *testing.T) {
 	})
 	t.Run("knows its version", func(t *testing.T) {
 		for _, user := range []string{"65532:65532", "1000660000:0"} { // as OpenShift chooses them
-			got := output(t, nil, engine(), "run", "--rm", "--read-only", "--user", user, "--cap-drop", "ALL",
+			got := output(t, images.Engine(), "run", "--rm", "--read-only", "--user", user, "--cap-drop", "ALL",
 				"--network", "none", image+":"+version, "version")
 			if want := fmt.Sprintf("vernegate %s (commit %s, go1.", version, revision); !strings.HasPrefix(got, want) {
 				t.Errorf("as %s it says %q, want %q", user, got, want+"…")
@@ -129,7 +120,7 @@ func TestImage(t *testing.T) {
 	})
 	t.Run("has no shell", func(t *testing.T) {
 		for _, shell := range []string{"/bin/sh", "sh", "/busybox/sh"} {
-			if exec.CommandContext(t.Context(), engine(), "run", "--rm", "--entrypoint", shell, image+":"+version).Run() == nil {
+			if exec.CommandContext(t.Context(), images.Engine(), "run", "--rm", "--entrypoint", shell, image+":"+version).Run() == nil {
 				t.Errorf("%s runs", shell)
 			}
 		}
@@ -155,7 +146,7 @@ func TestImage(t *testing.T) {
 // modules are the modules that vernegate is built from, std among them, in order.
 func modules(t *testing.T) []string {
 	t.Helper()
-	list := output(t, []string{"GOOS=linux", "CGO_ENABLED=0"}, "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./cmd/vernegate")
+	list := output(t, "env", "GOOS=linux", "CGO_ENABLED=0", "go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./cmd/vernegate")
 	paths := append(strings.Fields(list), "std")
 	slices.Sort(paths)
 	paths = slices.Compact(paths)
@@ -183,16 +174,16 @@ func TestImageForAnotherArchitecture(t *testing.T) {
 
 // TestImageForBothArchitectures builds one name for both.
 func TestImageForBothArchitectures(t *testing.T) {
-	if engine() != "podman" {
+	if images.Engine() != "podman" {
 		t.Skip("docker shows a list of images only when its store can hold one")
 	}
-	output(t, nil, "make", "image", "IMAGE="+image, "VERSION=both", "PLATFORMS=linux/amd64,linux/arm64")
+	output(t, "make", "image", "IMAGE="+image, "VERSION=both", "PLATFORMS=linux/amd64,linux/arm64")
 	var list struct {
 		Manifests []struct {
 			Platform struct{ Architecture, OS string }
 		}
 	}
-	unmarshal(t, []byte(output(t, nil, "podman", "manifest", "inspect", image+":both")), &list)
+	unmarshal(t, []byte(output(t, "podman", "manifest", "inspect", image+":both")), &list)
 	var got []string
 	for _, m := range list.Manifests {
 		got = append(got, m.Platform.OS+"/"+m.Platform.Architecture)

@@ -3,7 +3,7 @@
 
 //go:build image
 
-package image_test
+package images_test
 
 import (
 	"archive/tar"

@@ -45,8 +45,12 @@ test: tools ## Run all tests with the race detector, end-to-end against Mosquitt
 e2e-image: ## Build the image and look into it
 	.ci/in-box podman go test -tags image -count=1 -v ./e2e/images
 
+.PHONY: e2e-podman
+e2e-podman: ## Run the image in a pod of podman: the quick variant of e2e-kube
+	.ci/in-box podman go test -tags podman -count=1 -v ./e2e/podman
+
 .PHONY: e2e-kube
-e2e-kube: e2e-image ## Install the chart in the Kubernetes of KUBECONFIG, or in a throw-away one, and live through its days
+e2e-kube: e2e-image e2e-podman ## Install the chart in the Kubernetes of KUBECONFIG, or in a throw-away one, and live through its days
 	.ci/in-box run go test -tags kube -count=1 -timeout 30m -v ./e2e/kube
 	.ci/kube-state >e2e/kube/tested.sum
 
@@ -60,11 +64,11 @@ lint: ## Check modules, format, go vet (also for other systems) and staticcheck
 	go mod verify
 	@unformatted=$$(gofmt -s -l .); [ -z "$$unformatted" ] || { echo "gofmt -s would change: $$unformatted"; exit 1; }
 	go vet ./...
-	go vet -tags image,kube ./e2e/...
+	go vet -tags image,kube,podman ./e2e/...
 	GOOS=darwin go vet ./...
 	GOOS=freebsd go vet ./...
 	go run $(STATICCHECK) ./...
-	go run $(STATICCHECK) -tags image,kube ./e2e/...
+	go run $(STATICCHECK) -tags image,kube,podman ./e2e/...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)

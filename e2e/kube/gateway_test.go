@@ -27,7 +27,7 @@ func TestGateway(t *testing.T) {
 	more := s.issueDevices("more", fleetSize)
 	r := s.prepareRotation()
 	s.startCertificateACL(t)
-	s.install(t, "gateway.yaml")
+	s.install(t, "e2e/kube/testdata/gateway.yaml")
 
 	t.Run("clients are who certificate-acl says", func(t *testing.T) { s.checkIdentities(t, reader, devices[0].cert) })
 	t.Run("trust is rotated without a restart", func(t *testing.T) { s.checkRotation(t, r) })

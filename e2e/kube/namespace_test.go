@@ -30,7 +30,10 @@ func newNamespace(t *testing.T, name string) namespace {
 	t.Helper()
 	n := namespace("vernegate-" + name + "-" + unique())
 	n.apply(t, object("v1", "Namespace", string(n), map[string]any{
-		"metadata": map[string]any{"name": n, "labels": map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}},
+		"metadata": map[string]any{"name": n, "labels": map[string]string{
+			"pod-security.kubernetes.io/enforce": "restricted",
+			"pod-security.kubernetes.io/warn":    "restricted", // of what makes pods
+		}},
 	}))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stepTime) // the test's has ended

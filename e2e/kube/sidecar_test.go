@@ -19,12 +19,23 @@ func TestSidecar(t *testing.T) {
 	devices := s.issueDevices("sidecar", fleetSize)
 	r := s.prepareRotation()
 	s.startCertificateACL(t)
-	s.install(t, "sidecar.yaml")
+	s.install(t, "e2e/kube/testdata/sidecar.yaml")
 
 	t.Run("clients are who certificate-acl says", func(t *testing.T) { s.checkIdentities(t, reader, devices[0].cert) })
 	t.Run("trust is rotated without a restart", func(t *testing.T) { s.checkRotation(t, r) })
 	t.Run("a crash loses nothing and leaves the broker alone", func(t *testing.T) { s.checkCrash(t, reader, devices) })
 	t.Run("an upgrade drains before the broker stops", func(t *testing.T) { s.checkDrainBeforeBroker(t, reader, devices) })
+}
+
+// TestSidecarOfThePatchedBroker installs the example that keeps the VERNEMQ_CONF of dojot's
+// patched VerneMQ: the broker runs with what an init container makes of it.
+func TestSidecarOfThePatchedBroker(t *testing.T) {
+	s := newSite(t, "patched")
+	reader := s.issue(s.pki.Root, bridge)
+	lamp := s.issue(s.pki.Root, "acme:lamp")
+	s.startCertificateACL(t)
+	s.install(t, chart+"/ci/sidecar-vernemq-conf-values.yaml", "e2e/kube/testdata/sidecar.yaml", "e2e/kube/testdata/patched.yaml")
+	s.checkIdentities(t, reader, lamp)
 }
 
 // checkCrash crashes vernegate while devices publish. It comes back, and so do they.

@@ -77,12 +77,15 @@ func (s *site) writeTrust(t *testing.T) {
 	}}))
 }
 
-// install installs the chart with a values file of testdata, waits until all is ready,
-// and finds out where devices connect.
-func (s *site) install(t *testing.T, values string) {
+// install installs the chart with values files, later ones going before, waits until all
+// is ready, and finds out where devices connect.
+func (s *site) install(t *testing.T, files ...string) {
 	t.Helper()
 	s.writeTrust(t)
-	s.values = append([]string{"--values", "e2e/kube/testdata/" + values}, imageValues()...)
+	s.values = imageValues()
+	for _, file := range files {
+		s.values = append(s.values, "--values", file)
+	}
 	s.helm(t, "install")
 	node := os.Getenv("E2E_KUBE_NODE")
 	if node == "" {

@@ -37,8 +37,7 @@ func BuildVernegate(ctx context.Context, version string) (name string, err error
 }
 
 // BuildStandins builds the image of the programs that stand in for what is around
-// vernegate, and returns its name: /broker is what it runs, and /standin and /crash are
-// there.
+// vernegate, and returns its name. /broker is what it runs by itself.
 func BuildStandins(ctx context.Context) (name string, err error) {
 	dir, err := os.MkdirTemp("", "vernegate-standins-")
 	if err != nil {
@@ -46,7 +45,7 @@ func BuildStandins(ctx context.Context) (name string, err error) {
 	}
 	defer os.RemoveAll(dir)
 	_, err = Run(ctx, "", "env", "CGO_ENABLED=0", "GOOS=linux", "go", "build", "-trimpath", "-o", dir+"/",
-		"./e2e/kube/broker", "./e2e/kube/crash", "./examples/compose/standin")
+		"./e2e/kube/broker", "./e2e/kube/certsidecar", "./e2e/kube/crash", "./examples/compose/standin")
 	if err != nil {
 		return "", err
 	}

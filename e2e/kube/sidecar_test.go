@@ -38,6 +38,20 @@ func TestSidecarOfThePatchedBroker(t *testing.T) {
 	s.checkIdentities(t, reader, lamp)
 }
 
+// TestSidecarWithCertSidecar installs the example for dojot's cert-sidecar, with a stand-in
+// that writes as that does: in place, into a volume that the containers share.
+func TestSidecarWithCertSidecar(t *testing.T) {
+	s := newSite(t, "certsidecar")
+	reader := s.issue(s.pki.Root, bridge)
+	lamp := s.issue(s.pki.Root, "acme:lamp")
+	r := s.prepareRotation()
+	s.startCertificateACL(t)
+	s.values = []string{"--set-string", "extraInitContainers[0].image=" + standinImage}
+	s.install(t, chart+"/ci/sidecar-cert-sidecar-values.yaml", "e2e/kube/testdata/sidecar.yaml", "e2e/kube/testdata/cert-sidecar.yaml")
+	s.checkIdentities(t, reader, lamp)
+	s.checkRotation(t, r)
+}
+
 // checkCrash crashes vernegate while devices publish. It comes back, and so do they.
 func (s *site) checkCrash(t *testing.T, reader *certtest.Cert, devices []device) {
 	before := s.pods(t)[0]

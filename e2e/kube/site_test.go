@@ -77,12 +77,12 @@ func (s *site) writeTrust(t *testing.T) {
 	}}))
 }
 
-// install installs the chart with values files, later ones going before, waits until all
-// is ready, and finds out where devices connect.
+// install installs the chart with values files, later ones going before and s.values before
+// all of them, waits until all is ready, and finds out where devices connect.
 func (s *site) install(t *testing.T, files ...string) {
 	t.Helper()
 	s.writeTrust(t)
-	s.values = imageValues()
+	s.values = append(s.values, imageValues()...)
 	for _, file := range files {
 		s.values = append(s.values, "--values", file)
 	}

@@ -83,7 +83,7 @@ func (s *site) checkScaling(t *testing.T, reader *certtest.Cert, devices, more [
 	if len(falls) == 0 {
 		t.Fatal("no session ended when two gateways went: nobody was connected to them, and this shows nothing")
 	}
-	checkPaced(t, falls, len(more)/2)
+	checkPaced(t, falls, len(falls)/2) // both drain at a time
 	s.scale(t, 2)
 }
 

@@ -76,7 +76,8 @@ func (s *site) checkCrash(t *testing.T, reader *certtest.Cert, devices []device)
 }
 
 // checkDrainBeforeBroker replaces the pod while devices publish: their sessions have to be
-// ended one after the other, which they are only if the broker lives on until then.
+// ended one after the other, which they are only if the broker lives on until then. Nobody
+// counts messages: those that the bridge has not got yet go with the broker's memory.
 func (s *site) checkDrainBeforeBroker(t *testing.T, reader *certtest.Cert, devices []device) {
 	before := s.pods(t)
 	f := s.launch(t, reader, devices)

@@ -12,19 +12,21 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// TestSidecar installs a broker with its sidecar.
+// TestSidecar installs a broker with its sidecar, whose data outlive the pod.
 func TestSidecar(t *testing.T) {
 	s := newSite(t, "sidecar")
 	reader := s.issue(s.pki.Root, bridge)
 	devices := s.issueDevices("sidecar", fleetSize)
 	r := s.prepareRotation()
 	s.startCertificateACL(t)
+	s.provideVolume(t, "data-"+fullname+"-0")
+	s.values = []string{"--set", "broker.persistence.enabled=true"}
 	s.install(t, "e2e/kube/testdata/sidecar.yaml")
 
 	t.Run("clients are who certificate-acl says", func(t *testing.T) { s.checkIdentities(t, reader, devices[0].cert) })
 	t.Run("trust is rotated without a restart", func(t *testing.T) { s.checkRotation(t, r) })
 	t.Run("a crash loses nothing and leaves the broker alone", func(t *testing.T) { s.checkCrash(t, reader, devices) })
-	t.Run("an upgrade drains before the broker stops", func(t *testing.T) { s.checkDrainBeforeBroker(t, reader, devices) })
+	t.Run("an upgrade drains before the broker stops and loses nothing", func(t *testing.T) { s.checkDrainBeforeBroker(t, reader, devices) })
 }
 
 // TestSidecarOfThePatchedBroker installs the example that keeps the VERNEMQ_CONF of dojot's
@@ -76,8 +78,7 @@ func (s *site) checkCrash(t *testing.T, reader *certtest.Cert, devices []device)
 }
 
 // checkDrainBeforeBroker replaces the pod while devices publish: their sessions have to be
-// ended one after the other, which they are only if the broker lives on until then. Nobody
-// counts messages: those that the bridge has not got yet go with the broker's memory.
+// ended one after the other, which they are only if the broker lives on until then.
 func (s *site) checkDrainBeforeBroker(t *testing.T, reader *certtest.Cert, devices []device) {
 	before := s.pods(t)
 	f := s.launch(t, reader, devices)
@@ -85,6 +86,7 @@ func (s *site) checkDrainBeforeBroker(t *testing.T, reader *certtest.Cert, devic
 	s.helm(t, "upgrade", "--set-string", "podAnnotations.upgraded=yes")
 	s.awaitGone(t, before)
 	f.await(t)
+	f.settle(t)
 	falls := f.fallsSince(began)
 	if len(falls) < len(devices) {
 		t.Fatalf("%d sessions ended though the pod was replaced, want those of all %d devices", len(falls), len(devices))

@@ -4,10 +4,10 @@
 // Command broker takes VerneMQ's place where its image cannot be had: it reads the same
 // vernemq.conf and vmq.acl, listens where they say, and answers the same health checks.
 //
-//	broker [CONF]     CONF is /vernemq/etc/vernemq.conf.local if it is not named
+//	broker [CONF [DATA]]     VerneMQ's own, in its image, if they are not named
 //
-// It speaks MQTT 3.1.1 and 5.0 with QoS 0 and 1, and keeps persistent sessions as long as
-// it lives. What tests rely on is that it loses nothing: PUBLISH is acknowledged
+// It speaks MQTT 3.1.1 and 5.0 with QoS 0 and 1, and keeps persistent sessions in memory;
+// when it is told to end, it writes them into the folder DATA, if there is one. What tests rely on is that it loses nothing: PUBLISH is acknowledged
 // when the message is in the session of every subscriber, and a session that moves from
 // one connection to another takes all of its messages along. It knows no wills, no retained
 // messages, no shared subscriptions and no QoS 2.
@@ -15,6 +15,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,29 +29,33 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// defaultConf is where VerneMQ's image expects a whole configuration.
-const defaultConf = "/vernemq/etc/vernemq.conf.local"
+// Where VerneMQ's image expects a whole configuration, and where it keeps its data.
+const (
+	defaultConf = "/vernemq/etc/vernemq.conf.local"
+	defaultData = "/vernemq/data"
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	conf := defaultConf
-	if len(os.Args) > 1 {
-		conf = os.Args[1]
-	}
-	if err := run(ctx, conf, slog.New(slog.NewTextHandler(os.Stdout, nil))); err != nil {
+	places := []string{defaultConf, defaultData}
+	copy(places, os.Args[1:])
+	if err := run(ctx, places[0], places[1], slog.New(slog.NewTextHandler(os.Stdout, nil))); err != nil {
 		fmt.Fprintln(os.Stderr, "broker:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves as the configuration says until ctx ends.
-func run(ctx context.Context, path string, log *slog.Logger) error {
+func run(ctx context.Context, path, data string, log *slog.Logger) error {
 	conf, err := readConf(path)
 	if err != nil {
 		return err
 	}
 	b := newBroker(conf.rules, log)
+	if err := b.load(data); err != nil {
+		return err
+	}
 	serving, ctx := errgroup.WithContext(ctx)
 	for _, l := range conf.mqtt {
 		listener, err := l.listen()
@@ -65,10 +70,12 @@ func run(ctx context.Context, path string, log *slog.Logger) error {
 		context.AfterFunc(ctx, func() { s.Close() })
 		serving.Go(s.ListenAndServe)
 	}
-	if err := serving.Wait(); ctx.Err() == nil {
-		return err
+	<-ctx.Done()
+	failed := serving.Wait()
+	if errors.Is(failed, net.ErrClosed) || errors.Is(failed, http.ErrServerClosed) {
+		failed = nil // that was us
 	}
-	return nil
+	return errors.Join(failed, b.save(data))
 }
 
 // healthy answers as VerneMQ does below /health.

@@ -21,6 +21,13 @@ var versions = []stack.Version{stack.V311, stack.V5}
 // start runs a broker with the rules, for one test.
 func start(t *testing.T, rules string) (addr string) {
 	t.Helper()
+	addr, _ = startWith(t, rules, t.TempDir())
+	return addr
+}
+
+// startWith is start with a folder for data; stop ends the broker before the test does.
+func startWith(t *testing.T, rules, data string) (addr string, stop func()) {
+	t.Helper()
 	dir := t.TempDir()
 	addr, err := stack.FreeAddr()
 	if err != nil {
@@ -37,14 +44,15 @@ func start(t *testing.T, rules string) (addr string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, conf, slog.New(slog.DiscardHandler)) }()
-	t.Cleanup(func() {
+	go func() { ended <- run(ctx, conf, data, slog.New(slog.DiscardHandler)) }()
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
-	return addr
+	t.Cleanup(stop)
+	return addr, stop
 }
 
 // connect connects a client, again and again until the broker listens.
@@ -133,6 +141,37 @@ func publishSome(ctx context.Context, t *testing.T, c *stack.Client, from, to in
 			t.Errorf("publishing %d: %v", i, err)
 			return
 		}
+	}
+}
+
+func TestSessionsOutliveTheBroker(t *testing.T) {
+	t.Parallel()
+	for _, v := range versions {
+		t.Run(v.String(), func(t *testing.T) {
+			t.Parallel()
+			data := t.TempDir()
+			o := stack.Options{Version: v, ClientID: "subscriber", Persistent: true}
+			addr, stop := startWith(t, open, data)
+			subscriber := connect(t, addr, o)
+			if code, err := subscriber.Subscribe(within(t), "t/+", 1); err != nil || code != 1 {
+				t.Fatalf("subscribing: %d, %v", code, err)
+			}
+			subscriber.Cut()
+			publisher := connect(t, addr, stack.Options{Version: v, ClientID: "publisher"})
+			if err := publisher.Publish(within(t), stack.Message{Topic: "t/x", Payload: "before", QoS: 1}); err != nil {
+				t.Fatal(err)
+			}
+			stop()
+
+			addr, _ = startWith(t, open, data)
+			subscriber = connect(t, addr, o)
+			if m, err := subscriber.Receive(within(t)); err != nil || m.Payload != "before" || !subscriber.SessionPresent {
+				t.Errorf("got %+v, %v, session present: %v", m, err, subscriber.SessionPresent)
+			}
+			if publisher := connect(t, addr, stack.Options{Version: v, ClientID: "publisher", Persistent: true}); publisher.SessionPresent {
+				t.Error("a session that was to end with its connection has outlived the broker")
+			}
+		})
 	}
 }
 

@@ -23,13 +23,12 @@ func (s *session) wants(topic string) (qos byte, ok bool) {
 
 // deliver sends a message to the client, and keeps it until it is acknowledged.
 func (s *session) deliver(topic string, payload []byte, qos byte) {
-	message := &packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: qos},
-		TopicName:   topic,
-		Payload:     payload,
+	if qos == 0 && s.conn == nil {
+		return
 	}
+	message := newMessage(topic, payload, 0)
 	if qos > 0 {
-		message.PacketID = s.freeID()
+		message = newMessage(topic, payload, s.freeID())
 		s.queue = append(s.queue, message)
 	}
 	if s.conn != nil {

@@ -6,6 +6,7 @@ vernemq.conf for stock VerneMQ. What follows "Nobody but vernegate" is what
 {{- if .Values.broker.acceptEULA }}
 accept_eula = yes
 {{- end }}
+metadata_plugin = vmq_swc
 log.console = console
 listener.http.default = 0.0.0.0:8888
 listener.vmq.clustering = ###IPADDRESS###:44053
@@ -41,7 +42,7 @@ vmq_acl.acl_file = /vernemq/etc/vernegate/vmq.acl
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   args: ["convert", "-replace", "-out", "/converted/broker"]
   env:
-    {{- include "vernegate.env" . | trim | nindent 4 }}
+    {{- include "vernegate.oldEnv" . | trim | nindent 4 }}
     {{- if .Values.broker.acceptEULA }}
     - name: DOCKER_VERNEMQ_ACCEPT_EULA
       value: "yes"

@@ -33,7 +33,7 @@ VERNEGATE_MAX_CONNECTIONS: {{ .Values.broker.maxConnections | int64 }}
 {{- end }}
 
 {{/*
-env of vernegate's containers: the chart's variables, env, VERNEMQ_CONF, extraEnv.
+env of vernegate's container: the chart's variables, env, VERNEMQ_CONF, extraEnv.
 */}}
 {{- define "vernegate.env" -}}
 {{- $own := include "vernegate.ownVariables" . | fromYaml }}
@@ -42,10 +42,23 @@ env of vernegate's containers: the chart's variables, env, VERNEMQ_CONF, extraEn
 - name: {{ $name }}
   value: {{ include "vernegate.scalar" $value | quote }}
 {{- end }}
+{{- include "vernegate.oldEnv" . }}
+{{- end }}
+
+{{/*
+What the patched broker had, which both vernegate and its conversion read; and extraEnv,
+where the rest of it may be.
+*/}}
+{{- define "vernegate.oldEnv" -}}
 {{- if eq .Values.mode "sidecar" }}
 {{- with .Values.broker.vernemqConf }}
 - name: VERNEMQ_CONF
   value: {{ . | quote }}
+# It may name this one.
+- name: MY_POD_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.podIP
 {{- end }}
 {{- end }}
 {{- with .Values.extraEnv }}

@@ -13,6 +13,14 @@ UPDATE    ?=
 # the documents. For less: -rows, -rounds, -brief.
 BENCHFLAGS ?= -write
 
+# The image, see .ci/image.
+IMAGE     ?= localhost/vernegate
+VERSION   ?=
+PLATFORMS ?=
+
+# A throw-away Kubernetes and podman, for where there is neither.
+export KUBE ?= ../shared/kube
+
 # Where the tests leave pictures of the status page.
 export SCREENSHOTS ?= $(CURDIR)/screenshots
 
@@ -20,7 +28,7 @@ export SCREENSHOTS ?= $(CURDIR)/screenshots
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: build
 build: ## Build bin/vernegate, one static binary
@@ -29,6 +37,10 @@ build: ## Build bin/vernegate, one static binary
 .PHONY: pgo
 pgo: ## Write the profile that go build optimises by, from the binary under load: a minute
 	go run ./e2e/pgo cmd/vernegate/default.pgo
+
+.PHONY: image
+image: ## Build the image IMAGE:VERSION with buildah or docker; PLATFORMS=linux/amd64,linux/arm64 for several
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' .ci/image
 
 .PHONY: demo
 demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it running
@@ -40,14 +52,33 @@ test: tools ## Run all tests with the race detector, end-to-end against Mosquitt
 	go test -race -tags portable $(TESTFLAGS) ./proxy # as on systems without epoll
 	cd charts && go test $(TESTFLAGS) ./...
 
+.PHONY: e2e-image
+e2e-image: ## Build the image and look into it
+	.ci/in-box podman go test -tags image -count=1 -v ./e2e/images
+
+.PHONY: e2e-podman
+e2e-podman: ## Run the image in a pod of podman: the quick variant of e2e-kube
+	.ci/in-box podman go test -tags podman -count=1 -v ./e2e/podman
+
+.PHONY: e2e-kube
+e2e-kube: e2e-image e2e-podman ## Install the chart in the Kubernetes of KUBECONFIG, or in a throw-away one, and live through its days
+	.ci/in-box run go test -tags kube -count=1 -timeout 30m -v ./e2e/kube
+	.ci/kube-state >e2e/kube/tested.sum
+
+.PHONY: ci-full
+ci-full: ## Everything that CI runs, and the cluster tests in any case
+	.ci/run full
+
 .PHONY: lint
 lint: ## Check modules, format, go vet (also for other systems) and staticcheck
 	go mod tidy -diff
 	go mod verify
 	@unformatted=$$(gofmt -s -l .); [ -z "$$unformatted" ] || { echo "gofmt -s would change: $$unformatted"; exit 1; }
 	go vet ./...
+	go vet -tags image,kube,podman ./e2e/...
 	GOOS=darwin go vet ./...
 	GOOS=freebsd go vet ./...
+	go run $(STATICCHECK) -tags image,kube,podman ./e2e/...
 	go run $(STATICCHECK) ./...
 	cd charts && go mod tidy -diff && go mod verify && go vet ./... && go run $(STATICCHECK) ./...
 

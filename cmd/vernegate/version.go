@@ -8,21 +8,29 @@ import (
 	"runtime/debug"
 )
 
-// build is what the toolchain recorded of this binary.
+// Written by the linker alone (-X main.linkedVersion=v1.2.3), for builds where the
+// toolchain sees no version control, as the Dockerfile's is; "" elsewhere.
+var linkedVersion, linkedCommit string
+
+// build is what is known of how a binary was made.
 type build struct {
 	version string // of the module, "(devel)" from a tree without version control
 	commit  string // "unknown" likewise; "+dirty" behind it if the tree had changes
 	goTool  string // such as go1.26.0
 }
 
-// thisBuild reads what the toolchain put into the running binary.
+// thisBuild reads what the linker and the toolchain put into the running binary.
 func thisBuild() build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
-	return buildOf(info)
+	b := buildOf(info)
+	b.version, b.commit = cmp.Or(linkedVersion, b.version), cmp.Or(linkedCommit, b.commit)
+	return b
 }
+
+// buildOf is what the toolchain recorded.
 
 func buildOf(info *debug.BuildInfo) build {
 	settings := map[string]string{}

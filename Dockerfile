@@ -1,0 +1,39 @@
+# The image of vernegate: one static binary, and what has to come with it. "make image"
+# builds it; so does any builder of Dockerfiles, from the root of the repository.
+
+# Where images cannot be pulled, any other with Go, a shell and the CA certificates of the
+# public does as well.
+ARG GO_IMAGE=docker.io/library/golang:1.26
+
+FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG TARGETOS
+ARG TARGETARCH
+ARG VERSION
+ARG REVISION
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
+      -ldflags "-s -w -X main.linkedVersion=$VERSION -X main.linkedCommit=$REVISION" \
+      -o /out/vernegate ./cmd/vernegate && \
+    go run ./internal/sbom /out/vernegate "$VERSION" >/out/sbom.cdx.json && \
+    cp LICENSE /out/
+
+FROM scratch
+ARG VERSION
+ARG REVISION
+ARG CREATED
+LABEL org.opencontainers.image.title="vernegate" \
+      org.opencontainers.image.description="A TLS gate in front of an unmodified MQTT broker" \
+      org.opencontainers.image.source="https://github.com/vernegate/vernegate" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.created="$CREATED"
+# For a certificate-acl or a health URL with https.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /out/ /
+USER 65532:65532
+EXPOSE 8883 9883 8885
+ENTRYPOINT ["/vernegate"]

@@ -74,6 +74,33 @@ func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// A client that writes before it reads is heard out, however much there is for it to read.
+func TestOneDirectionDoesNotWaitForTheOther(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startGate(t, brokers(b))
+	for _, direction := range []string{"up", "down"} {
+		client, broker := session(g, b)
+		var from, to net.Conn = client, broker
+		if direction == "down" {
+			from, to = broker, client
+		}
+		_ = to.SetWriteDeadline(time.Now().Add(time.Second))
+		for flood := publish(1 << 20); ; { // until nobody takes more, since nobody reads
+			if _, err := to.Write(flood); err != nil {
+				break
+			}
+		}
+		message := publish(1 << 20)
+		got := make([]byte, len(message))
+		go func() { _, _ = from.Write(message) }()
+		if _, err := io.ReadFull(to, got); err != nil || !bytes.Equal(got, message) {
+			t.Fatalf("%s: got other bytes than were sent, or %v", direction, err)
+		}
+		_, _ = client.Close(), broker.Close()
+	}
+}
+
 // Bytes and the end that come together are both seen, whichever the gate hears of first.
 func TestLastBytesComeWithTheEnd(t *testing.T) {
 	t.Parallel()

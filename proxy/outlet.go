@@ -90,6 +90,14 @@ func (c *pollConn) stalled() bool {
 	return len(c.out) > 0 && !c.lent
 }
 
+// overfull tells that there is more to be written than turns of one pipe leave behind: crypto/tls goes on answering a
+// client that does not read its answers.
+func (c *pollConn) overfull() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.out) > keptSize && !c.lent
+}
+
 // drain writes what is still to be written, however long that takes: until the write deadline.
 func (c *pollConn) drain() error {
 	c.drains.Lock()

@@ -66,7 +66,7 @@ func (p *pipe) turn(ws *workspace) (r result) {
 	if err := p.settle(ws); err != nil && r.ender == nobody {
 		r.ender, r.err = byDestination, err
 	}
-	r.stalled = p.src.stalled() || p.dst.stalled()
+	r.stalled = p.dst.stalled() || p.src.overfull()
 	switch {
 	case r.ender != nobody:
 	case readErr == errWouldBlock{}:
@@ -201,9 +201,12 @@ func (p *pipe) count(n int) {
 	p.packets.Store(p.frames.Packets())
 }
 
-// drain writes what turns have left to be written, however long that takes.
+// drain writes what turns have left to be written, however long that takes. What is left for src is the other pipe's
+// business, within bounds: one direction must not wait for the other.
 func (p *pipe) drain() error {
-	_ = p.src.drain() // whoever writes to src will see the error, too
+	if p.src.overfull() {
+		_ = p.src.drain() // whoever writes to src will see the error, too
+	}
 	return p.dst.drain()
 }
 

@@ -229,6 +229,10 @@ func (s *session) close() {
 	s.up.post.leave(&s.up)
 	s.down.post.leave(&s.down)
 	if !s.deaf {
+		if s.client.stalled() { // an answer of crypto/tls to what the client sent
+			_ = s.client.SetWriteDeadline(time.Now().Add(hangUpTimeout))
+			_ = s.client.drain()
+		}
 		_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
 	}
 	conns, patience := s.conns(), hangUpTimeout

@@ -157,7 +157,7 @@ func (s *stand) once(ctx context.Context, k *peer.Kind, r *row, e *effort) (valu
 }
 
 // fit makes the idle sessions so few that a process has descriptors for two connections of each: this one has the ends
-// of devices and broker, vernegate those between, and keeps a sixteenth in reserve.
+// of devices and broker, vernegate those between, and keeps one in thirty-two in reserve.
 func (e *effort) fit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -17,7 +17,7 @@ func TestBudgetOfMessages(t *testing.T) {
 	g := startGate(t, echoBroker(t))
 	client := g.device(connect311)
 	wantBytes(t, client, connack311)
-	for size, budget := range map[int]float64{64: 3, 16 << 10: 3} {
+	for size, budget := range map[int]float64{64: 1, 16 << 10: 1} {
 		message := publish(size)
 		got := testing.AllocsPerRun(2000, func() {
 			write(t, client, message)

@@ -63,7 +63,7 @@ e2e-podman: ## Run the image in a pod of podman: the quick variant of e2e-kube
 .PHONY: e2e-kube
 e2e-kube: e2e-image e2e-podman ## Install the chart in the Kubernetes of KUBECONFIG, or in a throw-away one, and live through its days
 	.ci/in-box run go test -tags kube -count=1 -timeout 30m -v ./e2e/kube
-	.ci/kube-state >e2e/kube/tested.sum
+	LC_ALL=C .ci/kube-state >e2e/kube/tested.sum
 
 .PHONY: ci-full
 ci-full: ## Everything that CI runs, and the cluster tests in any case

@@ -89,7 +89,7 @@ type outage struct {
 // outages follow upon each other without a moment of health between them.
 var outages = []outage{
 	{"down", (*stack.ACL).Down},
-	{"5xx", func(acl *stack.ACL) error { acl.Answer(stack.ServerError); return acl.Up() }},
+	{"5xx", func(acl *stack.ACL) error { acl.Answer(stack.ServerError); return comeBack(acl) }},
 	{"slow", func(acl *stack.ACL) error { acl.Answer(stack.Hang); return nil }},
 	{"lying", func(acl *stack.ACL) error { acl.Answer(stack.HTML); return nil }},
 }
@@ -105,7 +105,7 @@ func TestKnownDevicesConnectWhileCertificateACLIsGone(t *testing.T) {
 	for _, o := range outages {
 		s.checkOutage(t, o, known, unknown)
 	}
-	if err := s.acl.Up(); err != nil {
+	if err := comeBack(s.acl); err != nil {
 		t.Fatal(err)
 	}
 	s.acl.Answer(nil)

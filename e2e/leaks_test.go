@@ -56,7 +56,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 // its idle connections to certificate-acl are closed first.
 func (s *site) holds(t *testing.T) (descriptors int, goroutines float64) {
 	t.Helper()
-	if err := errors.Join(s.acl.Down(), s.acl.Up()); err != nil {
+	if err := errors.Join(s.acl.Down(), comeBack(s.acl)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 20*time.Second, "no session is left", func() bool {

@@ -53,7 +53,7 @@ func TestOutageOfCertificateACLEndsNothing(t *testing.T) {
 		begin func()
 	}{
 		{"down", func() { s.acl.Down() }},
-		{"5xx", func() { s.acl.Up(); s.acl.Answer(stack.ServerError) }},
+		{"5xx", func() { _ = comeBack(s.acl); s.acl.Answer(stack.ServerError) }},
 		{"slow", func() { s.acl.Answer(stack.Hang) }},
 		{"lying", func() { s.acl.Answer(stack.HTML) }},
 	} {

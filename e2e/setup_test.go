@@ -15,6 +15,7 @@ package e2e_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -22,6 +23,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -110,6 +112,17 @@ func eventually(t testing.TB, d time.Duration, what string, done func() bool) {
 			t.Fatalf("not within %v: %s", d, what)
 		}
 	}
+}
+
+// comeBack has certificate-acl listen again. A process that is just being started
+// may hold a copy of its old listener, which is gone in a moment.
+func comeBack(acl *stack.ACL) (err error) {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err = acl.Up(); !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+	}
+	return err
 }
 
 // must is for steps that are not under test: must(open())(t) is what open returns,

@@ -254,7 +254,10 @@ func TestLastWordsReachAClientThatSendsAndReadsLate(t *testing.T) {
 	_ = client.NetConn().(*net.TCPConn).SetReadBuffer(32 << 10)
 	words := bytes.Repeat(pingresp, 64<<10)
 	write(t, backend, words)
-	await(t, "the gate to take all bytes", func() bool { return unsent(t, backend.(*net.TCPConn)) == 0 })
+	await(t, "the gate to read all bytes", func() bool {
+		down := map[string]string{"listener": "devices", "direction": "down"}
+		return counter(t, g.metrics, "vernegate_relayed_bytes_total", down) >= float64(len(words))
+	})
 	go func() { _, _ = io.Copy(io.Discard, backend); _ = backend.Close() }()
 	go func() {
 		for {

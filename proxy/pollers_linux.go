@@ -45,7 +45,8 @@ func (p *pollers) adopt(s *session) bool {
 			go p.work()
 			continue
 		}
-		for !p.serve(ws) {
+		if !p.serve(ws) {
+			go p.work() // there is more, and the other direction is not to wait for it
 		}
 	}
 	return true

@@ -164,7 +164,7 @@ func (b *bundle) linkParents() {
 }
 
 // signerOf returns the authority whose signature a CRL bears.
-func (b *bundle) signerOf(list *crl, s signed) (*authority, error) {
+func (b *bundle) signerOf(list *crl, s *signed) (*authority, error) {
 	candidates := b.authorities[string(list.rawIssuer)]
 	if len(candidates) == 0 {
 		return nil, fmt.Errorf("its issuer %q is no CA of the bundle", list.Issuer)
@@ -174,7 +174,7 @@ func (b *bundle) signerOf(list *crl, s signed) (*authority, error) {
 		if auth.crlSigner == nil {
 			continue
 		}
-		wrong := auth.crlSigner.CheckSignature(s.algorithm, s.tbs, s.signature)
+		wrong := s.check(auth.crlSigner)
 		if wrong == nil {
 			return auth, nil
 		}

@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"bytes"
 	"math/big"
 	"runtime"
 	"testing"
@@ -30,7 +31,7 @@ func TestMillionEntriesAreFoundInLittleMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	start := time.Now()
-	list, s, err := parseCRL(der)
+	list, s, err := parseCRL(bytes.NewReader(der), nil)
 	elapsed := time.Since(start)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func BenchmarkParseCRL(b *testing.B) {
 	b.SetBytes(int64(len(der)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := parseCRL(der); err != nil {
+		if _, _, err := parseCRL(bytes.NewReader(der), nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -79,7 +80,7 @@ func BenchmarkParseCRL(b *testing.B) {
 
 func BenchmarkLookup(b *testing.B) {
 	n := million(b)
-	list, _, err := parseCRL(certtest.NewCA("root").CRL(certtest.CRLOptions{Fill: n}))
+	list, _, err := parseCRL(bytes.NewReader(certtest.NewCA("root").CRL(certtest.CRLOptions{Fill: n})), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

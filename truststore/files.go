@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -14,9 +15,16 @@ import (
 	"time"
 )
 
-// maxFileSize bounds what is read of one file: room for a CRL of ten million
-// entries, and an end to reading what is no such file at all.
-const maxFileSize = 512 << 20
+const (
+	// maxFileSize bounds what is read of one file: room for a CRL of ten
+	// million entries, and an end to reading what is no such file at all.
+	maxFileSize = 512 << 20
+
+	// keptSize is up to where a file of CRLs is kept as it was read. A larger
+	// one is read once to see whether it is another one, and once more if so:
+	// it would take more memory than what is learned from it.
+	keptSize = 1 << 20
+)
 
 // File is one file that a generation was built from.
 type File struct {
@@ -28,6 +36,8 @@ type File struct {
 type source struct {
 	File
 	data     []byte
+	large    *os.File // instead of data
+	size     int64    // of large
 	modified time.Time
 	err      error
 }
@@ -35,66 +45,134 @@ type source struct {
 // absent tells whether there was no such file.
 func (s *source) absent() bool { return errors.Is(s.err, fs.ErrNotExist) }
 
-// fileSet is one read of all files.
+// contents reads what the file held when it was first read.
+func (s *source) contents(p *pace) io.Reader {
+	if s.large == nil {
+		return bytes.NewReader(s.data)
+	}
+	return &pacedReader{io.NewSectionReader(s.large, 0, s.size), p}
+}
+
+// unchanged returns an error if contents may have told something else than
+// what was read first.
+func (s *source) unchanged() error {
+	if s.large == nil {
+		return nil
+	}
+	info, err := s.large.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != s.size || !info.ModTime().Equal(s.modified) {
+		return fmt.Errorf("%s was changed while it was read", s.Path)
+	}
+	return nil
+}
+
+// pacedReader reads pieces and rests in between.
+type pacedReader struct {
+	io.Reader
+	pace *pace
+}
+
+func (r *pacedReader) Read(b []byte) (int, error) {
+	r.pace.breathe()
+	return r.Reader.Read(b[:min(len(b), 64<<10)])
+}
+
+// fileSet is one read of all files. It has to be closed.
 type fileSet struct {
 	certs, keys, cas, crls, ticketKeys []source
 }
 
 // readFiles reads every file once. What went wrong is kept with the file it
 // went wrong for, so that it is reported together with all other mistakes.
-func readFiles(c *Config) *fileSet {
+func readFiles(c *Config, p *pace) *fileSet {
 	return &fileSet{
-		certs: readAll(c.Certs),
-		keys:  readAll(c.Keys),
-		cas:   readAll(c.CAs),
-		crls:  readAll(c.CRLs),
+		certs: readAll(c.Certs, maxFileSize, p),
+		keys:  readAll(c.Keys, maxFileSize, p),
+		cas:   readAll(c.CAs, maxFileSize, p),
+		crls:  readAll(c.CRLs, keptSize, p),
 
-		ticketKeys: readAll(c.TicketKeys),
+		ticketKeys: readAll(c.TicketKeys, maxFileSize, p),
 	}
 }
 
-func readAll(paths []string) []source {
+// close must not be called before what was built from the set is complete.
+func (set *fileSet) close() {
+	for _, s := range set.crls {
+		if s.large != nil {
+			_ = s.large.Close()
+		}
+	}
+}
+
+func readAll(paths []string, kept int64, p *pace) []source {
 	sources := make([]source, len(paths))
 	for i, path := range paths {
-		sources[i] = readFile(path)
+		sources[i] = readFile(path, kept, p)
 	}
 	return sources
 }
 
-func readFile(path string) source {
+// readFile reads a file, and keeps it open if it has more bytes than kept.
+func readFile(path string, kept int64, p *pace) source {
 	s := source{File: File{Path: path}}
-	s.data, s.modified, s.err = readBounded(path)
-	if s.err == nil {
-		s.SHA256 = sha256.Sum256(s.data)
+	f, err := os.Open(path)
+	if err != nil {
+		s.err = err
+		return s
+	}
+	if s.err = s.read(f, kept, p); s.large == nil {
+		_ = f.Close()
 	}
 	return s
 }
 
-func readBounded(path string) ([]byte, time.Time, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	defer f.Close()
+func (s *source) read(f *os.File, kept int64, p *pace) error {
 	info, err := f.Stat()
 	if err != nil {
-		return nil, time.Time{}, err
+		return err
 	}
-	if info.Size() > maxFileSize {
-		return nil, time.Time{}, fmt.Errorf("%s has %d bytes, more than %d", path, info.Size(), maxFileSize)
+	s.modified = info.ModTime()
+	switch {
+	case info.Size() > maxFileSize:
+		return fmt.Errorf("%s has %d bytes, more than %d", s.Path, info.Size(), maxFileSize)
+	case info.Size() > kept && info.Mode().IsRegular():
+		s.large, s.size = f, info.Size()
+		return s.digest(p)
 	}
+	if s.data, err = readBounded(f, info.Size()); err != nil {
+		return err
+	}
+	s.SHA256 = sha256.Sum256(s.data)
+	return nil
+}
+
+// digest reads a large file for its hash.
+func (s *source) digest(p *pace) error {
+	digest := sha256.New()
+	if _, err := io.Copy(digest, s.contents(p)); err != nil {
+		return err
+	}
+	s.SHA256 = [sha256.Size]byte(digest.Sum(nil))
+	return nil
+}
+
+// readBounded reads a file of about the given size.
+func readBounded(f *os.File, size int64) ([]byte, error) {
 	// One byte more than the file has, to see its end without growing.
-	data := make([]byte, 0, info.Size()+1)
+	data := make([]byte, 0, size+1)
 	for {
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		switch {
 		case err == io.EOF:
-			return data, info.ModTime(), nil
+			return data, nil
 		case err != nil:
-			return nil, time.Time{}, err
+			return nil, err
 		case len(data) > maxFileSize:
-			return nil, time.Time{}, fmt.Errorf("%s has more than %d bytes", path, maxFileSize)
+			return nil, fmt.Errorf("%s has more than %d bytes", f.Name(), maxFileSize)
 		case len(data) == cap(data):
 			data = slices.Grow(data, len(data))
 		}

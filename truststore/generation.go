@@ -1,12 +1,11 @@
 package truststore
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 )
@@ -76,7 +75,7 @@ func (g *Generation) CRLs() []CRL {
 
 // build makes a generation of one read of the files, or returns an error that
 // tells everything that is wrong with them.
-func build(c *Config, set *fileSet, now time.Time) (*Generation, error) {
+func build(c *Config, set *fileSet, p *pace, now time.Time) (*Generation, error) {
 	g := &Generation{
 		loaded: now,
 		files:  set.files(),
@@ -86,7 +85,7 @@ func build(c *Config, set *fileSet, now time.Time) (*Generation, error) {
 	g.server, serverErr = readServerCertificates(set.certs, set.keys, now)
 	g.bundle, g.notices, bundleErr = readBundle(set.cas, now)
 	for i := range set.crls {
-		crlErr = errors.Join(crlErr, g.addCRLFile(&set.crls[i], c.CRLOptional))
+		crlErr = errors.Join(crlErr, g.addCRLFile(&set.crls[i], c.CRLOptional, p))
 	}
 	g.ticketKeys, ticketErr = readTicketKeys(set.ticketKeys)
 	if err := errors.Join(serverErr, bundleErr, crlErr, ticketErr); err != nil {
@@ -97,7 +96,7 @@ func build(c *Config, set *fileSet, now time.Time) (*Generation, error) {
 }
 
 // addCRLFile reads one file of CRLs and gives each to its issuer.
-func (g *Generation) addCRLFile(file *source, optional bool) error {
+func (g *Generation) addCRLFile(file *source, optional bool, p *pace) error {
 	if file.err != nil {
 		if optional && file.absent() {
 			attrs := []slog.Attr{slog.String("file", file.Path)}
@@ -106,43 +105,19 @@ func (g *Generation) addCRLFile(file *source, optional bool) error {
 		}
 		return fmt.Errorf("reading CRL file: %w", file.err)
 	}
-	lists, err := crlBlocks(file)
-	if err != nil {
+	if err := eachList(file, p, func(der io.Reader) error { return g.addCRL(file.Path, der, p) }); err != nil {
 		return err
 	}
-	var mistakes []error
-	for i, der := range lists {
-		if err := g.addCRL(file.Path, der); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("CRL file %s: list %d: %w", file.Path, i+1, err))
-		}
+	if err := file.unchanged(); err != nil {
+		return fmt.Errorf("reading CRL file: %w", err)
 	}
-	return errors.Join(mistakes...)
-}
-
-// crlBlocks returns the DER of every list in the file: those of its PEM blocks,
-// or the file itself.
-func crlBlocks(file *source) ([][]byte, error) {
-	switch {
-	case len(file.data) == 0:
-		return nil, fmt.Errorf("CRL file %s is empty", file.Path)
-	case !bytes.Contains(file.data, pemBegin):
-		return [][]byte{file.data}, nil
-	}
-	var lists [][]byte
-	err := eachBlock("CRL", file, func(block *pem.Block) error {
-		if block.Type != pemCRL {
-			return errUnexpectedType(block)
-		}
-		lists = append(lists, block.Bytes)
-		return nil
-	})
-	return lists, err
+	return nil
 }
 
 // addCRL reads one list and checks it. When the bundle is no good, whose list
 // it is cannot be told, and only the list itself is checked.
-func (g *Generation) addCRL(path string, der []byte) error {
-	list, s, err := parseCRL(der)
+func (g *Generation) addCRL(path string, der io.Reader, p *pace) error {
+	list, s, err := parseCRL(der, p)
 	if err != nil {
 		return err
 	}

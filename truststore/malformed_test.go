@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +84,7 @@ func TestMalformedCRLsAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			list, _, err := parseCRL(row.list.der())
+			list, _, err := parseCRL(bytes.NewReader(row.list.der()), nil)
 			switch {
 			case row.want == "" && err != nil:
 				t.Fatal(err)

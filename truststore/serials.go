@@ -26,35 +26,30 @@ type serialSet struct {
 }
 
 // serialTable is a hash table with open addressing of numbers of one length,
-// big-endian and without leading zeros, one behind the other. A slot that
-// begins with a zero is therefore empty.
+// big-endian and without leading zeros. A slot that begins with a zero is
+// therefore empty. The slots are on pages, since to make one large table would
+// take long at a time.
 type serialTable struct {
 	slots uint64
-	bytes []byte
+	pages [][]byte
 }
 
-// serialCounts says how many numbers of each length a set will hold at most.
-type serialCounts [maxSerialOctets + 1]int
+// pageSlots is how many slots a page has, but for the last one.
+const pageSlots = 1 << 12
 
-// newSerialSet returns an empty set with room for so many numbers.
-func newSerialSet(counts *serialCounts) *serialSet {
-	s := &serialSet{seed: maphash.MakeSeed()}
-	for size, n := range counts {
-		if size > 0 && n > 0 {
-			slots := n + n/5 + 1
-			s.tables[size] = serialTable{uint64(slots), make([]byte, slots*size)}
-		}
+func newSerialTable(numbers, size int, p *pace) serialTable {
+	slots := numbers + numbers/5 + 1
+	t := serialTable{slots: uint64(slots)}
+	for ; slots > 0; slots -= pageSlots {
+		p.breathe()
+		t.pages = append(t.pages, make([]byte, min(slots, pageSlots)*size))
 	}
-	return s
+	return t
 }
 
 // add puts a number in, given without leading zeros. One more than the set has
 // room for is a mistake of the caller, and loops forever.
 func (s *serialSet) add(serial []byte) {
-	if len(serial) == 0 {
-		s.zero = true
-		return
-	}
 	if slot, found := s.slot(serial); !found {
 		copy(slot, serial)
 	}
@@ -67,9 +62,11 @@ func (s *serialSet) all() iter.Seq[[]byte] {
 			return
 		}
 		for size, table := range s.tables {
-			for at := 0; at < len(table.bytes); at += size {
-				if serial := table.bytes[at : at+size]; serial[0] != 0 && !yield(serial) {
-					return
+			for _, page := range table.pages {
+				for ; len(page) > 0; page = page[size:] {
+					if page[0] != 0 && !yield(page[:size]) {
+						return
+					}
 				}
 			}
 		}
@@ -105,12 +102,12 @@ func (s *serialSet) has(serial *big.Int) bool {
 func (s *serialSet) slot(serial []byte) (slot []byte, found bool) {
 	size := len(serial)
 	table := &s.tables[size]
-	start, _ := bits.Mul64(maphash.Bytes(s.seed, serial), table.slots)
-	for at := int(start) * size; ; at += size {
-		if at == len(table.bytes) {
+	for at, _ := bits.Mul64(maphash.Bytes(s.seed, serial), table.slots); ; at++ {
+		if at == table.slots {
 			at = 0
 		}
-		slot = table.bytes[at : at+size]
+		start := int(at%pageSlots) * size
+		slot = table.pages[at/pageSlots][start : start+size]
 		switch {
 		case slot[0] == 0:
 			return slot, false

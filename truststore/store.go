@@ -168,7 +168,10 @@ const (
 func (s *Store) look(u urgency) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	result, err := s.judge(readFiles(&s.config), u)
+	p := s.pace()
+	set := readFiles(&s.config, p)
+	defer set.close()
+	result, err := s.judge(set, u, p)
 	if u == patiently || s.Current() != nil {
 		s.logRefusal(err) // else Open returns it, and there is nothing to fall back on
 	}
@@ -179,14 +182,22 @@ func (s *Store) look(u urgency) (Result, error) {
 	return result, err
 }
 
-func (s *Store) judge(set *fileSet, u urgency) (Result, error) {
+// pace returns how to read: without rest as long as there is nobody to wait.
+func (s *Store) pace() *pace {
+	if s.Current() == nil {
+		return nil
+	}
+	return new(pace)
+}
+
+func (s *Store) judge(set *fileSet, u urgency, p *pace) (Result, error) {
 	now := time.Now()
 	current := s.current.Load()
 	if current != nil && slices.Equal(set.files(), current.files) {
 		s.pending = candidate{}
 		return Unchanged, nil
 	}
-	next, err := s.build(set, current, now)
+	next, err := s.build(set, current, p, now)
 	if err != nil {
 		s.pending = candidate{}
 		return Refused, err
@@ -199,8 +210,8 @@ func (s *Store) judge(set *fileSet, u urgency) (Result, error) {
 }
 
 // build makes the successor of the current generation.
-func (s *Store) build(set *fileSet, current *Generation, now time.Time) (*Generation, error) {
-	next, err := build(&s.config, set, now)
+func (s *Store) build(set *fileSet, current *Generation, p *pace, now time.Time) (*Generation, error) {
+	next, err := build(&s.config, set, p, now)
 	if err != nil {
 		return nil, err
 	}

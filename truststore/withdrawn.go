@@ -30,12 +30,17 @@ func (g *Generation) Withdrawn(next *Generation, now time.Time) []*x509.Certific
 // without leading zeros. Both are only valid until the next one.
 func (g *Generation) Revoked(next *Generation) iter.Seq2[[]byte, []byte] {
 	return func(yield func(issuer, serial []byte) bool) {
+		var p pace
+		n := 0
 		for _, list := range next.crls {
 			var known *serialSet
 			if before := g.successor(list); before != nil {
 				known = before.revoked
 			}
 			for serial := range list.revoked.all() {
+				if n++; n%breath == 0 {
+					p.breathe()
+				}
 				if !known.hasBytes(serial) && !yield(list.rawIssuer, serial) {
 					return
 				}

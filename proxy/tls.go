@@ -68,18 +68,18 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 	}
 	var latest atomic.Pointer[trustConfig]
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		if c, ok := hello.Conn.(*clientConn); ok {
-			c.greeted = true
-			if err := c.turn.begin(); err != nil {
-				return nil, err
-			}
+		client := hello.Conn.(*clientConn)
+		client.greeted = true
+		if err := client.turn.begin(); err != nil {
+			return nil, err
 		}
 		trust := current()
 		c := latest.Load()
 		if c == nil || c.trust != trust {
-			c = &trustConfig{trust, forTrust(base, trust, current)}
+			c = c.next(base, trust, current)
 			latest.Store(c)
 		}
+		client.turn.use(c.chains)
 		return c.config, nil
 	}
 	return base
@@ -89,21 +89,33 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 type trustConfig struct {
 	trust  Trust
 	config *tls.Config
+	chains *chainCache
 }
 
-// forTrust completes base for handshakes that begin under trust. crypto/tls verifies the chain against its
-// CAs, and so sends the alert that fits (unknown_ca, certificate_expired). The verdict is that of the Trust
-// that is current when the handshake ends.
-func forTrust(base *tls.Config, trust Trust, current func() Trust) *tls.Config {
+// next returns the configuration for another Trust. What is known of chains stays, unless the CAs are others. There may
+// be none before it.
+func (c *trustConfig) next(base *tls.Config, trust Trust, current func() Trust) *trustConfig {
+	config := forTrust(base, trust)
+	var chains *chainCache
+	if c != nil && c.chains.fits(config.ClientCAs) {
+		chains = c.chains
+	}
+	if chains == nil {
+		chains = newChainCache(config, current)
+	}
+	config.VerifyConnection = chains.config.VerifyConnection
+	return &trustConfig{trust, config, chains}
+}
+
+// forTrust completes base for handshakes that begin under trust, but for VerifyConnection. crypto/tls verifies the chain
+// against its CAs, and so sends the alert that fits (unknown_ca, certificate_expired).
+func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	config := base.Clone()
 	config.GetConfigForClient = nil
 	config.Certificates = ellipticFirst(trust.ServerCertificates())
 	config.ClientCAs = trust.ClientCAs()
 	if t, ok := trust.(TicketTrust); ok && len(t.TicketKeys()) > 0 {
 		config.SetSessionTicketKeys(t.TicketKeys())
-	}
-	config.VerifyConnection = func(state tls.ConnectionState) error {
-		return current().Verify(state.PeerCertificates, state.VerifiedChains)
 	}
 	return config
 }
@@ -114,7 +126,7 @@ func (s *session) handshake() error {
 	turn := &turn{session: s, deadline: s.began.Add(s.server.cfg.HandshakeTimeout)}
 	s.client.turn = turn
 	err := s.tls.Handshake()
-	turn.pause()
+	turn.end(err == nil)
 	s.client.turn = nil
 	if err == nil {
 		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())

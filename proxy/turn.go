@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,7 @@ import (
 // computes, and none while it waits for its client: a client that stalls holds up nobody.
 //
 //	ClientHello ──► begin: rate, place ──► key exchange, signature ──► server's flight: place given back
-//	client's flight ──► resume: place ──► certificate, signature ──► last flight: place given back
+//	client's flight ──► resume: place, chains ──► certificate, signature ──► last flight: place given back
 //
 // Only the handshake's own goroutine uses it.
 type turn struct {
@@ -23,6 +24,10 @@ type turn struct {
 	deadline time.Time // when the client has to be done
 	begun    bool
 	inside   bool // holds a place
+
+	chains *chainCache // held while inside; nil until use
+	asked  bool        // the client knows which CAs are welcome
+	before *tls.Config // of the TLS connection, before that of chains; nil = it goes on with its own
 }
 
 // errNoTurn is a handshake that would have had to wait too long for its turn.
@@ -69,12 +74,22 @@ func (l *limits) awaitHandshake(ctx context.Context) error {
 	return l.turnstile.enter(ctx, false)
 }
 
+// use is for who is inside, once it is known what the client is verified with.
+func (t *turn) use(chains *chainCache) {
+	t.chains = chains
+	t.chains.handshakes.RLock()
+}
+
 // pause gives the place back, if there is one.
 func (t *turn) pause() {
-	if t.inside {
-		t.inside = false
-		t.session.server.limits.turnstile.leave()
+	if !t.inside {
+		return
 	}
+	t.inside = false
+	if t.chains != nil {
+		t.chains.handshakes.RUnlock()
+	}
+	t.session.server.limits.turnstile.leave()
 }
 
 // resume takes a place again for what the client has sent.
@@ -90,7 +105,23 @@ func (t *turn) resume() error {
 		}
 	}
 	t.inside = true
+	t.chains.handshakes.RLock()
+	if t.asked && t.before == nil {
+		t.before = reconfigure(t.session.tls, t.chains.config)
+	}
 	return nil
+}
+
+// end is called when the handshake is over.
+func (t *turn) end(good bool) {
+	t.pause()
+	if t.before == nil {
+		return
+	}
+	reconfigure(t.session.tls, t.before)
+	if good {
+		t.chains.remember(t.session.tls.ConnectionState().VerifiedChains)
+	}
 }
 
 // Read implements net.Conn. During the handshake it waits without a place, and returns with one.
@@ -114,6 +145,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 func (c *clientConn) Write(p []byte) (int, error) {
 	if c.turn != nil {
 		c.turn.pause()
+		c.turn.asked = c.turn.asked || p[0] == handshakeMessages && !isHelloRetry(p)
 		if p[0] == applicationData {
 			c.held = append(c.held, p...)
 			return len(p), nil
@@ -128,9 +160,23 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	return max(0, n-held), err
 }
 
-// applicationData is the type of encrypted records in TLS 1.3 (RFC 8446 §5.2). The flight of a server begins with
-// another; what begins with this one comes after it: the ticket, or an alert.
-const applicationData = 23
+// Types of records (RFC 8446 §5.1). The flight of a server begins with a message of the handshake in the clear. What
+// begins with applicationData, which all that is encrypted in TLS 1.3 is called, comes after it: the ticket, or an alert.
+const (
+	handshakeMessages = 22
+	applicationData   = 23
+)
+
+// isHelloRetry tells whether p begins with a HelloRetryRequest, which is a ServerHello with a certain random value (RFC
+// 8446 §4.1.3). It is the one message of a server behind which the client has not been asked for its certificate.
+func isHelloRetry(p []byte) bool {
+	const random = 5 + 4 + 2 // behind the headers of record and message, and the version
+	return len(p) >= random+len(helloRetry) && string(p[random:random+len(helloRetry)]) == helloRetry
+}
+
+// helloRetry is the SHA-256 of "HelloRetryRequest".
+const helloRetry = "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91" +
+	"\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
 
 // release sends what is held at once.
 func (c *clientConn) release() { _, _ = c.Write(nil) } // a client that is gone is noticed by whoever reads

@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+	"sync"
+)
+
+// mostChains is how many certificates a chainCache knows before it begins anew. Each takes some 200 bytes.
+const mostChains = 1 << 17
+
+// A chainCache knows client certificates that were verified in a full handshake, so that the signature of the CA on
+// them, an eighth of what a handshake computes, is not verified each time they come. It answers for signatures alone,
+// which stay good: what can change, such as validity in time and revocation, is up to crypto/x509 and Trust.Verify
+// each time.
+//
+// crypto/tls has its own verification done by x509, and that is wanted, since only it can send the alert that fits. What
+// x509 does not verify is a certificate that is in the pool of roots itself. So once the client has been told of the
+// CAs, the handshake goes on with another configuration, in which the certificates that are known are among the roots;
+// and when x509 is content with one, the chain that it was verified with takes the place of what x509 has found. They
+// are among the roots by their digest only, without a name: nobody is verified through them.
+//
+// Methods may be called concurrently.
+type chainCache struct {
+	cas  *x509.CertPool
+	most int // certificates
+
+	// handshakes is held for reading by those who compute, as x509 looks into the pool then.
+	handshakes sync.RWMutex
+	config     *tls.Config // whose ClientCAs are cas and all that is in above
+	above      map[Fingerprint]*ascent
+	ascents    map[Fingerprint]*ascent // by digest
+
+	root x509.Certificate // stands for all that are known: the pool wants one of each, and never looks at it again
+}
+
+// An ascent is what is above a client certificate in its chain: most share a few.
+type ascent []*x509.Certificate
+
+// newChainCache returns a cache for handshakes that begin with config. The verdict on a client is that of the Trust that
+// is current when its handshake ends.
+func newChainCache(config *tls.Config, current func() Trust) *chainCache {
+	c := &chainCache{cas: config.ClientCAs, most: mostChains, config: config.Clone()}
+	c.config.VerifyConnection = func(state tls.ConnectionState) error {
+		c.complete(state.VerifiedChains)
+		return current().Verify(state.PeerCertificates, state.VerifiedChains)
+	}
+	c.forget()
+	return c
+}
+
+// fits tells whether the cache is good for other CAs, too.
+func (c *chainCache) fits(cas *x509.CertPool) bool { return c.cas.Equal(cas) }
+
+// forget begins anew; handshakes must be held, or c be nobody else's.
+func (c *chainCache) forget() {
+	c.config.ClientCAs = c.cas.Clone()
+	c.above, c.ascents = make(map[Fingerprint]*ascent), make(map[Fingerprint]*ascent)
+}
+
+// remember makes the client certificate known whose chains were verified in a handshake that is over. Those with a
+// choice of chains are rare, and verified each time.
+func (c *chainCache) remember(chains [][]*x509.Certificate) {
+	if len(chains) != 1 || len(chains[0]) < 2 {
+		return
+	}
+	leaf, above := chains[0][0], ascent(chains[0][1:])
+	fp, key := FingerprintOf(leaf), above.digest()
+	c.handshakes.Lock()
+	defer c.handshakes.Unlock()
+	if c.above[fp] != nil {
+		return
+	}
+	if len(c.above) == c.most {
+		c.forget()
+	}
+	if c.ascents[key] == nil {
+		c.ascents[key] = &above
+	}
+	c.above[fp] = c.ascents[key]
+	c.root.Raw = leaf.Raw
+	c.config.ClientCAs.AddCert(&c.root) // its digest is taken now
+	c.root.Raw = nil
+}
+
+func (a ascent) digest() Fingerprint {
+	h := sha256.New()
+	for _, cert := range a {
+		_, _ = h.Write(cert.Raw)
+	}
+	return Fingerprint(h.Sum(nil))
+}
+
+// complete puts the chain of a known certificate in the place of the certificate alone, which is all that x509 looked
+// at. handshakes must be held. Chains of others stay as they are.
+func (c *chainCache) complete(chains [][]*x509.Certificate) {
+	if len(chains) != 1 || len(chains[0]) != 1 {
+		return
+	}
+	if above := c.above[FingerprintOf(chains[0][0])]; above != nil {
+		chains[0] = slices.Concat(chains[0], *above)
+	}
+}

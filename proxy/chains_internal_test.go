@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"testing"
+
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// The cache begins anew rather than grow without bounds.
+func TestChainCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewCA("devices")
+	c := newChainCache(&tls.Config{ClientCAs: ca.Pool()}, nil)
+	c.most = 3
+	knows := func(cert *certtest.Cert) bool {
+		chains := [][]*x509.Certificate{{cert.Leaf}}
+		c.complete(chains)
+		_, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: c.config.ClientCAs, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		return len(chains[0]) == 2 && err == nil
+	}
+	var all []*certtest.Cert
+	for i := range 7 {
+		cert := ca.Issue("admin:dev1")
+		all = append(all, cert)
+		c.remember([][]*x509.Certificate{{cert.Leaf, ca.Cert}})
+		for j, other := range all {
+			if got, want := knows(other), j/3 == i/3; got != want {
+				t.Errorf("of %d certificates, number %d is known: got %v, want %v", i+1, j, got, want)
+			}
+		}
+	}
+}
+
+// What makes a signature superfluous is that the certificate itself is in the pool; here one whose signature nobody
+// could verify.
+func TestKnownSignaturesAreNotVerified(t *testing.T) {
+	t.Parallel()
+	ca, stranger := certtest.NewCA("devices"), certtest.NewCA("strangers")
+	c := newChainCache(&tls.Config{ClientCAs: ca.Pool()}, nil)
+	device := stranger.Issue("admin:dev1").Leaf
+	opts := func() x509.VerifyOptions {
+		return x509.VerifyOptions{Roots: c.config.ClientCAs, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	}
+	if _, err := device.Verify(opts()); err == nil {
+		t.Fatal("a stranger is verified")
+	}
+	c.remember([][]*x509.Certificate{{device, stranger.Cert}})
+	chains, err := device.Verify(opts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.complete(chains); len(chains) != 1 || len(chains[0]) != 2 || chains[0][1] != stranger.Cert {
+		t.Errorf("got chains %v, want the one that was remembered", chains)
+	}
+	late := opts()
+	late.CurrentTime = device.NotAfter.AddDate(0, 0, 1)
+	if _, err := device.Verify(late); err == nil {
+		t.Error("an expired certificate is verified because it is known")
+	}
+}

@@ -1,0 +1,180 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// A chainWitness is a trust that notes the chains it has to judge.
+type chainWitness struct {
+	*trust
+	mu   sync.Mutex
+	seen [][][]*x509.Certificate
+}
+
+func (w *chainWitness) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen = append(w.seen, chains)
+	return w.trust.Verify(peer, chains)
+}
+
+// become has the device connect and waits until it is let in, so that its certificate is known.
+func (g *gate) become(t *testing.T, b *broker, config *tls.Config) *tls.Conn {
+	t.Helper()
+	c, err := tls.Dial("tcp", g.addr, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	write(t, c, connect311)
+	b.greet(connect311Owned, connack311)
+	wantBytes(t, c, connack311)
+	return c
+}
+
+// atVersion is a device that speaks one version of TLS and never resumes.
+func atVersion(cert *certtest.Cert, version uint16) *tls.Config {
+	config := clientConfig(cert)
+	config.MinVersion, config.MaxVersion = version, version
+	return config
+}
+
+// crypto/tls parses anew what a client sends, so that an intermediate that is the same one in the next handshake comes
+// from the chain that was verified before.
+func TestChainsAreVerifiedOnce(t *testing.T) {
+	t.Parallel()
+	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
+	for _, version := range bothVersions {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			w := &chainWitness{trust: newTrust()}
+			b := startBroker(t)
+			g := startGate(t, func(c *proxy.Config) {
+				brokers(b)(c)
+				c.Trust = func() proxy.Trust { return w }
+			})
+			config := atVersion(device, version)
+			g.become(t, b, config)
+			g.become(t, b, config)
+			config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			g.become(t, b, config)
+			if !g.become(t, b, config).ConnectionState().DidResume {
+				t.Error("the ticket of a known certificate is no good")
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for i, chains := range w.seen {
+				if len(chains) != 1 || len(chains[0]) != 3 || !chains[0][0].Equal(device.Leaf) || !chains[0][2].Equal(pki().ca.Cert) {
+					t.Fatalf("handshake %d: got chains %v, want the one of three certificates", i, chains)
+				}
+			}
+			if first, second := w.seen[0][0][1], w.seen[1][0][1]; (first == second) != proxy.Reconfigures {
+				t.Errorf("chain known in the second handshake: got %v, want %v", first == second, proxy.Reconfigures)
+			}
+		})
+	}
+}
+
+func TestKnownCertificatesAreJudgedEachTime(t *testing.T) {
+	t.Parallel()
+	otherCA := newTrust()
+	otherCA.pool = certtest.NewCA("another").Pool()
+	for name, test := range map[string]struct {
+		now    *trust
+		alert  string
+		reason proxy.Reason
+	}{
+		"revoked":    {newTrust(pki().device.Leaf), "tls: bad certificate", proxy.TLSRevoked},
+		"CA removed": {otherCA, "tls: unknown certificate authority", proxy.TLSUntrusted},
+	} {
+		for _, version := range bothVersions {
+			t.Run(name+" "+tls.VersionName(version), func(t *testing.T) {
+				t.Parallel()
+				b := startBroker(t)
+				g := startGate(t, brokers(b))
+				config := atVersion(pki().device, version)
+				g.become(t, b, config)
+				g.trust.Store(test.now)
+				if got := alert(firstError(t, g.addr, config)); got != test.alert {
+					t.Errorf("got alert %q, want %q", got, test.alert)
+				}
+				g.logs.await(t, func(l map[string]any) bool { return l["reason"] == test.reason.String() })
+			})
+		}
+	}
+}
+
+// A certificate that is known as a client's is no CA, whatever it says of itself.
+func TestKnownCertificatesVouchForNobody(t *testing.T) {
+	t.Parallel()
+	plant := pki().ca.Intermediate("plant 7")
+	asClient := pki().ca.Issue("admin:dev1", certtest.Template(func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
+		c.Subject, c.SubjectKeyId = plant.Cert.Subject, plant.Cert.SubjectKeyId
+	}), certtest.Key(plant.Key))
+	below := plant.Issue("admin:dev1")
+	for _, version := range bothVersions {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g := startGate(t, brokers(b))
+			g.become(t, b, atVersion(asClient, version))
+			config := atVersion(nil, version)
+			alone := below.TLS()
+			alone.Certificate = alone.Certificate[:1]
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &alone, nil }
+			if got, want := alert(firstError(t, g.addr, config)), "tls: unknown certificate authority"; got != want {
+				t.Errorf("got alert %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// What clients are told is which CAs are welcome, and not whose certificates are known; also when they have to say hello
+// twice (RFC 8446 §4.1.4).
+func TestClientsAreOnlyToldOfCAs(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		version uint16
+		curves  []tls.CurveID // of the gate
+	}{
+		"TLS 1.2":                    {tls.VersionTLS12, nil},
+		"TLS 1.3":                    {tls.VersionTLS13, nil},
+		"TLS 1.3 with two greetings": {tls.VersionTLS13, []tls.CurveID{tls.CurveP384}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g := startGate(t, func(c *proxy.Config) {
+				brokers(b)(c)
+				c.TLS.CurvePreferences = test.curves
+			})
+			pair := pki().device.TLS()
+			config := atVersion(nil, test.version)
+			config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP384}
+			config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				if len(asked.AcceptableCAs) != 1 || string(asked.AcceptableCAs[0]) != string(pki().ca.Cert.RawSubject) {
+					t.Errorf("got the names %q, want the CA's", asked.AcceptableCAs)
+				}
+				return &pair, nil
+			}
+			for range 3 {
+				state := g.become(t, b, config).ConnectionState()
+				if got, want := state.HelloRetryRequest, test.curves != nil; got != want {
+					t.Errorf("greeted twice: got %v, want %v", got, want)
+				}
+			}
+		})
+	}
+}

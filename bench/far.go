@@ -116,6 +116,7 @@ func (p *post) take(ctx context.Context, o *options) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The folder and certificate-acl are those of the process that gives the orders, which clears up.
 	s := &stand{dir: filepath.Dir(p.Files.Cert), acl: &stack.ACL{URL: p.ACLURL}, proxyCPUs: proxyCPUs, devices: devices}
 	return s.tryAt(ctx, p.Addr, peer.Kinds(o.vernegate, "")[0], p.Files, &o.effort, map[string]string{"VERNEGATE_REUSE_PORT": "true"})
 }

@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vernegate/vernegate/bench/chart"
+	"github.com/vernegate/vernegate/e2e/stack"
 )
 
 // Where the curves go.
@@ -24,41 +26,115 @@ const (
 // on what has been done, so that a busy machine makes all of it slower and changes nothing else.
 const underWay = 16
 
-// sessions has more and more sessions, and one more vernegate for each that is full.
+// sessions has more and more sessions: as many as one vernegate takes in one, and more in several that share an address.
 func (s *scaling) sessions(ctx context.Context) (_ grid, err error) {
-	var followers []*follower
-	defer func() {
-		for _, f := range followers {
-			err = errors.Join(err, f.end())
-		}
-	}()
-	g := grid{head: []string{"sessions", "processes", "memory, MB", "memory of a session, kB", "a message, µs", "round trip p99, ms"}}
-	var empty int64
-	var x, memory, message []float64
-	for _, n := range s.effort.steps {
-		for len(followers)*s.effort.full < n {
-			f, err := startFollower(ctx, s.options)
-			if err != nil {
-				return grid{}, err
-			}
-			followers = append(followers, f)
-			a, err := f.order(order{})
-			if err != nil {
-				return grid{}, err
-			}
-			empty += a.Memory
-		}
-		a, err := orderAll(followers, n, s.effort.full)
+	dir, err := os.MkdirTemp(s.dir, "sessions")
+	if err != nil {
+		return grid{}, err
+	}
+	stand, err := newStand(dir)
+	if err != nil {
+		return grid{}, err
+	}
+	defer func() { err = errors.Join(err, stand.close()) }()
+
+	alone, together := s.effort.steps, []int(nil)
+	if i := slices.IndexFunc(alone, func(n int) bool { return n > s.effort.full }); i >= 0 {
+		alone, together = alone[:i], alone[i:]
+	}
+	points, err := s.grow(ctx, stand, 1, alone)
+	if err != nil {
+		return grid{}, err
+	}
+	last := points[len(points)-1]
+	s.known.session, s.known.message = last.each, last.message
+	if len(together) > 0 {
+		more, err := s.grow(ctx, stand, processesFor(slices.Max(together), s.effort.full), together)
 		if err != nil {
 			return grid{}, err
 		}
-		each, cost := float64(a.Memory-empty)/float64(n), a.CPU/float64(a.Messages)
-		if n <= s.effort.full {
-			s.known.session, s.known.message = each, cost
+		points = append(points, more...)
+	}
+	return s.tell(points)
+}
+
+// processesFor is how many share so many sessions: one more than would be full, as the kernel divides them by chance
+// and knows of no limit.
+func processesFor(sessions, full int) int { return (sessions+full-1)/full + 1 }
+
+// A point is what one number of sessions costs, in seconds and bytes.
+type point struct {
+	sessions, processes int
+	memory              int64
+	each                float64 // memory of a session
+	message             float64 // processor time
+	p99                 float64 // of the round trips, the largest of those of all far processes
+}
+
+// grow measures the points of a curve, one after the other, with so many far processes at one address.
+func (s *scaling) grow(ctx context.Context, stand *stand, processes int, steps []int) (_ []point, err error) {
+	var all followers
+	defer func() { err = errors.Join(err, all.end()) }()
+	if all, err = s.post(ctx, stand, processes, steps[len(steps)-1]); err != nil {
+		return nil, err
+	}
+	empty, err := all.order(func(int) order { return order{} })
+	if err != nil {
+		return nil, err
+	}
+	var points []point
+	for _, n := range steps {
+		a, err := all.hold(n)
+		if err != nil {
+			return nil, err
 		}
-		x, memory, message = append(x, float64(n)), append(memory, each*kilo), append(message, cost*micro)
-		g.add(strconv.Itoa(n), strconv.Itoa(len(followers)), number(float64(a.Memory)*mega), number(each*kilo),
-			number(cost*micro), number(a.P99*1e3))
+		points = append(points, point{
+			sessions: n, processes: processes, memory: a.Memory,
+			each: float64(a.Memory-empty.Memory) / float64(n), message: a.CPU / float64(a.Messages), p99: a.P99,
+		})
+	}
+	return points, nil
+}
+
+// post starts far processes at one address, with devices for so many sessions in all. The caller ends those that are
+// returned, also with an error.
+func (s *scaling) post(ctx context.Context, stand *stand, processes, sessions int) (all followers, err error) {
+	addr, err := stack.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	stand.devices = stand.enlist(stand.ca, stand.devices, sessions)
+	devices, err := identify(stand.devices)
+	if err != nil {
+		return nil, err
+	}
+	for i := range processes {
+		own := part(sessions, i, processes)
+		f, err := startFollower(ctx, s.options, &post{addr, stand.ecdsa, stand.acl.URL, devices[:own]})
+		if err != nil {
+			return all, err
+		}
+		all, devices = append(all, f), devices[own:]
+	}
+	return all, nil
+}
+
+// part is how many of n are the i-th one's of so many.
+func part(n, i, of int) int {
+	if i < n%of {
+		return n/of + 1
+	}
+	return n / of
+}
+
+// tell makes the points a table and, if that is asked for, pictures.
+func (s *scaling) tell(points []point) (grid, error) {
+	g := grid{head: []string{"sessions", "processes", "memory, MB", "memory of a session, kB", "a message, µs", "round trip p99, ms"}}
+	var x, memory, message []float64
+	for _, p := range points {
+		x, memory, message = append(x, float64(p.sessions)), append(memory, p.each*kilo), append(message, p.message*micro)
+		g.add(strconv.Itoa(p.sessions), strconv.Itoa(p.processes), number(float64(p.memory)*mega), number(p.each*kilo),
+			number(p.message*micro), number(p.p99*1e3))
 	}
 	if !s.write {
 		return g, nil
@@ -76,23 +152,30 @@ func (s *scaling) draw(file, title string, x, y []float64) error {
 	return os.WriteFile(file, svg, 0o644)
 }
 
-// orderAll divides sessions among the processes, as many to each as it can have, and then has all talk at the same
-// time. It returns the sum of their accounts, and the largest P99.
-func orderAll(followers []*follower, sessions, full int) (sum account, err error) {
-	for i, f := range followers {
-		if _, err := f.order(order{Sessions: min(full, sessions-i*full)}); err != nil {
-			return sum, err
-		}
+// followers are far processes at one address.
+type followers []*follower
+
+// hold has them hold so many sessions, the devices divided evenly, and then all talk at the same time.
+func (all followers) hold(sessions int) (account, error) {
+	_, err := all.order(func(i int) order { return order{Sessions: part(sessions, i, len(all))} })
+	if err != nil {
+		return account{}, err
 	}
-	accounts := make([]account, len(followers))
-	var talking errgroup.Group
-	for i, f := range followers {
-		talking.Go(func() (err error) {
-			accounts[i], err = f.order(order{UnderWay: max(1, underWay/len(followers))})
+	return all.order(func(int) order { return order{UnderWay: max(1, underWay/len(all))} })
+}
+
+// order gives an order to each of them, which all follow at the same time. It returns the sum of their accounts, and
+// the largest P99.
+func (all followers) order(of func(i int) order) (sum account, err error) {
+	accounts := make([]account, len(all))
+	var following errgroup.Group
+	for i, f := range all {
+		following.Go(func() (err error) {
+			accounts[i], err = f.order(of(i))
 			return err
 		})
 	}
-	err = talking.Wait()
+	err = following.Wait()
 	for _, a := range accounts {
 		sum.Memory += a.Memory
 		sum.CPU += a.CPU
@@ -100,4 +183,12 @@ func orderAll(followers []*follower, sessions, full int) (sum account, err error
 		sum.P99 = max(sum.P99, a.P99)
 	}
 	return sum, err
+}
+
+func (all followers) end() error {
+	var errs []error
+	for _, f := range all {
+		errs = append(errs, f.end())
+	}
+	return errors.Join(errs...)
 }

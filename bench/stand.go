@@ -50,11 +50,8 @@ func newStand(dir string) (*stand, error) {
 
 // newStandApart is newStand with a processor for the proxies, which this process keeps off from then on.
 func newStandApart(dir string) (*stand, error) {
-	proxyCPUs, loadCPUs, err := peer.Split()
+	proxyCPUs, err := standApart()
 	if err != nil {
-		return nil, err
-	}
-	if err := peer.Confine(loadCPUs); err != nil {
 		return nil, err
 	}
 	s, err := newStand(dir)
@@ -63,6 +60,15 @@ func newStandApart(dir string) (*stand, error) {
 	}
 	s.proxyCPUs = proxyCPUs
 	return s, nil
+}
+
+// standApart keeps this process off some processors, and returns them.
+func standApart() (proxyCPUs peer.CPUs, err error) {
+	proxyCPUs, loadCPUs, err := peer.Split()
+	if err != nil {
+		return nil, err
+	}
+	return proxyCPUs, peer.Confine(loadCPUs)
 }
 
 func (s *stand) close() error { return s.acl.Close() }
@@ -117,8 +123,15 @@ type trial struct {
 	broker *broker.Broker
 }
 
-// try starts a proxy and a broker for it. The caller ends the trial.
+// try starts a proxy on a port of its own and a broker for it. The caller ends the trial.
 func (s *stand) try(ctx context.Context, k *peer.Kind, files peer.Files, e *effort, env map[string]string) (*trial, error) {
+	return s.tryAt(ctx, "", k, files, e, env)
+}
+
+// tryAt is try with the proxy at an address; "" = a free port.
+func (s *stand) tryAt(
+	ctx context.Context, addr string, k *peer.Kind, files peer.Files, e *effort, env map[string]string,
+) (*trial, error) {
 	b, err := broker.Start()
 	if err != nil {
 		return nil, err
@@ -129,7 +142,7 @@ func (s *stand) try(ctx context.Context, k *peer.Kind, files peer.Files, e *effo
 	}
 	began := time.Now()
 	p, err := k.Start(ctx, &peer.Site{
-		Dir: dir, Files: files, Backend: b.Addr, ACLURL: s.acl.URL, Env: env, CPUs: s.proxyCPUs,
+		Dir: dir, Addr: addr, Files: files, Backend: b.Addr, ACLURL: s.acl.URL, Env: env, CPUs: s.proxyCPUs,
 	})
 	if err != nil {
 		return nil, errors.Join(err, b.Close())

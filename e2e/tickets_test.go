@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
+	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 // newTicketKey is what "openssl rand -hex 32" prints.
@@ -21,6 +22,26 @@ func newTicketKey() string {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	return hex.EncodeToString(key) + "\n"
+}
+
+// roamer is how a device connects that keeps its TLS session wherever it goes.
+func (s *site) roamer(device *certtest.Cert) *tls.Config {
+	config := s.clientTLS(device, 0)
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	config.ServerName = "localhost" // sessions are remembered by this
+	return config
+}
+
+// visit lets a device in for a moment and tells whether its TLS session was resumed.
+func (s *site) visit(t *testing.T, config *tls.Config) (resumed bool) {
+	t.Helper()
+	w := dialWire(t, stack.Through(s.Devices, config))
+	defer w.Close()
+	if err := w.Send(connectPacket{version: stack.V311, clientID: unique()}.bytes()); err != nil {
+		t.Fatal(err)
+	}
+	must(w.ReadN(4))(t)
+	return w.Conn.(*tls.Conn).ConnectionState().DidResume
 }
 
 // TestTicketsCountAtOtherReplicas has a device go back and forth between two
@@ -41,25 +62,13 @@ func TestTicketsCountAtOtherReplicas(t *testing.T) {
 	two := &site{pki: one.pki, folder: one.folder, acl: one.acl}
 	two.startBefore(t, broker, "VERNEGATE_TICKET_KEYS", path)
 	lamp := one.device("acme:lamp")
-	config := one.clientTLS(lamp, 0)
-	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	config.ServerName = "localhost" // sessions are remembered by this
+	config := one.roamer(lamp)
 
-	visit := func(s *site) (resumed bool) {
-		t.Helper()
-		w := dialWire(t, stack.Through(s.Devices, config))
-		defer w.Close()
-		if err := w.Send(connectPacket{version: stack.V311, clientID: unique()}.bytes()); err != nil {
-			t.Fatal(err)
-		}
-		must(w.ReadN(4))(t)
-		return w.Conn.(*tls.Conn).ConnectionState().DidResume
-	}
-	if visit(one) {
+	if one.visit(t, config) {
 		t.Fatal("the first handshake was no full one")
 	}
 	for step, keys := range [][]string{{first, second}, {second, first}, {second}} {
-		if !visit(two) || !visit(one) {
+		if !two.visit(t, config) || !one.visit(t, config) {
 			t.Errorf("step %d: a ticket was not taken", step)
 		}
 		write(keys...)
@@ -67,7 +76,7 @@ func TestTicketsCountAtOtherReplicas(t *testing.T) {
 			s.inUse(within(t, stepTime), t, step+2)
 		}
 	}
-	if !visit(two) {
+	if !two.visit(t, config) {
 		t.Error("the last ticket was not taken")
 	}
 
@@ -75,7 +84,7 @@ func TestTicketsCountAtOtherReplicas(t *testing.T) {
 	eventually(t, 10*time.Second, "the mistake is reported", func() bool {
 		return strings.Contains(two.Output.String(), "ticket key file "+path+": line 1: not 32 bytes")
 	})
-	if !visit(one) || !visit(two) {
+	if !one.visit(t, config) || !two.visit(t, config) {
 		t.Error("a mistake in the file has made tickets useless")
 	}
 	write(second)

@@ -22,13 +22,19 @@ const (
 )
 
 // Listen listens for clients on addr, host:port, with the socket options that sessions need. They are set on
-// the listening socket, from which the accepted ones inherit them without a system call for each.
+// the listening socket, from which the accepted ones inherit them without a system call for each. While it
+// listens nobody else can, and the error of who tries wraps syscall.EADDRINUSE.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	return listen(ctx, addr, setClientOptions)
+}
+
+// listen listens on addr with what setOptions sets on the socket before it is bound.
+func listen(ctx context.Context, addr string, setOptions func(fd int) error) (net.Listener, error) {
 	config := net.ListenConfig{
 		KeepAlive: -1, // no option on each accepted socket
 		Control: func(_, _ string, c syscall.RawConn) error {
 			var err error
-			if cerr := c.Control(func(fd uintptr) { err = setClientOptions(int(fd)) }); cerr != nil {
+			if cerr := c.Control(func(fd uintptr) { err = setOptions(int(fd)) }); cerr != nil {
 				return cerr
 			}
 			return err

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,6 +26,7 @@ type CPUs []int
 // A Site is where a proxy is put. All of it is read only.
 type Site struct {
 	Dir     string // for what the proxy is configured with
+	Addr    string // host:port where it listens; "" = a free port of loopback
 	Files   Files
 	Backend string            // the broker's host:port
 	ACLURL  string            // of certificate-acl, for those who ask it
@@ -68,7 +70,7 @@ type Proxy struct {
 // startTime is how long a proxy may take until it accepts; vernegate with a million revoked certificates takes seconds.
 const startTime = 30 * time.Second
 
-// Start starts the proxy on a free port and waits until it accepts. What it prints goes nowhere. The caller stops it.
+// Start starts the proxy and waits until it accepts. What it prints goes nowhere. The caller stops it.
 func (k *Kind) Start(ctx context.Context, site *Site) (*Proxy, error) {
 	p, err := k.start(ctx, site)
 	if err != nil {
@@ -78,9 +80,12 @@ func (k *Kind) Start(ctx context.Context, site *Site) (*Proxy, error) {
 }
 
 func (k *Kind) start(ctx context.Context, site *Site) (*Proxy, error) {
-	addr, err := stack.FreeAddr()
-	if err != nil {
-		return nil, err
+	addr := site.Addr
+	if addr == "" {
+		var err error
+		if addr, err = stack.FreeAddr(); err != nil {
+			return nil, err
+		}
 	}
 	cmd, err := k.command(site, addr)
 	if err != nil {
@@ -129,12 +134,7 @@ func (p *Proxy) reap() {
 func (p *Proxy) accepting(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	var dialer net.Dialer
-	for {
-		c, err := dialer.DialContext(ctx, "tcp", p.Addr)
-		if err == nil {
-			return c.Close()
-		}
+	for !p.accepts(ctx) {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-p.done:
@@ -143,6 +143,22 @@ func (p *Proxy) accepting(ctx context.Context) error {
 			return errors.New("it does not accept")
 		}
 	}
+	return nil
+}
+
+// accepts asks vernegate, as it may share its address with another one that accepts; the others are connected to.
+func (p *Proxy) accepts(ctx context.Context) bool {
+	if p.Admin != "" {
+		v := stack.Vernegate{Admin: p.Admin}
+		status, err := v.Status(ctx, "/readyz")
+		return err == nil && status == http.StatusOK
+	}
+	var dialer net.Dialer
+	c, err := dialer.DialContext(ctx, "tcp", p.Addr)
+	if err == nil {
+		err = c.Close()
+	}
+	return err == nil
 }
 
 // CPU returns the processor time that the proxy has used so far, user and system, with all of its processes.

@@ -23,6 +23,7 @@ import (
 type config struct {
 	Listen        listenAddress `env:"VERNEGATE_LISTEN" envDefault:":8883"`
 	ServiceListen listenAddress `env:"VERNEGATE_SERVICE_LISTEN"` // empty: no such listener
+	ReusePort     portReuse     `env:"VERNEGATE_REUSE_PORT" envDefault:"false"`
 
 	TLSCert       fileList     `env:"VERNEGATE_TLS_CERT,expand" envDefault:"/vernemq/cert/$HOSTNAME.crt"`
 	TLSKey        fileList     `env:"VERNEGATE_TLS_KEY,expand" envDefault:"/vernemq/cert/$HOSTNAME.key"`

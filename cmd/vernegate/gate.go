@@ -220,13 +220,21 @@ type entrance struct {
 
 // openEntrances listens for clients, on all addresses or, with an error, on none.
 func (g *gate) openEntrances(ctx context.Context) ([]entrance, error) {
-	devices, err := proxy.Listen(ctx, string(g.cfg.Listen))
+	listen := proxy.Listen
+	if g.cfg.ReusePort {
+		listen = proxy.ListenShared
+	}
+	devices, err := listen(ctx, string(g.cfg.Listen))
 	if err != nil {
 		return nil, listenError("VERNEGATE_LISTEN", err)
 	}
 	open := []entrance{{devices, proxy.Devices}}
 	if g.cfg.ServiceListen != "" {
-		services, err := proxy.Listen(ctx, string(g.cfg.ServiceListen))
+		services, err := listen(ctx, string(g.cfg.ServiceListen))
+		if err == nil && services.Addr().String() == devices.Addr().String() { // two names for it, and it is shared
+			err = fmt.Errorf("%v is that of VERNEGATE_LISTEN", services.Addr())
+			_ = services.Close()
+		}
 		if err != nil {
 			_ = devices.Close()
 			return nil, listenError("VERNEGATE_SERVICE_LISTEN", err)

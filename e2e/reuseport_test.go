@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+// sharing starts another vernegate of the same site at the same addresses.
+func (s *site) sharing(t *testing.T, env ...string) *site {
+	t.Helper()
+	return s.beside(t, append(env, "VERNEGATE_LISTEN", s.Devices, "VERNEGATE_SERVICE_LISTEN", s.Services)...)
+}
+
+// accepted is how many connections of devices the metrics count.
+func (s *site) accepted(t *testing.T) int {
+	t.Helper()
+	return int(must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_connections_accepted_total", `listener="devices"`))
+}
+
+// TestProcessesShareAnAddress has a device come again and again to an address that two
+// processes share, with one TLS session, until one of them stops.
+func TestProcessesShareAnAddress(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" && runtime.GOOS != "freebsd" {
+		t.Skip("this system does not divide connections")
+	}
+	keys := filepath.Join(t.TempDir(), "ticket.keys")
+	if err := os.WriteFile(keys, []byte(newTicketKey()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"VERNEGATE_REUSE_PORT", "true", "VERNEGATE_TICKET_KEYS", keys}
+	one := newSite(t, broker, env...)
+	two := one.sharing(t, env...)
+	device := one.roamer(one.device("acme:lamp"))
+
+	const visits = 64 // all of which are one process's with a probability of 2⁻⁶³
+	for i := range visits {
+		if resumed := one.visit(t, device); resumed != (i > 0) {
+			t.Errorf("visit %d: got resumed %t, want %t", i+1, resumed, i > 0)
+		}
+	}
+	atOne, atTwo := one.accepted(t), two.accepted(t)
+	if atOne == 0 || atTwo == 0 || atOne+atTwo != visits {
+		t.Errorf("%d and %d connections were accepted, want a part of %d each", atOne, atTwo, visits)
+	}
+
+	one.signal(t, syscall.SIGTERM)
+	one.checkDrained(t)
+	const later = 16
+	for range later {
+		two.visit(t, device)
+	}
+	if got := two.accepted(t); got != atTwo+later {
+		t.Errorf("%d connections were accepted by the process that is left, want %d", got, atTwo+later)
+	}
+}
+
+// TestNoProcessSharesItsAddressUnasked starts a second process at the address of the
+// first where not both are to share it.
+func TestNoProcessSharesItsAddressUnasked(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" && runtime.GOOS != "freebsd" {
+		t.Skip("this system does not divide connections")
+	}
+	for _, share := range [][2]string{{"false", "false"}, {"true", "false"}, {"false", "true"}} {
+		t.Run(fmt.Sprint(share), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, broker, "VERNEGATE_REUSE_PORT", share[0])
+			s.checkExit(t, exitFailed, []string{"listening as VERNEGATE_LISTEN says", s.Devices, "address already in use"},
+				"VERNEGATE_LISTEN", s.Devices, "VERNEGATE_REUSE_PORT", share[1])
+		})
+	}
+}

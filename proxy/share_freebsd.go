@@ -1,0 +1,10 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import "golang.org/x/sys/unix"
+
+// sharePort is the option of sockets that share an address and its connections. With SO_REUSEPORT, which there
+// is as well, one of them gets all.
+const sharePort = unix.SO_REUSEPORT_LB

@@ -1,0 +1,9 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux && !freebsd
+
+package proxy
+
+// sharePort is none on this system.
+const sharePort = 0

@@ -111,7 +111,7 @@ func (c *Connection) describeHandshake(s *session) *certificate {
 		return nil
 	}
 	cert := summarize(peer)
-	cert.fp = FingerprintOf(peer[0])
+	cert.fp, cert.issuer = FingerprintOf(peer[0]), issuerOf(peer[0])
 	return &cert
 }
 

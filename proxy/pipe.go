@@ -6,6 +6,7 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"sync/atomic"
 
 	"github.com/vernegate/vernegate/packets"
@@ -21,10 +22,11 @@ type pipe struct {
 	dstTLS  *tls.Conn      // over dst; nil = likewise
 	frames  packets.Framer // follows what was written to dst
 
-	duty    duty
-	post    post
-	started bool // the first turn is over; see readTLS
-	closing bool // only what completes a packet is carried
+	duty     duty
+	post     post
+	started  bool // the first turn is over; see readTLS
+	closing  bool // only what completes a packet is carried
+	finished bool // src has ended in an orderly way
 
 	// What has been written to dst, for anyone to read; only who carries adds to it.
 	bytes   atomic.Int64
@@ -254,5 +256,6 @@ func (p *pipe) end(r result) {
 	if err := p.drain(); err != nil && r.ender != byDestination {
 		r = result{ender: byDestination, err: err}
 	}
+	p.finished = r.ender == bySource && r.err == io.EOF
 	p.session.ended(p, r)
 }

@@ -54,6 +54,7 @@ type lineage struct {
 	key     Fingerprint // of all its certificates together
 	cas     map[Fingerprint]struct{}
 	names   map[certName]struct{} // of those that a CRL can revoke
+	issuer  string                // of the certificates below, as in Connection
 	bearers []*bearer
 }
 
@@ -122,11 +123,13 @@ func (r *registry) add(s *session, verified Trust, state *tls.ConnectionState, e
 }
 
 func (r *registry) addBearer(fp Fingerprint, state *tls.ConnectionState) *bearer {
-	b := &bearer{certificate: summarize(state.PeerCertificates), name: r.nameOf(state.PeerCertificates[0])}
+	leaf := state.PeerCertificates[0]
+	b := &bearer{certificate: summarize(state.PeerCertificates), name: r.nameOf(leaf)}
 	b.fp = fp
 	b.recheck.bearer = b
 	b.sameName, r.names[b.name] = r.names[b.name], b
 	b.lineage = r.lineageOf(state.VerifiedChains)
+	b.issuer = b.lineage.issuerOf(leaf)
 	b.place = len(b.lineage.bearers)
 	b.lineage.bearers = append(b.lineage.bearers, b)
 	r.bearers[fp] = b
@@ -157,6 +160,18 @@ func (r *registry) lineageOf(chains [][]*x509.Certificate) *lineage {
 		r.above[name]++
 	}
 	return l
+}
+
+// issuerOf tells who has issued a certificate with this lineage. To spell that takes longer than all else that is noted of
+// a session.
+func (l *lineage) issuerOf(leaf *x509.Certificate) string {
+	if len(l.cas) == 0 { // of those without chains
+		return issuerOf(leaf)
+	}
+	if l.issuer == "" {
+		l.issuer = issuerOf(leaf)
+	}
+	return l.issuer
 }
 
 // remove takes a session out, if it is in.

@@ -235,12 +235,12 @@ func (s *session) close() {
 		}
 		_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
 	}
-	conns, patience := s.conns(), hangUpTimeout
+	patience := hangUpTimeout
 	if s.backend != nil {
 		patience = s.reason.patience()
 	}
-	hangUp(time.Now().Add(patience), conns...)
-	for range conns {
+	hangUp(time.Now().Add(patience), s.speaking()...)
+	for range s.conns() {
 		s.server.slots.give()
 	}
 	if s.place != nil {
@@ -307,6 +307,20 @@ func (s *session) conns() []net.Conn {
 		return []net.Conn{s.client.Conn}
 	}
 	return []net.Conn{s.client.Conn, s.backend.Conn}
+}
+
+// speaking closes the connections whose peers have ended, and returns the others. There is no harm in that: nothing
+// more comes from those (see hangUp).
+func (s *session) speaking() (others []net.Conn) {
+	silent := []bool{s.up.finished, s.down.finished}
+	for i, c := range s.conns() {
+		if silent[i] {
+			_ = c.Close()
+		} else {
+			others = append(others, c)
+		}
+	}
+	return others
 }
 
 // setDeadlines gives the client d for what comes next; 0 = no limit.

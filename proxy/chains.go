@@ -63,7 +63,7 @@ func (c *chainCache) forget() {
 	c.above, c.ascents = make(map[Fingerprint]*ascent), make(map[Fingerprint]*ascent)
 }
 
-// remember makes the client certificate known whose chains were verified in a handshake that is over. Those with a
+// remember makes the client certificate known whose chains were verified in a full handshake that is over. Those with a
 // choice of chains are rare, and verified each time.
 func (c *chainCache) remember(chains [][]*x509.Certificate) {
 	if len(chains) != 1 || len(chains[0]) < 2 {

@@ -86,6 +86,49 @@ func TestChainsAreVerifiedOnce(t *testing.T) {
 	}
 }
 
+// A ticketWitness is a chainWitness that brings ticket keys.
+type ticketWitness struct {
+	chainWitness
+	keys [][32]byte
+}
+
+func (w *ticketWitness) TicketKeys() [][32]byte { return w.keys }
+
+// What a ticket says was verified by who has made it, which is whoever has the key: it must not count for longer than the
+// ticket.
+func TestChainsOfTicketsAreNotRemembered(t *testing.T) {
+	t.Parallel()
+	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
+	for _, version := range bothVersions {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			start := func() (*gate, *ticketWitness) {
+				w := &ticketWitness{chainWitness{trust: newTrust()}, [][32]byte{{1}}}
+				return startGate(t, func(c *proxy.Config) {
+					brokers(b)(c)
+					c.Trust = func() proxy.Trust { return w }
+				}), w
+			}
+			sealer, _ := start()
+			opener, w := start()
+			config := atVersion(device, version)
+			config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			sealer.become(t, b, config)
+			if !opener.become(t, b, config).ConnectionState().DidResume {
+				t.Fatal("the ticket is no good")
+			}
+			config.ClientSessionCache = nil
+			opener.become(t, b, config)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if resumed, full := w.seen[0][0][1], w.seen[1][0][1]; resumed == full {
+				t.Error("a full handshake went by the chain of a ticket")
+			}
+		})
+	}
+}
+
 func TestKnownCertificatesAreJudgedEachTime(t *testing.T) {
 	t.Parallel()
 	otherCA := newTrust()

@@ -11,8 +11,14 @@ import (
 	"sync"
 )
 
-// mostChains is how many certificates a chainCache knows before it begins anew. Each takes some 200 bytes.
-const mostChains = 1 << 17
+const (
+	// mostChains is how many certificates a chainCache knows before it begins anew. Each takes some 230 bytes.
+	mostChains = 1 << 17
+
+	// mostFresh is how many certificates wait for a moment in which nobody computes. When there are more, those who
+	// compute have to wait for them.
+	mostFresh = 64
+)
 
 // A chainCache knows client certificates that were verified in a full handshake, so that the signature of the CA on
 // them, an eighth of what a handshake computes, is not verified each time they come. It answers for signatures alone,
@@ -37,6 +43,9 @@ type chainCache struct {
 	ascents    map[Fingerprint]*ascent // by digest
 
 	root x509.Certificate // stands for all that are known: the pool wants one of each, and never looks at it again
+
+	mu    sync.Mutex            // never held while handshakes is waited for
+	fresh [][]*x509.Certificate // chains of certificates that are to be known
 }
 
 // An ascent is what is above a client certificate in its chain: most share a few.
@@ -63,16 +72,48 @@ func (c *chainCache) forget() {
 	c.above, c.ascents = make(map[Fingerprint]*ascent), make(map[Fingerprint]*ascent)
 }
 
-// remember makes the client certificate known whose chains were verified in a full handshake that is over. Those with a
-// choice of chains are rare, and verified each time.
+// remember makes the client certificate known, soon, whose chains were verified in a full handshake that is over. Those
+// with a choice of chains are rare, and verified each time.
+//
+// It does not wait for those who compute, unless it has been put off for long: if each new certificate did, and those who
+// come next waited for it in turn, handshakes would take one round after the other, however many processors there are.
 func (c *chainCache) remember(chains [][]*x509.Certificate) {
-	if len(chains) != 1 || len(chains[0]) < 2 {
+	if len(chains) != 1 || len(chains[0]) < 2 || c.knows(chains[0][0]) {
 		return
 	}
-	leaf, above := chains[0][0], ascent(chains[0][1:])
-	fp, key := FingerprintOf(leaf), above.digest()
-	c.handshakes.Lock()
+	c.mu.Lock()
+	c.fresh = append(c.fresh, chains[0])
+	overdue := len(c.fresh) == mostFresh // and not more: one who waits is enough
+	c.mu.Unlock()
+	if overdue {
+		c.handshakes.Lock()
+	} else if !c.handshakes.TryLock() {
+		return
+	}
 	defer c.handshakes.Unlock()
+	c.learn()
+}
+
+func (c *chainCache) knows(leaf *x509.Certificate) bool {
+	c.handshakes.RLock()
+	defer c.handshakes.RUnlock()
+	return c.above[FingerprintOf(leaf)] != nil
+}
+
+// learn makes known what is fresh; handshakes must be held for writing.
+func (c *chainCache) learn() {
+	c.mu.Lock()
+	fresh := c.fresh
+	c.fresh = nil
+	c.mu.Unlock()
+	for _, chain := range fresh {
+		c.add(chain[0], chain[1:])
+	}
+}
+
+// add makes one certificate known, unless it is; handshakes must be held for writing.
+func (c *chainCache) add(leaf *x509.Certificate, above ascent) {
+	fp, key := FingerprintOf(leaf), above.digest()
 	if c.above[fp] != nil {
 		return
 	}

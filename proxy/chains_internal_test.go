@@ -36,6 +36,32 @@ func TestChainCacheIsBounded(t *testing.T) {
 	}
 }
 
+// Handshakes on several processors would otherwise wait for each other's certificates.
+func TestRememberingWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewCA("devices")
+	c := newChainCache(&tls.Config{ClientCAs: ca.Pool()}, nil)
+	c.handshakes.RLock() // somebody computes
+	var certs []*x509.Certificate
+	for range mostFresh - 1 {
+		certs = append(certs, ca.Issue("admin:dev1").Leaf)
+		c.remember([][]*x509.Certificate{{certs[len(certs)-1], ca.Cert}})
+	}
+	c.handshakes.RUnlock()
+	for i, cert := range certs {
+		if c.knows(cert) {
+			t.Errorf("certificate %d became known while somebody computed", i)
+		}
+	}
+	certs = append(certs, ca.Issue("admin:dev1").Leaf)
+	c.remember([][]*x509.Certificate{{certs[len(certs)-1], ca.Cert}})
+	for i, cert := range certs {
+		if !c.knows(cert) {
+			t.Errorf("certificate %d is not known when nobody computes", i)
+		}
+	}
+}
+
 // What makes a signature superfluous is that the certificate itself is in the pool; here one whose signature nobody
 // could verify.
 func TestKnownSignaturesAreNotVerified(t *testing.T) {

@@ -102,6 +102,7 @@ func FuzzCRLFile(f *testing.F) {
 	f.Add([]byte("-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----"))
 	f.Add([]byte("-----BEGIN X509 CRL-----\nAA==\nAA==\n-----END X509 CRL-----"))
 	f.Add([]byte("-----BEGIN X509 CRL-----\nA: b\n\nAAAA\n-----END X509 CRL-----"))
+	f.Add([]byte("-----BEGIN X509 CRL-----\n" + strings.Repeat("A", textSize) + "AA==\r\r\r\rA\nAAA\n-----END X509 CRL-----"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if isDER(data[:min(len(data), 2)]) {
 			return

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
 package truststore
 
 import (

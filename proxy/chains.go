@@ -51,10 +51,13 @@ type chainCache struct {
 // An ascent is what is above a client certificate in its chain: most share a few.
 type ascent []*x509.Certificate
 
-// newChainCache returns a cache for handshakes that begin with config. The verdict on a client is that of the Trust that
-// is current when its handshake ends.
-func newChainCache(config *tls.Config, current func() Trust) *chainCache {
-	c := &chainCache{cas: config.ClientCAs, most: mostChains, config: config.Clone()}
+// newChainCache returns a cache for clients of cas, with base for all else that handshakes go on with. The server's
+// certificates and ticket keys are not among that: they are chosen before, and the cache would keep those of its
+// beginning for as long as the CAs stay the same. The verdict on a client is that of the Trust that is current when its
+// handshake ends.
+func newChainCache(base *tls.Config, cas *x509.CertPool, current func() Trust) *chainCache {
+	c := &chainCache{cas: cas, most: mostChains, config: base.Clone()}
+	c.config.GetConfigForClient = nil
 	c.config.VerifyConnection = func(state tls.ConnectionState) error {
 		c.complete(state.VerifiedChains)
 		return current().Verify(state.PeerCertificates, state.VerifiedChains)

@@ -15,7 +15,7 @@ import (
 func TestChainCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewCA("devices")
-	c := newChainCache(&tls.Config{ClientCAs: ca.Pool()}, nil)
+	c := newChainCache(new(tls.Config), ca.Pool(), nil)
 	c.most = 3
 	knows := func(cert *certtest.Cert) bool {
 		chains := [][]*x509.Certificate{{cert.Leaf}}
@@ -36,11 +36,40 @@ func TestChainCacheIsBounded(t *testing.T) {
 	}
 }
 
+// A pair is a trust with a server certificate of its own.
+type pair struct {
+	certificate tls.Certificate
+	cas         *x509.CertPool
+}
+
+func (p *pair) ServerCertificates() []tls.Certificate                   { return []tls.Certificate{p.certificate} }
+func (p *pair) ClientCAs() *x509.CertPool                               { return p.cas }
+func (p *pair) Verify([]*x509.Certificate, [][]*x509.Certificate) error { return nil }
+
+// The cache outlives the Trust that it began with, and must not keep its private keys.
+func TestChainCacheKeepsNoServerKey(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewCA("devices")
+	current := func() Trust { return nil }
+	base := tlsConfig(TLSPolicy{}, current)
+	var c *trustConfig
+	for range 2 {
+		before := c
+		c = c.next(base, &pair{ca.Issue("gate").TLS(), ca.Pool()}, current)
+		if before != nil && before.chains != c.chains {
+			t.Error("the cache is another one though the CAs are the same")
+		}
+		if n := len(c.chains.config.Certificates); n != 0 {
+			t.Errorf("the cache has %d server certificates, want none", n)
+		}
+	}
+}
+
 // Handshakes on several processors would otherwise wait for each other's certificates.
 func TestRememberingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewCA("devices")
-	c := newChainCache(&tls.Config{ClientCAs: ca.Pool()}, nil)
+	c := newChainCache(new(tls.Config), ca.Pool(), nil)
 	c.handshakes.RLock() // somebody computes
 	var certs []*x509.Certificate
 	for range mostFresh - 1 {
@@ -67,7 +96,7 @@ func TestRememberingWaitsForNobody(t *testing.T) {
 func TestKnownSignaturesAreNotVerified(t *testing.T) {
 	t.Parallel()
 	ca, stranger := certtest.NewCA("devices"), certtest.NewCA("strangers")
-	c := newChainCache(&tls.Config{ClientCAs: ca.Pool()}, nil)
+	c := newChainCache(new(tls.Config), ca.Pool(), nil)
 	device := stranger.Issue("admin:dev1").Leaf
 	opts := func() x509.VerifyOptions {
 		return x509.VerifyOptions{Roots: c.config.ClientCAs, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}

@@ -59,7 +59,9 @@ func newChainCache(base *tls.Config, cas *x509.CertPool, current func() Trust) *
 	c := &chainCache{cas: cas, most: mostChains, config: base.Clone()}
 	c.config.GetConfigForClient = nil
 	c.config.VerifyConnection = func(state tls.ConnectionState) error {
-		c.complete(state.VerifiedChains)
+		if err := c.complete(state.PeerCertificates, state.VerifiedChains); err != nil {
+			return err
+		}
 		return current().Verify(state.PeerCertificates, state.VerifiedChains)
 	}
 	c.forget()
@@ -142,11 +144,47 @@ func (a ascent) digest() Fingerprint {
 
 // complete puts the chain of a known certificate in the place of the certificate alone, which is all that x509 looked
 // at. handshakes must be held. Chains of others stay as they are.
-func (c *chainCache) complete(chains [][]*x509.Certificate) {
+//
+// The client, whose certificates are peer, has to send what is between its own and the CA as one that is not known has
+// to. If that is not what it has sent before, all of it is verified here; the error is what crypto/tls would have said.
+func (c *chainCache) complete(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
 	if len(chains) != 1 || len(chains[0]) != 1 {
-		return
+		return nil
 	}
-	if above := c.above[FingerprintOf(chains[0][0])]; above != nil {
-		chains[0] = slices.Concat(chains[0], *above)
+	above := c.above[FingerprintOf(peer[0])]
+	switch {
+	case above == nil:
+	case above.within(peer[1:]):
+		chains[0] = slices.Concat(peer[:1], *above)
+	default:
+		verified, err := verifyAll(peer, c.cas)
+		if err != nil {
+			return &tls.CertificateVerificationError{UnverifiedCertificates: peer, Err: err}
+		}
+		chains[0] = verified[0]
 	}
+	return nil
+}
+
+// within tells whether all but the CA at the end were sent.
+func (a ascent) within(sent []*x509.Certificate) bool {
+	for _, cert := range a[:len(a)-1] {
+		if !slices.ContainsFunc(sent, cert.Equal) {
+			return false
+		}
+	}
+	return true
+}
+
+// verifyAll does what crypto/tls does with a client's certificates.
+func verifyAll(peer []*x509.Certificate, cas *x509.CertPool) ([][]*x509.Certificate, error) {
+	opts := x509.VerifyOptions{
+		Roots:         cas,
+		Intermediates: x509.NewCertPool(),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, cert := range peer[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	return peer[0].Verify(opts)
 }

@@ -19,7 +19,9 @@ func TestChainCacheIsBounded(t *testing.T) {
 	c.most = 3
 	knows := func(cert *certtest.Cert) bool {
 		chains := [][]*x509.Certificate{{cert.Leaf}}
-		c.complete(chains)
+		if err := c.complete(chains[0], chains); err != nil {
+			t.Error(err)
+		}
 		_, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: c.config.ClientCAs, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 		return len(chains[0]) == 2 && err == nil
 	}
@@ -109,8 +111,8 @@ func TestKnownSignaturesAreNotVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.complete(chains); len(chains) != 1 || len(chains[0]) != 2 || chains[0][1] != stranger.Cert {
-		t.Errorf("got chains %v, want the one that was remembered", chains)
+	if err := c.complete(chains[0], chains); err != nil || len(chains) != 1 || len(chains[0]) != 2 || chains[0][1] != stranger.Cert {
+		t.Errorf("got chains %v, err %v, want the one that was remembered", chains, err)
 	}
 	late := opts()
 	late.CurrentTime = device.NotAfter.AddDate(0, 0, 1)

@@ -15,6 +15,9 @@ const (
 	// mostChains is how many certificates a chainCache knows before it begins anew. Each takes some 230 bytes.
 	mostChains = 1 << 17
 
+	// mostAscents is how many ascents it knows, as each takes as much as the certificates of the CAs that clients send.
+	mostAscents = 1 << 10
+
 	// mostFresh is how many certificates wait for a moment in which nobody computes. When there are more, those who
 	// compute have to wait for them.
 	mostFresh = 64
@@ -122,7 +125,7 @@ func (c *chainCache) add(leaf *x509.Certificate, above ascent) {
 	if c.above[fp] != nil {
 		return
 	}
-	if len(c.above) == c.most {
+	if len(c.above) == c.most || c.ascents[key] == nil && len(c.ascents) == mostAscents {
 		c.forget()
 	}
 	if c.ascents[key] == nil {

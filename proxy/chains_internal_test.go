@@ -6,6 +6,7 @@ package proxy
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"testing"
 
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -34,6 +35,23 @@ func TestChainCacheIsBounded(t *testing.T) {
 			if got, want := knows(other), j/3 == i/3; got != want {
 				t.Errorf("of %d certificates, number %d is known: got %v, want %v", i+1, j, got, want)
 			}
+		}
+	}
+}
+
+// Who has a CA below ours can send as many above its devices as it likes.
+func TestAscentsAreBounded(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewCA("devices")
+	c := newChainCache(new(tls.Config), ca.Pool(), nil)
+	for i := range 2 * mostAscents {
+		leaf, plant := &x509.Certificate{Raw: fmt.Appendf(nil, "leaf %d", i)}, &x509.Certificate{Raw: fmt.Appendf(nil, "plant %d", i)}
+		c.remember([][]*x509.Certificate{{leaf, plant, ca.Cert}})
+		if !c.knows(leaf) {
+			t.Fatalf("number %d is not known", i)
+		}
+		if len(c.ascents) > mostAscents {
+			t.Fatalf("%d ascents, want at most %d", len(c.ascents), mostAscents)
 		}
 	}
 }

@@ -15,8 +15,9 @@ import (
 const textSize = 4 << 10
 
 // A pemStream reads PEM blocks of any size, one after the other, under the rules
-// of readPEM but for headers inside of blocks, which it does not allow. It is an
-// io.Reader of what the block contains that next has found.
+// of readPEM but for headers inside of blocks, and white space inside of lines or
+// before them, which it does not allow. It is an io.Reader of what the block
+// contains that next has found.
 type pemStream struct {
 	in    *bufio.Reader
 	line  int   // how many have ended

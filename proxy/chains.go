@@ -47,7 +47,7 @@ type chainCache struct {
 
 	root x509.Certificate // stands for all that are known: the pool wants one of each, and never looks at it again
 
-	mu    sync.Mutex            // never held while handshakes is waited for
+	mu    sync.Mutex            // of fresh; handshakes may be held when it is taken, and not the other way round
 	fresh [][]*x509.Certificate // chains of certificates that are to be known
 }
 
@@ -74,7 +74,7 @@ func newChainCache(base *tls.Config, cas *x509.CertPool, current func() Trust) *
 // fits tells whether the cache is good for other CAs, too.
 func (c *chainCache) fits(cas *x509.CertPool) bool { return c.cas.Equal(cas) }
 
-// forget begins anew; handshakes must be held, or c be nobody else's.
+// forget begins anew; handshakes must be held for writing, or c be nobody else's.
 func (c *chainCache) forget() {
 	c.config.ClientCAs = c.cas.Clone()
 	c.above, c.ascents = make(map[Fingerprint]*ascent), make(map[Fingerprint]*ascent)
@@ -129,6 +129,7 @@ func (c *chainCache) add(leaf *x509.Certificate, above ascent) {
 		c.forget()
 	}
 	if c.ascents[key] == nil {
+		above = slices.Clone(above) // which has the leaf in front of it
 		c.ascents[key] = &above
 	}
 	c.above[fp] = c.ascents[key]

@@ -11,8 +11,17 @@ import (
 	"sync"
 )
 
-// mostChains is how many certificates a chainCache knows before it begins anew. Each takes some 200 bytes.
-const mostChains = 1 << 17
+const (
+	// mostChains is how many certificates a chainCache knows before it begins anew. Each takes some 230 bytes.
+	mostChains = 1 << 17
+
+	// mostAscents is how many ascents it knows, as each takes as much as the certificates of the CAs that clients send.
+	mostAscents = 1 << 10
+
+	// mostFresh is how many certificates wait for a moment in which nobody computes. When there are more, those who
+	// compute have to wait for them.
+	mostFresh = 64
+)
 
 // A chainCache knows client certificates that were verified in a full handshake, so that the signature of the CA on
 // them, an eighth of what a handshake computes, is not verified each time they come. It answers for signatures alone,
@@ -37,17 +46,25 @@ type chainCache struct {
 	ascents    map[Fingerprint]*ascent // by digest
 
 	root x509.Certificate // stands for all that are known: the pool wants one of each, and never looks at it again
+
+	mu    sync.Mutex            // of fresh; handshakes may be held when it is taken, and not the other way round
+	fresh [][]*x509.Certificate // chains of certificates that are to be known
 }
 
 // An ascent is what is above a client certificate in its chain: most share a few.
 type ascent []*x509.Certificate
 
-// newChainCache returns a cache for handshakes that begin with config. The verdict on a client is that of the Trust that
-// is current when its handshake ends.
-func newChainCache(config *tls.Config, current func() Trust) *chainCache {
-	c := &chainCache{cas: config.ClientCAs, most: mostChains, config: config.Clone()}
+// newChainCache returns a cache for clients of cas, with base for all else that handshakes go on with. The server's
+// certificates and ticket keys are not among that: they are chosen before, and the cache would keep those of its
+// beginning for as long as the CAs stay the same. The verdict on a client is that of the Trust that is current when its
+// handshake ends.
+func newChainCache(base *tls.Config, cas *x509.CertPool, current func() Trust) *chainCache {
+	c := &chainCache{cas: cas, most: mostChains, config: base.Clone()}
+	c.config.GetConfigForClient = nil
 	c.config.VerifyConnection = func(state tls.ConnectionState) error {
-		c.complete(state.VerifiedChains)
+		if err := c.complete(state.PeerCertificates, state.VerifiedChains); err != nil {
+			return err
+		}
 		return current().Verify(state.PeerCertificates, state.VerifiedChains)
 	}
 	c.forget()
@@ -57,29 +74,62 @@ func newChainCache(config *tls.Config, current func() Trust) *chainCache {
 // fits tells whether the cache is good for other CAs, too.
 func (c *chainCache) fits(cas *x509.CertPool) bool { return c.cas.Equal(cas) }
 
-// forget begins anew; handshakes must be held, or c be nobody else's.
+// forget begins anew; handshakes must be held for writing, or c be nobody else's.
 func (c *chainCache) forget() {
 	c.config.ClientCAs = c.cas.Clone()
 	c.above, c.ascents = make(map[Fingerprint]*ascent), make(map[Fingerprint]*ascent)
 }
 
-// remember makes the client certificate known whose chains were verified in a handshake that is over. Those with a
-// choice of chains are rare, and verified each time.
+// remember makes the client certificate known, soon, whose chains were verified in a full handshake that is over. Those
+// with a choice of chains are rare, and verified each time.
+//
+// It does not wait for those who compute, unless it has been put off for long: if each new certificate did, and those who
+// come next waited for it in turn, handshakes would take one round after the other, however many processors there are.
 func (c *chainCache) remember(chains [][]*x509.Certificate) {
-	if len(chains) != 1 || len(chains[0]) < 2 {
+	if len(chains) != 1 || len(chains[0]) < 2 || c.knows(chains[0][0]) {
 		return
 	}
-	leaf, above := chains[0][0], ascent(chains[0][1:])
-	fp, key := FingerprintOf(leaf), above.digest()
-	c.handshakes.Lock()
+	c.mu.Lock()
+	c.fresh = append(c.fresh, chains[0])
+	overdue := len(c.fresh) == mostFresh // and not more: one who waits is enough
+	c.mu.Unlock()
+	if overdue {
+		c.handshakes.Lock()
+	} else if !c.handshakes.TryLock() {
+		return
+	}
 	defer c.handshakes.Unlock()
+	c.learn()
+}
+
+func (c *chainCache) knows(leaf *x509.Certificate) bool {
+	c.handshakes.RLock()
+	defer c.handshakes.RUnlock()
+	return c.above[FingerprintOf(leaf)] != nil
+}
+
+// learn makes known what is fresh; handshakes must be held for writing.
+func (c *chainCache) learn() {
+	c.mu.Lock()
+	fresh := c.fresh
+	c.fresh = nil
+	c.mu.Unlock()
+	for _, chain := range fresh {
+		c.add(chain[0], chain[1:])
+	}
+}
+
+// add makes one certificate known, unless it is; handshakes must be held for writing.
+func (c *chainCache) add(leaf *x509.Certificate, above ascent) {
+	fp, key := FingerprintOf(leaf), above.digest()
 	if c.above[fp] != nil {
 		return
 	}
-	if len(c.above) == c.most {
+	if len(c.above) == c.most || c.ascents[key] == nil && len(c.ascents) == mostAscents {
 		c.forget()
 	}
 	if c.ascents[key] == nil {
+		above = slices.Clone(above) // which has the leaf in front of it
 		c.ascents[key] = &above
 	}
 	c.above[fp] = c.ascents[key]
@@ -98,11 +148,47 @@ func (a ascent) digest() Fingerprint {
 
 // complete puts the chain of a known certificate in the place of the certificate alone, which is all that x509 looked
 // at. handshakes must be held. Chains of others stay as they are.
-func (c *chainCache) complete(chains [][]*x509.Certificate) {
+//
+// The client, whose certificates are peer, has to send what is between its own and the CA as one that is not known has
+// to. If that is not what it has sent before, all of it is verified here; the error is what crypto/tls would have said.
+func (c *chainCache) complete(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
 	if len(chains) != 1 || len(chains[0]) != 1 {
-		return
+		return nil
 	}
-	if above := c.above[FingerprintOf(chains[0][0])]; above != nil {
-		chains[0] = slices.Concat(chains[0], *above)
+	above := c.above[FingerprintOf(peer[0])]
+	switch {
+	case above == nil:
+	case above.within(peer[1:]):
+		chains[0] = slices.Concat(peer[:1], *above)
+	default:
+		verified, err := verifyAll(peer, c.cas)
+		if err != nil {
+			return &tls.CertificateVerificationError{UnverifiedCertificates: peer, Err: err}
+		}
+		chains[0] = verified[0]
 	}
+	return nil
+}
+
+// within tells whether all but the CA at the end were sent.
+func (a ascent) within(sent []*x509.Certificate) bool {
+	for _, cert := range a[:len(a)-1] {
+		if !slices.ContainsFunc(sent, cert.Equal) {
+			return false
+		}
+	}
+	return true
+}
+
+// verifyAll does what crypto/tls does with a client's certificates.
+func verifyAll(peer []*x509.Certificate, cas *x509.CertPool) ([][]*x509.Certificate, error) {
+	opts := x509.VerifyOptions{
+		Roots:         cas,
+		Intermediates: x509.NewCertPool(),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, cert := range peer[1:] {
+		opts.Intermediates.AddCert(cert)
+	}
+	return peer[0].Verify(opts)
 }

@@ -6,6 +6,7 @@ package proxy
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"testing"
 
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -15,11 +16,13 @@ import (
 func TestChainCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewCA("devices")
-	c := newChainCache(&tls.Config{ClientCAs: ca.Pool()}, nil)
+	c := newChainCache(new(tls.Config), ca.Pool(), nil)
 	c.most = 3
 	knows := func(cert *certtest.Cert) bool {
 		chains := [][]*x509.Certificate{{cert.Leaf}}
-		c.complete(chains)
+		if err := c.complete(chains[0], chains); err != nil {
+			t.Error(err)
+		}
 		_, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: c.config.ClientCAs, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 		return len(chains[0]) == 2 && err == nil
 	}
@@ -36,12 +39,84 @@ func TestChainCacheIsBounded(t *testing.T) {
 	}
 }
 
+// Who has a CA below ours can send as many above its devices as it likes.
+func TestAscentsAreBounded(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewCA("devices")
+	c := newChainCache(new(tls.Config), ca.Pool(), nil)
+	for i := range 2 * mostAscents {
+		leaf, plant := &x509.Certificate{Raw: fmt.Appendf(nil, "leaf %d", i)}, &x509.Certificate{Raw: fmt.Appendf(nil, "plant %d", i)}
+		c.remember([][]*x509.Certificate{{leaf, plant, ca.Cert}})
+		if !c.knows(leaf) {
+			t.Fatalf("number %d is not known", i)
+		}
+		if len(c.ascents) > mostAscents {
+			t.Fatalf("%d ascents, want at most %d", len(c.ascents), mostAscents)
+		}
+	}
+}
+
+// A pair is a trust with a server certificate of its own.
+type pair struct {
+	certificate tls.Certificate
+	cas         *x509.CertPool
+}
+
+func (p *pair) ServerCertificates() []tls.Certificate                   { return []tls.Certificate{p.certificate} }
+func (p *pair) ClientCAs() *x509.CertPool                               { return p.cas }
+func (p *pair) Verify([]*x509.Certificate, [][]*x509.Certificate) error { return nil }
+
+// The cache outlives the Trust that it began with, and must not keep its private keys.
+func TestChainCacheKeepsNoServerKey(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewCA("devices")
+	current := func() Trust { return nil }
+	base := tlsConfig(TLSPolicy{}, current)
+	var c *trustConfig
+	for range 2 {
+		before := c
+		c = c.next(base, &pair{ca.Issue("gate").TLS(), ca.Pool()}, current)
+		if before != nil && before.chains != c.chains {
+			t.Error("the cache is another one though the CAs are the same")
+		}
+		if n := len(c.chains.config.Certificates); n != 0 {
+			t.Errorf("the cache has %d server certificates, want none", n)
+		}
+	}
+}
+
+// Handshakes on several processors would otherwise wait for each other's certificates.
+func TestRememberingWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewCA("devices")
+	c := newChainCache(new(tls.Config), ca.Pool(), nil)
+	c.handshakes.RLock() // somebody computes
+	var certs []*x509.Certificate
+	for range mostFresh - 1 {
+		certs = append(certs, ca.Issue("admin:dev1").Leaf)
+		c.remember([][]*x509.Certificate{{certs[len(certs)-1], ca.Cert}})
+	}
+	c.handshakes.RUnlock()
+	for i, cert := range certs {
+		if c.knows(cert) {
+			t.Errorf("certificate %d became known while somebody computed", i)
+		}
+	}
+	certs = append(certs, ca.Issue("admin:dev1").Leaf)
+	c.remember([][]*x509.Certificate{{certs[len(certs)-1], ca.Cert}})
+	for i, cert := range certs {
+		if !c.knows(cert) {
+			t.Errorf("certificate %d is not known when nobody computes", i)
+		}
+	}
+}
+
 // What makes a signature superfluous is that the certificate itself is in the pool; here one whose signature nobody
 // could verify.
 func TestKnownSignaturesAreNotVerified(t *testing.T) {
 	t.Parallel()
 	ca, stranger := certtest.NewCA("devices"), certtest.NewCA("strangers")
-	c := newChainCache(&tls.Config{ClientCAs: ca.Pool()}, nil)
+	c := newChainCache(new(tls.Config), ca.Pool(), nil)
 	device := stranger.Issue("admin:dev1").Leaf
 	opts := func() x509.VerifyOptions {
 		return x509.VerifyOptions{Roots: c.config.ClientCAs, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
@@ -54,8 +129,8 @@ func TestKnownSignaturesAreNotVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.complete(chains); len(chains) != 1 || len(chains[0]) != 2 || chains[0][1] != stranger.Cert {
-		t.Errorf("got chains %v, want the one that was remembered", chains)
+	if err := c.complete(chains[0], chains); err != nil || len(chains) != 1 || len(chains[0]) != 2 || chains[0][1] != stranger.Cert {
+		t.Errorf("got chains %v, err %v, want the one that was remembered", chains, err)
 	}
 	late := opts()
 	late.CurrentTime = device.NotAfter.AddDate(0, 0, 1)

@@ -86,6 +86,49 @@ func TestChainsAreVerifiedOnce(t *testing.T) {
 	}
 }
 
+// A ticketWitness is a chainWitness that brings ticket keys.
+type ticketWitness struct {
+	chainWitness
+	keys [][32]byte
+}
+
+func (w *ticketWitness) TicketKeys() [][32]byte { return w.keys }
+
+// What a ticket says was verified by who has made it, which is whoever has the key: it must not count for longer than the
+// ticket.
+func TestChainsOfTicketsAreNotRemembered(t *testing.T) {
+	t.Parallel()
+	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
+	for _, version := range bothVersions {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			start := func() (*gate, *ticketWitness) {
+				w := &ticketWitness{chainWitness{trust: newTrust()}, [][32]byte{{1}}}
+				return startGate(t, func(c *proxy.Config) {
+					brokers(b)(c)
+					c.Trust = func() proxy.Trust { return w }
+				}), w
+			}
+			sealer, _ := start()
+			opener, w := start()
+			config := atVersion(device, version)
+			config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+			sealer.become(t, b, config)
+			if !opener.become(t, b, config).ConnectionState().DidResume {
+				t.Fatal("the ticket is no good")
+			}
+			config.ClientSessionCache = nil
+			opener.become(t, b, config)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if resumed, full := w.seen[0][0][1], w.seen[1][0][1]; resumed == full {
+				t.Error("a full handshake went by the chain of a ticket")
+			}
+		})
+	}
+}
+
 func TestKnownCertificatesAreJudgedEachTime(t *testing.T) {
 	t.Parallel()
 	otherCA := newTrust()
@@ -136,6 +179,77 @@ func TestKnownCertificatesVouchForNobody(t *testing.T) {
 			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &alone, nil }
 			if got, want := alert(firstError(t, g.addr, config)), "tls: unknown certificate authority"; got != want {
 				t.Errorf("got alert %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// A believer is a trust that does not verify again what ends at the CA.
+type believer struct{ *trust }
+
+func (w *believer) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
+	if len(chains) > 0 && chains[0][len(chains[0])-1].Equal(pki().ca.Cert) {
+		return nil
+	}
+	return w.trust.Verify(peer, nil)
+}
+
+// A client that does not send what leads to a CA is no better off than one that is not known: it would be let in or not
+// depending on who came before, and would not stand the next look at its certificate.
+func TestKnownCertificatesNeedTheirIntermediates(t *testing.T) {
+	t.Parallel()
+	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
+	for _, version := range bothVersions {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			trust := &believer{newTrust()}
+			g := startGate(t, func(c *proxy.Config) {
+				brokers(b)(c)
+				c.Trust = func() proxy.Trust { return trust }
+			})
+			g.become(t, b, atVersion(device, version))
+			alone := device.TLS()
+			alone.Certificate = alone.Certificate[:1]
+			config := atVersion(nil, version)
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &alone, nil }
+			if err := firstError(t, g.addr, config); err == nil {
+				t.Error("it is let in")
+			}
+			g.logs.await(t, func(l map[string]any) bool { return l["reason"] == proxy.TLSUntrusted.String() })
+		})
+	}
+}
+
+// The chain that counts is that of what the client has sent, not of what it has sent before: a CA above it that was issued
+// anew can be revoked as well.
+func TestChainsOfKnownCertificatesAreThoseThatAreSent(t *testing.T) {
+	t.Parallel()
+	plant := pki().ca.Intermediate("plant 7")
+	device := plant.Issue("admin:dev1")
+	renewed := pki().ca.Issue("plant 7", certtest.Template(func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, plant.Cert.KeyUsage, nil
+		c.Subject, c.SubjectKeyId = plant.Cert.Subject, plant.Cert.SubjectKeyId
+	}), certtest.Key(plant.Key))
+	for _, version := range bothVersions {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			w := &chainWitness{trust: newTrust()}
+			b := startBroker(t)
+			g := startGate(t, func(c *proxy.Config) {
+				brokers(b)(c)
+				c.Trust = func() proxy.Trust { return w }
+			})
+			g.become(t, b, atVersion(device, version))
+			pair := device.TLS()
+			pair.Certificate = [][]byte{device.Leaf.Raw, renewed.Leaf.Raw}
+			config := atVersion(nil, version)
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+			g.become(t, b, config)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if chain := w.seen[1][0]; len(chain) != 3 || !chain[1].Equal(renewed.Leaf) || !chain[2].Equal(pki().ca.Cert) {
+				t.Errorf("got a chain of %d certificates, want that of the CA that was issued anew", len(chain))
 			}
 		})
 	}

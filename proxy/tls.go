@@ -101,7 +101,7 @@ func (c *trustConfig) next(base *tls.Config, trust Trust, current func() Trust) 
 		chains = c.chains
 	}
 	if chains == nil {
-		chains = newChainCache(config, current)
+		chains = newChainCache(base, config.ClientCAs, current)
 	}
 	config.VerifyConnection = chains.config.VerifyConnection
 	return &trustConfig{trust, config, chains}

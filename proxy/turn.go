@@ -119,8 +119,13 @@ func (t *turn) end(good bool) {
 		return
 	}
 	reconfigure(t.session.tls, t.before)
-	if good {
-		t.chains.remember(t.session.tls.ConnectionState().VerifiedChains)
+	if !good {
+		return
+	}
+	// The chains of a ticket were verified by whoever sealed it, perhaps another server or under other CAs, and count for
+	// as long as the ticket does.
+	if state := t.session.tls.ConnectionState(); !state.DidResume {
+		t.chains.remember(state.VerifiedChains)
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 
 // eachList calls visit for every list in a file of CRLs, with its DER: that of
 // each of its PEM blocks, or the file itself. visit may stop reading anywhere.
-// The error tells everything that is wrong with the file.
+// The error tells everything that is wrong with the lists, or where the file is
+// no PEM any more.
 func eachList(file *source, p *pace, visit func(der io.Reader) error) error {
 	in := bufio.NewReaderSize(file.contents(p), 64<<10)
 	var mistakes []error

@@ -76,15 +76,23 @@ func TestLargeFileThatChangesWhileItIsReadIsRefused(t *testing.T) {
 	path := writeFile(t, data)
 	set := &fileSet{crls: readAll([]string{path}, keptSize, nil)}
 	file := &set.crls[0]
-	if err := file.unchanged(); err != nil {
+	add := func() error { return (&Generation{loaded: time.Now()}).addCRLFile(file, false, nil) }
+	if err := add(); err != nil {
 		t.Fatalf("before: %v", err)
 	}
 	later := file.modified.Add(time.Second)
 	if err := os.Chtimes(path, later, later); err != nil {
 		t.Fatal(err)
 	}
-	if err := file.unchanged(); err == nil || !strings.Contains(err.Error(), "was changed while it was read") {
-		t.Errorf("got %v, want that it was changed", err)
+	const want = "was changed while it was read"
+	if err := add(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want that it %s", err, want)
+	}
+	if err := os.Truncate(path, file.size/2); err != nil {
+		t.Fatal(err)
+	}
+	if err := add(); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("cut: got %v, want that it %s", err, want)
 	}
 	set.close()
 	if _, err := file.large.Stat(); !errors.Is(err, os.ErrClosed) {
@@ -102,6 +110,7 @@ func FuzzCRLFile(f *testing.F) {
 	f.Add([]byte("-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----"))
 	f.Add([]byte("-----BEGIN X509 CRL-----\nAA==\nAA==\n-----END X509 CRL-----"))
 	f.Add([]byte("-----BEGIN X509 CRL-----\nA: b\n\nAAAA\n-----END X509 CRL-----"))
+	f.Add([]byte("-----BEGIN X509 CRL-----\n" + strings.Repeat("A", textSize) + "AA==\r\r\r\rA\nAAA\n-----END X509 CRL-----"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if isDER(data[:min(len(data), 2)]) {
 			return

@@ -88,7 +88,7 @@ func (parts *crlParts) readEntries(in *derReader, end int64, p *pace) error {
 		read, err := parts.takeEntries(piece)
 		switch {
 		case in.err != nil:
-		case read == 0 && err != nil: // and not because the piece ends there
+		case read == 0 && err != nil: // and not because the piece ends there: no good entry is as long
 			return fmt.Errorf("entry %d: %w", parts.entries+1, err)
 		case read == 0:
 			return errMalformedCRL

@@ -1,3 +1,6 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
 package truststore
 
 import (
@@ -105,13 +108,11 @@ func (g *Generation) addCRLFile(file *source, optional bool, p *pace) error {
 		}
 		return fmt.Errorf("reading CRL file: %w", file.err)
 	}
-	if err := eachList(file, p, func(der io.Reader) error { return g.addCRL(file.Path, der, p) }); err != nil {
-		return err
+	err := eachList(file, p, func(der io.Reader) error { return g.addCRL(file.Path, der, p) })
+	if changed := file.unchanged(); changed != nil { // which explains what else may be wrong
+		return fmt.Errorf("reading CRL file: %w", changed)
 	}
-	if err := file.unchanged(); err != nil {
-		return fmt.Errorf("reading CRL file: %w", err)
-	}
-	return nil
+	return err
 }
 
 // addCRL reads one list and checks it. When the bundle is no good, whose list

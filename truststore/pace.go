@@ -20,7 +20,7 @@ const (
 // begins with a stretch; nil never rests. It belongs to one goroutine.
 type pace struct{ began time.Time }
 
-// breathe is called at least every tenth of a stretch, and rests when it is over.
+// breathe is called at least twice in a stretch, and rests when it is over.
 func (p *pace) breathe() {
 	if p == nil {
 		return

@@ -15,8 +15,9 @@ import (
 const textSize = 4 << 10
 
 // A pemStream reads PEM blocks of any size, one after the other, under the rules
-// of readPEM but for headers inside of blocks, which it does not allow. It is an
-// io.Reader of what the block contains that next has found.
+// of readPEM but for headers inside of blocks, and white space inside of lines or
+// before them, which it does not allow. It is an io.Reader of what the block
+// contains that next has found.
 type pemStream struct {
 	in    *bufio.Reader
 	line  int   // how many have ended
@@ -27,7 +28,7 @@ type pemStream struct {
 	begun  int    // the line it begins with
 	text   []byte // base64 that is not decoded yet
 	out    []byte // what is decoded and not read yet
-	padded bool   // the last of text was padding: nothing may follow
+	padded bool   // there was padding: nothing may follow
 	room   []byte // for out
 }
 
@@ -115,7 +116,7 @@ func (s *pemStream) decode() error {
 		return s.undecodable()
 	}
 	s.out = s.room
-	s.padded = s.text[whole-1] == '='
+	s.padded = bytes.IndexByte(s.text[:whole], '=') >= 0 // not the last one perhaps, as base64 skips \r
 	s.text = append(s.text[:0], s.text[whole:]...)
 	return nil
 }

@@ -73,6 +73,9 @@ func (parts *crlParts) begin(header, version []byte) error {
 	if err != nil {
 		return err
 	}
+	if !isSupported(list.SignatureAlgorithm) { // before all of it is in memory for nothing
+		return fmt.Errorf("it is signed with %v, which is not supported", list.SignatureAlgorithm)
+	}
 	parts.signed = newSigned(list.SignatureAlgorithm)
 	parts.signed.add(header, version, parts.algorithm, parts.head)
 	return nil

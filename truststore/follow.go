@@ -24,7 +24,7 @@ func (s *Store) follow(ctx context.Context, changes <-chan struct{}, interval ti
 		case <-changes:
 			plan.changed(time.Now())
 		case <-timer.C:
-			s.look(patiently)
+			s.look(ctx, patiently)
 			plan = agenda{next: s.nextLook(time.Now(), interval)}
 		}
 		timer.Stop()

@@ -16,16 +16,23 @@ import (
 // handmade are the pieces of a list, each as it is encoded.
 type handmade struct {
 	version, entries, extensions, behindTBS, behindList []byte
+
+	algorithm []byte // nil = ecdsa-with-SHA256
 }
+
+// md5WithRSA is an algorithm that nobody should use.
+var md5WithRSA = []byte{6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 4, 5, 0}
 
 // der puts the pieces together around what is the same in all lists. The
 // signature is none.
 func (h handmade) der() []byte {
 	var b cryptobyte.Builder
+	name := h.algorithm
+	if name == nil {
+		name = []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2}
+	}
 	algorithm := func(b *cryptobyte.Builder) {
-		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddBytes([]byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2}) // ecdsa-with-SHA256
-		})
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(name) })
 	}
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
@@ -70,6 +77,7 @@ func TestMalformedCRLsAreRefused(t *testing.T) {
 		"version 1 with extensions": {handmade{extensions: noExtensions}, "version 1 is not known, or not to have extensions"},
 		"version 3":                 {handmade{version: []byte{2, 1, 2}}, "version 3 is not known"},
 		"version 0":                 {handmade{version: []byte{2, 1, 0xff}}, "version 0 is not known"},
+		"signed with MD5":           {handmade{version: two, algorithm: md5WithRSA}, "it is signed with MD5-RSA, which is not supported"},
 		"version of two octets":     {handmade{version: []byte{2, 2, 0, 1}}, "no well-formed"},
 		"bytes behind the list":     {handmade{version: two, behindList: []byte{0}}, "no well-formed"},
 		"bytes behind what is signed": {handmade{version: two, extensions: noExtensions, behindTBS: []byte{5, 0}},

@@ -17,7 +17,8 @@ func TestPaceRestsOnlyAfterAStretch(t *testing.T) {
 			p.breathe()
 			return time.Since(began)
 		}
-		var p pace
+		hurry := make(chan struct{})
+		p := pace{hurry: hurry}
 		for i, step := range []struct{ worked, want time.Duration }{
 			{0, 0}, {stretch - 1, 0}, {1, rest}, {stretch - 1, 0}, {10 * stretch, rest},
 		} {
@@ -25,6 +26,11 @@ func TestPaceRestsOnlyAfterAStretch(t *testing.T) {
 			if got := breathe(&p); got != step.want {
 				t.Errorf("step %d: rested for %v, want %v", i, got, step.want)
 			}
+		}
+		close(hurry)
+		time.Sleep(stretch)
+		if got := breathe(&p); got != 0 {
+			t.Errorf("in a hurry: rested for %v, want 0", got)
 		}
 		if got := breathe(nil); got != 0 {
 			t.Errorf("without a pace: rested for %v, want 0", got)

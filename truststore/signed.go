@@ -17,7 +17,7 @@ import (
 // into a digest piece by piece, since it may be large.
 type signed struct {
 	algorithm x509.SignatureAlgorithm
-	hash      crypto.Hash // 0: the algorithm is x509's business
+	hash      crypto.Hash // 0: the message is signed, not a hash
 	digest    hash.Hash   // nil if hash is 0
 	message   []byte      // instead of digest
 	signature []byte
@@ -29,6 +29,11 @@ func newSigned(algorithm x509.SignatureAlgorithm) *signed {
 		s.digest = s.hash.New()
 	}
 	return s
+}
+
+// isSupported tells whether signatures of the algorithm can be checked.
+func isSupported(algorithm x509.SignatureAlgorithm) bool {
+	return hashOf(algorithm) != 0 || algorithm == x509.PureEd25519
 }
 
 // hashOf returns the hash of algorithms that sign one; 0 for Ed25519, which signs

@@ -61,8 +61,7 @@ func TestSignaturesAreCheckedLikeX509(t *testing.T) {
 	}
 }
 
-// TestOldSignatures: SHA-1 is what old CAs sign CRLs with, and x509 lets them;
-// MD5 it does not.
+// SHA-1 is what old CAs sign CRLs with, and x509 lets them.
 func TestOldSignatures(t *testing.T) {
 	t.Parallel()
 	key := must(rsa.GenerateKey(rand.Reader, 2048))

@@ -105,7 +105,7 @@ func (s *Store) Reload(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, err := s.look(atOnce)
+	_, err := s.look(ctx, atOnce)
 	return err
 }
 
@@ -142,7 +142,7 @@ func (s *Store) withoutWatching(interval time.Duration, err error) time.Duration
 // awaitFirst looks until there is a generation or the time is up.
 func (s *Store) awaitFirst(ctx context.Context) error {
 	for end := time.Now().Add(s.config.StartTimeout); time.Now().Before(end); {
-		if result, _ := s.look(patiently); result == Swapped {
+		if result, _ := s.look(ctx, patiently); result == Swapped {
 			return nil
 		}
 		select {
@@ -151,7 +151,7 @@ func (s *Store) awaitFirst(ctx context.Context) error {
 		case <-time.After(min(startInterval, time.Until(end))):
 		}
 	}
-	_, err := s.look(atOnce)
+	_, err := s.look(ctx, atOnce)
 	return err
 }
 
@@ -165,10 +165,10 @@ const (
 
 // look reads the files, judges them against the current generation, and swaps
 // them in if they are good. The error is the reason of Refused.
-func (s *Store) look(u urgency) (Result, error) {
+func (s *Store) look(ctx context.Context, u urgency) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.pace()
+	p := s.newPace(ctx)
 	set := readFiles(&s.config, p)
 	defer set.close()
 	result, err := s.judge(set, u, p)
@@ -182,12 +182,13 @@ func (s *Store) look(u urgency) (Result, error) {
 	return result, err
 }
 
-// pace returns how to read: without rest as long as there is nobody to wait.
-func (s *Store) pace() *pace {
+// newPace returns how to read: without rest as long as nobody is served yet, and
+// once the context has ended.
+func (s *Store) newPace(ctx context.Context) *pace {
 	if s.Current() == nil {
 		return nil
 	}
-	return new(pace)
+	return &pace{hurry: ctx.Done()}
 }
 
 func (s *Store) judge(set *fileSet, u urgency, p *pace) (Result, error) {

@@ -28,8 +28,8 @@ func (w *chainWitness) Verify(peer []*x509.Certificate, chains [][]*x509.Certifi
 	return w.trust.Verify(peer, chains)
 }
 
-// become has the device connect and waits until it is let in, so that its certificate is known.
-func (g *gate) become(t *testing.T, b *broker, config *tls.Config) *tls.Conn {
+// letIn has the device connect and waits until it is let in, so that its certificate is known.
+func (g *gate) letIn(t *testing.T, b *broker, config *tls.Config) *tls.Conn {
 	t.Helper()
 	c, err := tls.Dial("tcp", g.addr, config)
 	if err != nil {
@@ -41,6 +41,38 @@ func (g *gate) become(t *testing.T, b *broker, config *tls.Config) *tls.Conn {
 	b.greet(connect311Owned, connack311)
 	wantBytes(t, c, connack311)
 	return c
+}
+
+// startTrusting starts a gate in front of b that goes by one trust.
+func startTrusting(t *testing.T, b *broker, trust proxy.Trust) *gate {
+	t.Helper()
+	return startGate(t, func(c *proxy.Config) {
+		brokers(b)(c)
+		c.Trust = func() proxy.Trust { return trust }
+	})
+}
+
+// inBothVersions runs a test for each version of TLS.
+func inBothVersions(t *testing.T, test func(t *testing.T, version uint16)) {
+	t.Helper()
+	for _, version := range bothVersions {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			t.Parallel()
+			test(t, version)
+		})
+	}
+}
+
+// sending is a device at version that sends these certificates, the first of which is cert's.
+func sending(cert *certtest.Cert, version uint16, above ...*x509.Certificate) *tls.Config {
+	pair := cert.TLS()
+	pair.Certificate = [][]byte{cert.Leaf.Raw}
+	for _, ca := range above {
+		pair.Certificate = append(pair.Certificate, ca.Raw)
+	}
+	config := atVersion(nil, version)
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	return config
 }
 
 // atVersion is a device that speaks one version of TLS and never resumes.
@@ -55,35 +87,29 @@ func atVersion(cert *certtest.Cert, version uint16) *tls.Config {
 func TestChainsAreVerifiedOnce(t *testing.T) {
 	t.Parallel()
 	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
-	for _, version := range bothVersions {
-		t.Run(tls.VersionName(version), func(t *testing.T) {
-			t.Parallel()
-			w := &chainWitness{trust: newTrust()}
-			b := startBroker(t)
-			g := startGate(t, func(c *proxy.Config) {
-				brokers(b)(c)
-				c.Trust = func() proxy.Trust { return w }
-			})
-			config := atVersion(device, version)
-			g.become(t, b, config)
-			g.become(t, b, config)
-			config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-			g.become(t, b, config)
-			if !g.become(t, b, config).ConnectionState().DidResume {
-				t.Error("the ticket of a known certificate is no good")
+	inBothVersions(t, func(t *testing.T, version uint16) {
+		w := &chainWitness{trust: newTrust()}
+		b := startBroker(t)
+		g := startTrusting(t, b, w)
+		config := atVersion(device, version)
+		g.letIn(t, b, config)
+		g.letIn(t, b, config)
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		g.letIn(t, b, config)
+		if !g.letIn(t, b, config).ConnectionState().DidResume {
+			t.Error("the ticket of a known certificate is no good")
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for i, chains := range w.seen {
+			if len(chains) != 1 || len(chains[0]) != 3 || !chains[0][0].Equal(device.Leaf) || !chains[0][2].Equal(pki().ca.Cert) {
+				t.Fatalf("handshake %d: got chains %v, want the one of three certificates", i, chains)
 			}
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			for i, chains := range w.seen {
-				if len(chains) != 1 || len(chains[0]) != 3 || !chains[0][0].Equal(device.Leaf) || !chains[0][2].Equal(pki().ca.Cert) {
-					t.Fatalf("handshake %d: got chains %v, want the one of three certificates", i, chains)
-				}
-			}
-			if first, second := w.seen[0][0][1], w.seen[1][0][1]; (first == second) != proxy.Reconfigures {
-				t.Errorf("chain known in the second handshake: got %v, want %v", first == second, proxy.Reconfigures)
-			}
-		})
-	}
+		}
+		if first, second := w.seen[0][0][1], w.seen[1][0][1]; (first == second) != proxy.Reconfigures {
+			t.Errorf("chain known in the second handshake: got %v, want %v", first == second, proxy.Reconfigures)
+		}
+	})
 }
 
 // A ticketWitness is a chainWitness that brings ticket keys.
@@ -99,34 +125,28 @@ func (w *ticketWitness) TicketKeys() [][32]byte { return w.keys }
 func TestChainsOfTicketsAreNotRemembered(t *testing.T) {
 	t.Parallel()
 	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
-	for _, version := range bothVersions {
-		t.Run(tls.VersionName(version), func(t *testing.T) {
-			t.Parallel()
-			b := startBroker(t)
-			start := func() (*gate, *ticketWitness) {
-				w := &ticketWitness{chainWitness{trust: newTrust()}, [][32]byte{{1}}}
-				return startGate(t, func(c *proxy.Config) {
-					brokers(b)(c)
-					c.Trust = func() proxy.Trust { return w }
-				}), w
-			}
-			sealer, _ := start()
-			opener, w := start()
-			config := atVersion(device, version)
-			config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-			sealer.become(t, b, config)
-			if !opener.become(t, b, config).ConnectionState().DidResume {
-				t.Fatal("the ticket is no good")
-			}
-			config.ClientSessionCache = nil
-			opener.become(t, b, config)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if resumed, full := w.seen[0][0][1], w.seen[1][0][1]; resumed == full {
-				t.Error("a full handshake went by the chain of a ticket")
-			}
-		})
-	}
+	inBothVersions(t, func(t *testing.T, version uint16) {
+		b := startBroker(t)
+		start := func() (*gate, *ticketWitness) {
+			w := &ticketWitness{chainWitness{trust: newTrust()}, [][32]byte{{1}}}
+			return startTrusting(t, b, w), w
+		}
+		sealer, _ := start()
+		opener, w := start()
+		config := atVersion(device, version)
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		sealer.letIn(t, b, config)
+		if !opener.letIn(t, b, config).ConnectionState().DidResume {
+			t.Fatal("the ticket is no good")
+		}
+		config.ClientSessionCache = nil
+		opener.letIn(t, b, config)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if resumed, full := w.seen[0][0][1], w.seen[1][0][1]; resumed == full {
+			t.Error("a full handshake went by the chain of a ticket")
+		}
+	})
 }
 
 func TestKnownCertificatesAreJudgedEachTime(t *testing.T) {
@@ -147,7 +167,7 @@ func TestKnownCertificatesAreJudgedEachTime(t *testing.T) {
 				b := startBroker(t)
 				g := startGate(t, brokers(b))
 				config := atVersion(pki().device, version)
-				g.become(t, b, config)
+				g.letIn(t, b, config)
 				g.trust.Store(test.now)
 				if got := alert(firstError(t, g.addr, config)); got != test.alert {
 					t.Errorf("got alert %q, want %q", got, test.alert)
@@ -167,21 +187,14 @@ func TestKnownCertificatesVouchForNobody(t *testing.T) {
 		c.Subject, c.SubjectKeyId = plant.Cert.Subject, plant.Cert.SubjectKeyId
 	}), certtest.Key(plant.Key))
 	below := plant.Issue("admin:dev1")
-	for _, version := range bothVersions {
-		t.Run(tls.VersionName(version), func(t *testing.T) {
-			t.Parallel()
-			b := startBroker(t)
-			g := startGate(t, brokers(b))
-			g.become(t, b, atVersion(asClient, version))
-			config := atVersion(nil, version)
-			alone := below.TLS()
-			alone.Certificate = alone.Certificate[:1]
-			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &alone, nil }
-			if got, want := alert(firstError(t, g.addr, config)), "tls: unknown certificate authority"; got != want {
-				t.Errorf("got alert %q, want %q", got, want)
-			}
-		})
-	}
+	inBothVersions(t, func(t *testing.T, version uint16) {
+		b := startBroker(t)
+		g := startGate(t, brokers(b))
+		g.letIn(t, b, atVersion(asClient, version))
+		if got, want := alert(firstError(t, g.addr, sending(below, version))), "tls: unknown certificate authority"; got != want {
+			t.Errorf("got alert %q, want %q", got, want)
+		}
+	})
 }
 
 // A believer is a trust that does not verify again what ends at the CA.
@@ -199,26 +212,16 @@ func (w *believer) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate
 func TestKnownCertificatesNeedTheirIntermediates(t *testing.T) {
 	t.Parallel()
 	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
-	for _, version := range bothVersions {
-		t.Run(tls.VersionName(version), func(t *testing.T) {
-			t.Parallel()
-			b := startBroker(t)
-			trust := &believer{newTrust()}
-			g := startGate(t, func(c *proxy.Config) {
-				brokers(b)(c)
-				c.Trust = func() proxy.Trust { return trust }
-			})
-			g.become(t, b, atVersion(device, version))
-			alone := device.TLS()
-			alone.Certificate = alone.Certificate[:1]
-			config := atVersion(nil, version)
-			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &alone, nil }
-			if err := firstError(t, g.addr, config); err == nil {
-				t.Error("it is let in")
-			}
-			g.logs.await(t, func(l map[string]any) bool { return l["reason"] == proxy.TLSUntrusted.String() })
-		})
-	}
+	inBothVersions(t, func(t *testing.T, version uint16) {
+		b := startBroker(t)
+		trust := &believer{newTrust()}
+		g := startTrusting(t, b, trust)
+		g.letIn(t, b, atVersion(device, version))
+		if err := firstError(t, g.addr, sending(device, version)); err == nil {
+			t.Error("it is let in")
+		}
+		g.logs.await(t, func(l map[string]any) bool { return l["reason"] == proxy.TLSUntrusted.String() })
+	})
 }
 
 // The chain that counts is that of what the client has sent, not of what it has sent before: a CA above it that was issued
@@ -231,28 +234,18 @@ func TestChainsOfKnownCertificatesAreThoseThatAreSent(t *testing.T) {
 		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, plant.Cert.KeyUsage, nil
 		c.Subject, c.SubjectKeyId = plant.Cert.Subject, plant.Cert.SubjectKeyId
 	}), certtest.Key(plant.Key))
-	for _, version := range bothVersions {
-		t.Run(tls.VersionName(version), func(t *testing.T) {
-			t.Parallel()
-			w := &chainWitness{trust: newTrust()}
-			b := startBroker(t)
-			g := startGate(t, func(c *proxy.Config) {
-				brokers(b)(c)
-				c.Trust = func() proxy.Trust { return w }
-			})
-			g.become(t, b, atVersion(device, version))
-			pair := device.TLS()
-			pair.Certificate = [][]byte{device.Leaf.Raw, renewed.Leaf.Raw}
-			config := atVersion(nil, version)
-			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
-			g.become(t, b, config)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if chain := w.seen[1][0]; len(chain) != 3 || !chain[1].Equal(renewed.Leaf) || !chain[2].Equal(pki().ca.Cert) {
-				t.Errorf("got a chain of %d certificates, want that of the CA that was issued anew", len(chain))
-			}
-		})
-	}
+	inBothVersions(t, func(t *testing.T, version uint16) {
+		w := &chainWitness{trust: newTrust()}
+		b := startBroker(t)
+		g := startTrusting(t, b, w)
+		g.letIn(t, b, atVersion(device, version))
+		g.letIn(t, b, sending(device, version, renewed.Leaf))
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if chain := w.seen[1][0]; len(chain) != 3 || !chain[1].Equal(renewed.Leaf) || !chain[2].Equal(pki().ca.Cert) {
+			t.Errorf("got a chain of %d certificates, want that of the CA that was issued anew", len(chain))
+		}
+	})
 }
 
 // What clients are told is which CAs are welcome, and not whose certificates are known; also when they have to say hello
@@ -284,7 +277,7 @@ func TestClientsAreOnlyToldOfCAs(t *testing.T) {
 				return &pair, nil
 			}
 			for range 3 {
-				state := g.become(t, b, config).ConnectionState()
+				state := g.letIn(t, b, config).ConnectionState()
 				if got, want := state.HelloRetryRequest, test.curves != nil; got != want {
 					t.Errorf("greeted twice: got %v, want %v", got, want)
 				}

@@ -18,27 +18,27 @@ const (
 // feed reads from the socket into the workspace, and has crypto/tls decrypt there whatever records are complete. It
 // is not asked for more than that: to find out that there is nothing more would cost it an allocation, and to make
 // room for a record a buffer, which it keeps.
+//
+// What comes out of a record is shorter than the record, so that it goes in front of those to come, and the processor's
+// caches have to hold one buffer and not two.
 func (p *pipe) feed(ws *workspace) (n int, err error) {
 	in := rawInput(p.srcTLS)
 	if in == nil || p.src.raw == nil {
 		return p.pull(ws)
 	}
-	held := copy(ws.wire[:], in.Bytes()) // of a record that had not come in full
-	got, err := p.src.readNow(ws, ws.wire[held:])
+	held := copy(ws.room[:], in.Bytes()) // of a record that had not come in full
+	got, err := p.src.readNow(ws, ws.room[held:wireSize])
 	if err != nil {
 		if err == io.EOF && held > 0 {
 			err = io.ErrUnexpectedEOF
 		}
 		return 0, err
 	}
-	*in = *bytes.NewBuffer(ws.wire[:held+got])
-	for err == nil && beginsWithRecord(in.Bytes()) && len(ws.plain)-n >= recordSize {
+	*in = *bytes.NewBuffer(ws.room[:held+got])
+	for err == nil && beginsWithRecord(in.Bytes()) {
 		var more int
-		more, err = p.srcTLS.Read(ws.plain[n:])
+		more, err = p.srcTLS.Read(ws.room[n:])
 		n += more
-	}
-	if beginsWithRecord(in.Bytes()) {
-		p.src.dry = false
 	}
 	fit(in)
 	if err == (errWouldBlock{}) && n > 0 {

@@ -64,7 +64,7 @@ type result struct {
 func (p *pipe) turn(ws *workspace) (r result) {
 	p.begin(ws)
 	n, readErr := p.read(ws)
-	r.ender, r.err = p.pass(ws, ws.plain[:n])
+	r.ender, r.err = p.pass(ws, ws.room[:n])
 	if err := p.settle(ws); err != nil && r.ender == nobody {
 		r.ender, r.err = byDestination, err
 	}
@@ -121,12 +121,12 @@ func (p *pipe) pass(ws *workspace, b []byte) (ender, error) {
 	return byProtocol, followErr
 }
 
-// read reads into ws.plain.
+// read reads into ws.room, from its beginning.
 func (p *pipe) read(ws *workspace) (int, error) {
 	if p.srcTLS != nil {
 		return p.readTLS(ws)
 	}
-	return p.src.readNow(ws, ws.plain[:wireSize])
+	return p.src.readNow(ws, ws.room[:wireSize])
 }
 
 // readTLS reads from the client. The first turn pulls, since crypto/tls may hold bytes that came behind the CONNECT.
@@ -144,9 +144,9 @@ func (p *pipe) readTLS(ws *workspace) (n int, err error) {
 
 // pull has crypto/tls read, until there is nothing more.
 func (p *pipe) pull(ws *workspace) (n int, err error) {
-	for err == nil && len(ws.plain)-n >= recordSize {
+	for err == nil && len(ws.room)-n >= recordSize {
 		var more int
-		more, err = p.srcTLS.Read(ws.plain[n:])
+		more, err = p.srcTLS.Read(ws.room[n:])
 		n += more
 		if p.src.raw == nil {
 			return n, err // to read more would be to wait

@@ -22,8 +22,7 @@ const (
 // A workspace is the memory that a turn of carrying takes. Sessions borrow one for as long as there is something to
 // carry, so that a session that waits holds none. One goroutine uses it at a time.
 type workspace struct {
-	wire    [wireSize]byte              // from a client, still encrypted
-	plain   [wireSize + recordSize]byte // what is carried
+	room    [wireSize + recordSize]byte // what is read, and, decrypted in its place, what is carried
 	records []byte                      // to a client, encrypted; what is kept has no length
 
 	// The system call that control makes, and what came of it.

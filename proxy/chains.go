@@ -86,7 +86,7 @@ func (c *chainCache) forget() {
 // It does not wait for those who compute, unless it has been put off for long: if each new certificate did, and those who
 // come next waited for it in turn, handshakes would take one round after the other, however many processors there are.
 func (c *chainCache) remember(chains [][]*x509.Certificate) {
-	if len(chains) != 1 || len(chains[0]) < 2 || c.knows(chains[0][0]) {
+	if len(chains) != 1 || len(chains[0]) < 2 || c.knows(chains[0]) {
 		return
 	}
 	c.mu.Lock()
@@ -102,10 +102,11 @@ func (c *chainCache) remember(chains [][]*x509.Certificate) {
 	c.learn()
 }
 
-func (c *chainCache) knows(leaf *x509.Certificate) bool {
+func (c *chainCache) knows(chain []*x509.Certificate) bool {
 	c.handshakes.RLock()
 	defer c.handshakes.RUnlock()
-	return c.above[FingerprintOf(leaf)] != nil
+	above := c.above[FingerprintOf(chain[0])]
+	return above != nil && slices.EqualFunc(*above, chain[1:], (*x509.Certificate).Equal)
 }
 
 // learn makes known what is fresh; handshakes must be held for writing.
@@ -119,20 +120,21 @@ func (c *chainCache) learn() {
 	}
 }
 
-// add makes one certificate known, unless it is; handshakes must be held for writing.
+// add makes one certificate known, or what is above it now; handshakes must be held for writing.
 func (c *chainCache) add(leaf *x509.Certificate, above ascent) {
 	fp, key := FingerprintOf(leaf), above.digest()
-	if c.above[fp] != nil {
-		return
-	}
-	if len(c.above) == c.most || c.ascents[key] == nil && len(c.ascents) == mostAscents {
+	if c.above[fp] == nil && len(c.above) == c.most || c.ascents[key] == nil && len(c.ascents) == mostAscents {
 		c.forget()
 	}
+	known := c.above[fp] != nil
 	if c.ascents[key] == nil {
 		above = slices.Clone(above) // which has the leaf in front of it
 		c.ascents[key] = &above
 	}
 	c.above[fp] = c.ascents[key]
+	if known {
+		return
+	}
 	c.root.Raw = leaf.Raw
 	c.config.ClientCAs.AddCert(&c.root) // its digest is taken now
 	c.root.Raw = nil

@@ -240,10 +240,14 @@ func TestChainsOfKnownCertificatesAreThoseThatAreSent(t *testing.T) {
 		g := startTrusting(t, b, w)
 		g.letIn(t, b, atVersion(device, version))
 		g.letIn(t, b, sending(device, version, renewed.Leaf))
+		g.letIn(t, b, sending(device, version, renewed.Leaf))
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if chain := w.seen[1][0]; len(chain) != 3 || !chain[1].Equal(renewed.Leaf) || !chain[2].Equal(pki().ca.Cert) {
 			t.Errorf("got a chain of %d certificates, want that of the CA that was issued anew", len(chain))
+		}
+		if second, third := w.seen[1][0][1], w.seen[2][0][1]; (second == third) != proxy.Reconfigures {
+			t.Errorf("new chain known the next time: got %v, want %v", second == third, proxy.Reconfigures)
 		}
 	})
 }

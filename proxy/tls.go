@@ -99,8 +99,7 @@ func (c *trustConfig) next(base *tls.Config, trust Trust, current func() Trust) 
 	var chains *chainCache
 	if c != nil && c.chains.fits(config.ClientCAs) {
 		chains = c.chains
-	}
-	if chains == nil {
+	} else {
 		chains = newChainCache(base, config.ClientCAs, current)
 	}
 	config.VerifyConnection = chains.config.VerifyConnection

@@ -15,7 +15,7 @@ import (
 // The error tells everything that is wrong with the lists, or where the file is
 // no PEM any more.
 func eachList(file *source, p *pace, visit func(der io.Reader) error) error {
-	in := bufio.NewReaderSize(file.contents(p), 64<<10)
+	in := bufio.NewReaderSize(file.contents(p), pieceSize)
 	var mistakes []error
 	n := 0
 	list := func(der io.Reader) {

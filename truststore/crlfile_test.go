@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -67,6 +68,44 @@ func TestLargeCRLsAreReadPieceByPiece(t *testing.T) {
 				t.Errorf("%d lists, err %v, want one", lists, err)
 			}
 		})
+	}
+}
+
+// In a bubble, time passes in rests only, of which this pace takes one at every breath.
+func TestLargeCRLsAreReadWithRests(t *testing.T) {
+	t.Parallel()
+	path := writeFile(t, certtest.PEMEncodeCRL(largeCRL(t)))
+	synctest.Test(t, func(t *testing.T) {
+		p := new(pace)
+		began := time.Now()
+		file := readFile(path, keptSize, p)
+		defer file.large.Close()
+		if got, want := int64(time.Since(began)/rest), file.size/pieceSize; got < want {
+			t.Errorf("%d rests for %d bytes that are read for their hash, want at least %d", got, file.size, want)
+		}
+		began = time.Now()
+		err := eachList(&file, p, func(in io.Reader) error {
+			list, _, err := parseCRL(in, p)
+			if got, want := int(time.Since(began)/rest), list.Entries/breath; got < want {
+				t.Errorf("%d rests for %d entries, want at least %d", got, list.Entries, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNobodyRestsBeforeAnybodyIsServed(t *testing.T) {
+	t.Parallel()
+	var s Store
+	if p := s.paceOf(t.Context()); p != nil {
+		t.Errorf("before the first generation: got %+v, want no pace", p)
+	}
+	s.current.Store(new(Generation))
+	if p := s.paceOf(t.Context()); p == nil || p.stretch != stretch {
+		t.Errorf("after it: got %+v, want rests after %v", p, stretch)
 	}
 }
 

@@ -77,7 +77,7 @@ type pacedReader struct {
 
 func (r *pacedReader) Read(b []byte) (int, error) {
 	r.pace.breathe()
-	return r.Reader.Read(b[:min(len(b), 64<<10)])
+	return r.Reader.Read(b[:min(len(b), pieceSize)])
 }
 
 // fileSet is one read of all files. It has to be closed.

@@ -17,11 +17,14 @@ const (
 // A pace spreads a long computation over time, so that what else the process
 // does is not held up by it: Go takes a processor from who computes after 10 ms
 // only, which a million revoked certificates need many times. The zero value
-// begins with a stretch; nil never rests. It belongs to one goroutine.
+// rests whenever it breathes; nil never rests. It belongs to one goroutine.
 type pace struct {
-	began time.Time
-	hurry <-chan struct{} // closed when there is to be no rest any more
+	stretch time.Duration
+	began   time.Time
+	hurry   <-chan struct{} // closed when there is to be no rest any more
 }
+
+func newPace(hurry <-chan struct{}) *pace { return &pace{stretch: stretch, hurry: hurry} }
 
 // breathe is called at least twice in a stretch, and rests when it is over.
 func (p *pace) breathe() {
@@ -32,7 +35,7 @@ func (p *pace) breathe() {
 	if p.began.IsZero() {
 		p.began = now
 	}
-	if now.Sub(p.began) < stretch {
+	if now.Sub(p.began) < p.stretch {
 		return
 	}
 	select {

@@ -18,18 +18,18 @@ func TestPaceRestsOnlyAfterAStretch(t *testing.T) {
 			return time.Since(began)
 		}
 		hurry := make(chan struct{})
-		p := pace{hurry: hurry}
+		p := newPace(hurry)
 		for i, step := range []struct{ worked, want time.Duration }{
 			{0, 0}, {stretch - 1, 0}, {1, rest}, {stretch - 1, 0}, {10 * stretch, rest},
 		} {
 			time.Sleep(step.worked)
-			if got := breathe(&p); got != step.want {
+			if got := breathe(p); got != step.want {
 				t.Errorf("step %d: rested for %v, want %v", i, got, step.want)
 			}
 		}
 		close(hurry)
 		time.Sleep(stretch)
-		if got := breathe(&p); got != 0 {
+		if got := breathe(p); got != 0 {
 			t.Errorf("in a hurry: rested for %v, want 0", got)
 		}
 		if got := breathe(nil); got != 0 {

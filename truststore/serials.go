@@ -47,8 +47,8 @@ func newSerialTable(numbers, size int, p *pace) serialTable {
 	return t
 }
 
-// add puts a number in, given without leading zeros. One more than the set has
-// room for is a mistake of the caller, and loops forever.
+// add puts a number in, given without leading zeros, that is not 0. One more than
+// the set has room for is a mistake of the caller, and loops forever.
 func (s *serialSet) add(serial []byte) {
 	if slot, found := s.slot(serial); !found {
 		copy(slot, serial)

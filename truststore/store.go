@@ -168,7 +168,7 @@ const (
 func (s *Store) look(ctx context.Context, u urgency) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.newPace(ctx)
+	p := s.paceOf(ctx)
 	set := readFiles(&s.config, p)
 	defer set.close()
 	result, err := s.judge(set, u, p)
@@ -182,13 +182,13 @@ func (s *Store) look(ctx context.Context, u urgency) (Result, error) {
 	return result, err
 }
 
-// newPace returns how to read: without rest as long as nobody is served yet, and
+// paceOf returns how to read: without rest as long as nobody is served yet, and
 // once the context has ended.
-func (s *Store) newPace(ctx context.Context) *pace {
+func (s *Store) paceOf(ctx context.Context) *pace {
 	if s.Current() == nil {
 		return nil
 	}
-	return &pace{hurry: ctx.Done()}
+	return newPace(ctx.Done())
 }
 
 func (s *Store) judge(set *fileSet, u urgency, p *pace) (Result, error) {

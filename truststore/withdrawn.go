@@ -30,8 +30,7 @@ func (g *Generation) Withdrawn(next *Generation, now time.Time) []*x509.Certific
 // without leading zeros. Both are only valid until the next one.
 func (g *Generation) Revoked(next *Generation) iter.Seq2[[]byte, []byte] {
 	return func(yield func(issuer, serial []byte) bool) {
-		var p pace
-		n := 0
+		p, n := newPace(nil), 0
 		for _, list := range next.crls {
 			var known *serialSet
 			if before := g.successor(list); before != nil {

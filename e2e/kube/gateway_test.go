@@ -36,8 +36,10 @@ func TestGateway(t *testing.T) {
 	t.Run("an eviction honours the budget", func(t *testing.T) { s.checkBudget(t, reader, devices) })
 }
 
-// checkUpgrade replaces all pods while devices publish.
-func (s *site) checkUpgrade(t *testing.T, reader *certtest.Cert, devices []device) {
+// replacePods replaces all pods while devices publish, and returns the falls of
+// their sessions: one of each at least.
+func (s *site) replacePods(t *testing.T, reader *certtest.Cert, devices []device) []fall {
+	t.Helper()
 	before := s.pods(t)
 	f := s.launch(t, reader, devices)
 	began := time.Now()
@@ -49,6 +51,12 @@ func (s *site) checkUpgrade(t *testing.T, reader *certtest.Cert, devices []devic
 	if len(falls) < len(devices) {
 		t.Fatalf("%d sessions ended though all pods were replaced, want those of all %d devices", len(falls), len(devices))
 	}
+	return falls
+}
+
+// checkUpgrade replaces all pods while devices publish.
+func (s *site) checkUpgrade(t *testing.T, reader *certtest.Cert, devices []device) {
+	falls := s.replacePods(t, reader, devices)
 	// Two pods drain at a time at most, each over six seconds. Without a pace, a pod's
 	// sessions, which are half of all, would end in one moment.
 	checkPaced(t, falls, len(devices)/3)

@@ -80,16 +80,6 @@ func (s *site) checkCrash(t *testing.T, reader *certtest.Cert, devices []device)
 // checkDrainBeforeBroker replaces the pod while devices publish: their sessions have to be
 // ended one after the other, which they are only if the broker lives on until then.
 func (s *site) checkDrainBeforeBroker(t *testing.T, reader *certtest.Cert, devices []device) {
-	before := s.pods(t)
-	f := s.launch(t, reader, devices)
-	began := time.Now()
-	s.helm(t, "upgrade", "--set-string", "podAnnotations.upgraded=yes")
-	s.awaitGone(t, before)
-	f.await(t)
-	f.settle(t)
-	falls := f.fallsSince(began)
-	if len(falls) < len(devices) {
-		t.Fatalf("%d sessions ended though the pod was replaced, want those of all %d devices", len(falls), len(devices))
-	}
+	falls := s.replacePods(t, reader, devices)
 	checkPaced(t, falls[:len(devices)], len(devices)/3)
 }

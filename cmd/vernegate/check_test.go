@@ -66,6 +66,7 @@ func TestCheckFailsWithoutCertificateACL(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"status 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
 		"body":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"body: a 404 that is not certificate-acl's": http.NotFound,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

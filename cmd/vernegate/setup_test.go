@@ -37,7 +37,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	root := certtest.NewCA("root")
 	server := root.Issue("vernegate", certtest.Server("127.0.0.1"))
-	w := &world{t: t, dir: t.TempDir(), root: root, backend: listenLoopback(t), acl: httptest.NewServer(http.NotFoundHandler())}
+	w := &world{t: t, dir: t.TempDir(), root: root, backend: listenLoopback(t), acl: httptest.NewServer(http.HandlerFunc(knowsNobody))}
 	t.Cleanup(w.acl.Close)
 	w.vars = map[string]string{
 		"VERNEGATE_LISTEN":         "127.0.0.1:0",
@@ -51,6 +51,13 @@ func newWorld(t *testing.T) *world {
 		"CERTIFICATE_ACL_URL":      w.acl.URL + "/acl-entries/",
 	}
 	return w
+}
+
+// knowsNobody answers as certificate-acl does about a certificate without an owner.
+func knowsNobody(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, `{"error":"The fingerprint 00 doesn't exist."}`)
 }
 
 // write puts a file into the world, as if it had been there for an hour, and

@@ -136,10 +136,10 @@ func (f *fleet) setName(host string, addrs ...string) {
 	f.dns[host] = addrs
 }
 
-// enter takes a place for a client and moves it on to its first broker, which has to be there.
-func (f *fleet) enter(clientID string) (*backend.Place, string) {
+// enter takes a lease for a client and moves it on to its first broker, which has to be there.
+func (f *fleet) enter(clientID string) (*backend.Lease, string) {
 	f.t.Helper()
-	p := f.Place(clientID)
+	p := f.Lease(clientID)
 	addr, ok := p.Next()
 	if !ok {
 		f.t.Fatal("no broker to be had")
@@ -150,15 +150,15 @@ func (f *fleet) enter(clientID string) (*backend.Place, string) {
 // answeredAt makes a session find that addr answers.
 func (f *fleet) answeredAt(addr string) {
 	f.t.Helper()
-	f.at(addr, (*backend.Place).Answered)
+	f.at(addr, (*backend.Lease).Succeeded)
 }
 
-// at takes places until one is at addr, does something with that one and leaves them all.
-func (f *fleet) at(addr string, do func(*backend.Place)) {
+// at takes leases until one is at addr, does something with that one and releases them all.
+func (f *fleet) at(addr string, do func(*backend.Lease)) {
 	f.t.Helper()
 	for range 1000 {
 		p, got := f.enter("")
-		defer p.Leave()
+		defer p.Release()
 		if got == addr {
 			do(p)
 			return
@@ -170,7 +170,7 @@ func (f *fleet) at(addr string, do func(*backend.Place)) {
 // refuse makes a session find that addr cannot be dialed.
 func (f *fleet) refuse(addr string) {
 	f.t.Helper()
-	f.at(addr, func(p *backend.Place) { p.Unreachable(errRefused) })
+	f.at(addr, func(p *backend.Lease) { p.Unreachable(errRefused) })
 }
 
 // share is how many of n sessions that come and go at once go to addr.
@@ -182,7 +182,7 @@ func (f *fleet) share(addr string, n int) int {
 		if got == addr {
 			count++
 		}
-		p.Leave()
+		p.Release()
 	}
 	return count
 }

@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// strikeLimit is how many CONNECTs in a row have to fail for an ejection: one may be the client's doing.
-	strikeLimit = 3
-	// missLimit is the same for probes, which no client has a part in.
-	missLimit = 2
+	// connectFailureLimit is how many CONNECTs in a row have to fail for an ejection: one may be the client's doing.
+	connectFailureLimit = 3
+	// probeFailureLimit is the same for probes, which no client has a part in.
+	probeFailureLimit = 2
 
 	// firstBackoff is how long a broker stays ejected at least: a restarting one is back within seconds.
 	firstBackoff = time.Second
@@ -79,15 +79,15 @@ type member struct {
 	addr     string // IP address and port
 	name     string // the host:port it was found by
 	home     uint64 // hash of what clients are at home with
-	sessions int    // places that are here
+	sessions int    // leases that have it
 	excluded uint64 // the pool's mark, if the choice under way must pass it by
 	gone     bool   // its name does not stand for it any more
 
-	state   State // Up, Returning or Ejected
-	since   time.Time
-	era     uint64 // counts the changes of state
-	strikes int    // CONNECTs that failed since one was answered
-	misses  int    // probes that failed since one succeeded
+	state           State // Up, Returning or Ejected
+	since           time.Time
+	epoch           uint64 // counts the changes of state
+	connectFailures int    // CONNECTs that failed since one was answered
+	probeFailures   int    // probes that failed since one succeeded
 
 	due     time.Time // for the next probe
 	probing bool
@@ -104,20 +104,20 @@ type member struct {
 	credit float64   // sessions it is owed, below 1
 }
 
-// enter changes the state. All that is under way in the old one is old news from now on.
-func (m *member) enter(state State) {
+// setState changes the state and begins an epoch. Reports from the one before are ignored from now on.
+func (m *member) setState(state State) {
 	m.state, m.since = state, time.Now()
-	m.era++
-	m.strikes, m.misses = 0, 0
+	m.epoch++
+	m.connectFailures, m.probeFailures = 0, 0
 	m.trial, m.proven, m.credit = false, time.Time{}, 0
 }
 
-// returned tells whether m has been returning for long enough.
+// returned reports whether m has been returning for long enough.
 func (m *member) returned(now time.Time) bool {
 	return m.state == Returning && !m.proven.IsZero() && now.Sub(m.proven) >= returnTime
 }
 
-// beginTrial tells whether the session that has just come is the trial of m.
+// beginTrial reports whether the session that has just been given to m is its trial.
 func (m *member) beginTrial() bool {
 	if m.state != Returning || !m.proven.IsZero() || m.trial {
 		return false
@@ -126,7 +126,7 @@ func (m *member) beginTrial() bool {
 	return true
 }
 
-// admits tells whether m, which is up or returning, takes a session that would be its own. Each question counts: of
+// admits reports whether m, which is up or returning, takes a session that would be its own. Each question counts: of
 // those, a returning member takes one in ten at first, and more and more.
 func (m *member) admits() bool {
 	switch {
@@ -143,9 +143,9 @@ func (m *member) admits() bool {
 	return true
 }
 
-// answered is the pool's news that m answered a CONNECT; p.mu is held.
-func (p *Pool) answered(m *member) {
-	m.strikes = 0
+// succeeded is called when m has answered a CONNECT; p.mu is held.
+func (p *Pool) succeeded(m *member) {
+	m.connectFailures = 0
 	if m.state == Ejected { // chosen as a last resort, and well
 		p.readmit(m)
 	}
@@ -154,29 +154,29 @@ func (p *Pool) answered(m *member) {
 	}
 }
 
-// failed is the pool's news that a CONNECT to m came to nothing; p.mu is held.
+// failed is called when a CONNECT to m was not answered, or could not be sent; p.mu is held.
 func (p *Pool) failed(m *member, why Reason, err error) {
-	m.strikes++
+	m.connectFailures++
 	onTrial := m.state == Returning && m.proven.IsZero()
-	if m.state != Ejected && (why == Dial || onTrial || m.strikes >= strikeLimit) {
+	if m.state != Ejected && (why == Dial || onTrial || m.connectFailures >= connectFailureLimit) {
 		p.eject(m, why, err)
 	}
 }
 
-// probed is the outcome of a probe that was begun in the current era of m; p.mu is held.
+// probed is the outcome of a probe that was begun in the current epoch of m; p.mu is held.
 func (p *Pool) probed(m *member, err error) {
 	switch {
 	case err == nil && m.state == Ejected:
 		p.readmit(m)
 	case err == nil:
-		m.misses = 0
+		m.probeFailures = 0
 	case m.state == Ejected:
 		m.detail = err
 		p.retryLater(m)
 	default:
-		m.misses++
+		m.probeFailures++
 		m.due = time.Now().Add(jittered(probeAgain))
-		if m.misses >= missLimit {
+		if m.probeFailures >= probeFailureLimit {
 			p.eject(m, Health, err)
 		}
 	}
@@ -184,7 +184,7 @@ func (p *Pool) probed(m *member, err error) {
 
 // eject takes m out for a while; p.mu is held.
 func (p *Pool) eject(m *member, why Reason, err error) {
-	m.enter(Ejected)
+	m.setState(Ejected)
 	m.reason, m.detail = why, err
 	if m.ejections == nil {
 		m.ejections = make(map[Reason]int)
@@ -202,24 +202,24 @@ func (p *Pool) eject(m *member, why Reason, err error) {
 func (p *Pool) retryLater(m *member) {
 	m.due = time.Now().Add(jittered(min(firstBackoff<<min(m.relapses, 10), maxBackoff)))
 	m.relapses++
-	p.stir()
+	p.wakeRun()
 }
 
 // readmit begins the return of an ejected member; p.mu is held.
 func (p *Pool) readmit(m *member) {
 	p.cfg.Logger.Info("backend is returning", "backend", m.addr, "name", m.name, "ejected_for", time.Since(m.since).Round(time.Millisecond))
-	m.enter(Returning)
+	m.setState(Returning)
 	m.due = m.since.Add(jittered(probeInterval))
 }
 
-// jittered is d, a fifth more or less, so that vernegates and brokers do not fall into step.
+// jittered returns d, a fifth more or less, so that not all vernegates probe a broker at the same moment.
 func jittered(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
-// ownWant tells whether an error of dialing is not about the broker: the caller gave up, or this machine is out of
+// isLocalError reports whether an error of dialing is not about the broker: the caller gave up, or this machine is out of
 // descriptors, memory or local ports.
-func ownWant(err error) bool {
+func isLocalError(err error) bool {
 	return slices.ContainsFunc([]error{
 		context.Canceled, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL,
 	}, func(want error) bool { return errors.Is(err, want) })

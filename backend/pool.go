@@ -6,8 +6,8 @@
 //
 // A [Pool] is made of what the operator configured. A host that is a name is resolved again and again, so that
 // the pods behind a headless Service come and go; an address that left takes no new sessions, and those it has
-// stay. A session takes a [Place]: the place names one broker after the other until one has answered, is told
-// what became of each, and counts on its broker until the session ends.
+// stay. A session takes a [Lease]: the lease names one broker after the other until one has answered, is told
+// what became of each, and counts as a session of its broker until it is released.
 //
 // # Choice
 //
@@ -32,10 +32,10 @@
 // answer to any of them starts the count again. A broker that hangs up without a CONNACK is passed over but not
 // ejected at all.
 //
-// Ejected brokers are the last resort, but they are one: what everybody says of all brokers may be wrong, and
-// a session that fails there would have been refused anyway.
+// Ejected brokers are the last resort: when all are ejected, the reason may well be on this side, and a session that
+// fails there would have been refused anyway.
 //
-// The package speaks no MQTT; whoever takes a Place does.
+// The package does not speak MQTT and opens no connections but those of its probes: the holder of a Lease does.
 package backend
 
 import (
@@ -48,7 +48,7 @@ import (
 	"time"
 )
 
-// Config says which brokers there are and how to tell whether they are well. The zero value of all but Addrs is
+// Config says which brokers there are and how to find out whether they are well. The zero value of all but Addrs is
 // useful.
 type Config struct {
 	// Addrs are the brokers as host:port, the host an IP address or a name; at least one.
@@ -59,7 +59,7 @@ type Config struct {
 	Probe Probe
 	// Lookup resolves a name; nil = the system's resolver. It is called for different names at a time.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-	// Logger hears of every change, once; nil = discard.
+	// Logger gets one line for every change of state; nil = discard.
 	Logger *slog.Logger
 }
 
@@ -72,7 +72,7 @@ type Pool struct {
 	mu      sync.Mutex
 	members []*member          // what sessions may go to, in the order of their addresses
 	known   map[string]*member // by address: members, and those that left and have sessions
-	turn    int                // counts choices, so that ties take turns
+	choices int                // made so far; ties between members are broken by it
 	mark    uint64             // counts exclusions; see member.excluded
 }
 
@@ -94,18 +94,18 @@ func New(cfg Config) *Pool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.settle(Up)
+	p.updateMembers(Up)
 	return p
 }
 
-// Run keeps names resolved and brokers probed until ctx is done, and returns once nothing of that goes on any
-// more. Places can be taken without it, and after it.
+// Run keeps names resolved and brokers probed until ctx is done, and returns once all look-ups and probes have ended.
+// Leases can be taken without it, and after it.
 func (p *Pool) Run(ctx context.Context) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	for _, n := range p.names {
 		if !n.literal() {
-			tasks.Go(func() { p.follow(ctx, n) })
+			tasks.Go(func() { p.keepResolved(ctx, n) })
 		}
 	}
 	timer := time.NewTimer(0)
@@ -117,7 +117,7 @@ func (p *Pool) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		due, pause := p.look()
+		due, pause := p.dueProbes()
 		for _, m := range due {
 			tasks.Go(func() { p.probe(ctx, m) })
 		}
@@ -125,15 +125,16 @@ func (p *Pool) Run(ctx context.Context) {
 	}
 }
 
-// look moves on what has waited long enough. It returns the members to probe now and when to look again.
-func (p *Pool) look() (due []*member, pause time.Duration) {
+// dueProbes ends the return of members that have been returning for long enough. It returns the members to probe now,
+// and for how long nothing else is due.
+func (p *Pool) dueProbes() (due []*member, pause time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	pause = probeInterval
 	for _, m := range p.members {
 		if m.returned(now) {
-			m.enter(Up)
+			m.setState(Up)
 			m.relapses = 0
 			p.cfg.Logger.Info("backend has returned", "backend", m.addr, "name", m.name)
 		}
@@ -150,16 +151,16 @@ func (p *Pool) look() (due []*member, pause time.Duration) {
 	return due, pause
 }
 
-// stir makes Run look at the members again.
-func (p *Pool) stir() {
+// wakeRun makes Run look at the members again.
+func (p *Pool) wakeRun() {
 	select {
 	case p.wake <- struct{}{}:
-	default: // it is about to
+	default: // it is woken already
 	}
 }
 
-// settle makes the members those that the names stand for. What is new begins with state; p.mu is held.
-func (p *Pool) settle(state State) {
+// updateMembers makes the members those that the names stand for. New ones begin with state; p.mu is held.
+func (p *Pool) updateMembers(state State) {
 	wanted := make(map[string]*member)
 	for _, n := range p.names {
 		for _, addr := range n.addrs {
@@ -179,7 +180,7 @@ func (p *Pool) settle(state State) {
 		p.members = append(p.members, m)
 	}
 	slices.SortFunc(p.members, func(a, b *member) int { return strings.Compare(a.addr, b.addr) })
-	p.stir()
+	p.wakeRun()
 }
 
 // member returns the member with an address of n, made or brought back if need be; p.mu is held.
@@ -192,7 +193,7 @@ func (p *Pool) member(addr string, n *name, state State) *member {
 	m.name, m.home = n.configured, hash(n.identity(addr))
 	if m.gone {
 		m.gone = false
-		m.enter(state)
+		m.setState(state)
 		m.due = m.since.Add(jittered(probeInterval))
 	}
 	return m

@@ -73,8 +73,8 @@ func TestAddressThatGoesKeepsItsSessions(t *testing.T) {
 		if got := len(f.probed(two)); got > probes {
 			t.Errorf("it was probed %d times after it had gone", got-probes)
 		}
-		stays.Answered()
-		stays.Leave()
+		stays.Succeeded()
+		stays.Release()
 		f.wantAddrs(one)
 	})
 }
@@ -151,7 +151,7 @@ func TestNameThatDoesNotResolveAtFirst(t *testing.T) {
 		f := newFleet(t, nil, "vernemq:1883")
 		f.Resolve(t.Context())
 		f.keep()
-		p := f.Place("")
+		p := f.Lease("")
 		if addr, ok := p.Next(); ok {
 			t.Errorf("got %s, want none", addr)
 		}
@@ -221,14 +221,14 @@ func TestHomeMovesWithItsName(t *testing.T) {
 		f.keep()
 		p, addr := f.enter("lamp")
 		home := f.status(addr).Name
-		p.Leave()
+		p.Release()
 		host := home[:len("vernemq-0")]
 		for _, now := range []string{"192.0.2.10", "192.0.2.11", "192.0.2.12", "192.0.2.13"} {
 			f.setName(host, now)
 			time.Sleep(10 * time.Second)
 			p, addr = f.enter("lamp")
-			p.Answered()
-			p.Leave()
+			p.Succeeded()
+			p.Release()
 			if want := now + ":1883"; addr != want {
 				t.Errorf("with %s at %s, its client is sent to %s", home, want, addr)
 			}

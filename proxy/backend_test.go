@@ -29,7 +29,7 @@ func gateTo(t *testing.T, addrs ...string) (*gate, *turns) {
 	t.Helper()
 	turns := newTurns(addrs...)
 	return startGate(t, func(c *proxy.Config) {
-		c.Place = turns.place
+		c.Lease = turns.lease
 		c.ConnackTimeout = 50 * time.Millisecond
 	}), turns
 }
@@ -52,7 +52,7 @@ func TestNoBackendIsUnavailable(t *testing.T) {
 			wantEOF(t, client)
 			g.wantEnd(proxy.BackendUnavailable)
 			turns.wantTold(t, "unreachable", one, "unreachable", two)
-			turns.wantLeft(t)
+			turns.wantReleased(t)
 		})
 	}
 }
@@ -67,22 +67,22 @@ func TestNoBackendKnownIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestSessionHasItsPlaceUntilItEnds(t *testing.T) {
+func TestSessionHasItsLeaseUntilItEnds(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g, turns := gateTo(t, b.addr())
 	client, backend := session(g, b)
-	if got := turns.places[0].at; got != b.addr() {
+	if got := turns.leases[0].at; got != b.addr() {
 		t.Errorf("the session counts on %q, want %q", got, b.addr())
 	}
-	if got := turns.places[0].clientID; got != "c1" {
-		t.Errorf("the place was taken for client %q, want c1", got)
+	if got := turns.leases[0].clientID; got != "c1" {
+		t.Errorf("the lease was taken for client %q, want c1", got)
 	}
-	turns.wantTold(t, "answered", b.addr())
+	turns.wantTold(t, "succeeded", b.addr())
 	_ = client.Close()
 	wantEOF(t, backend)
 	_ = backend.Close()
-	turns.wantLeft(t)
+	turns.wantReleased(t)
 }
 
 func TestDeadBackendIsNotSeenByAClient(t *testing.T) {
@@ -90,7 +90,7 @@ func TestDeadBackendIsNotSeenByAClient(t *testing.T) {
 	dead, b := deadAddr(t), startBroker(t)
 	g, turns := gateTo(t, dead, b.addr())
 	session(g, b)
-	turns.wantTold(t, "unreachable", dead, "answered", b.addr())
+	turns.wantTold(t, "unreachable", dead, "succeeded", b.addr())
 }
 
 // A full VerneMQ lets TCP connect and then says nothing.
@@ -102,7 +102,7 @@ func TestSilentBackendIsPassedOver(t *testing.T) {
 	wantBytes(t, silent.accept(), connect311Owned)
 	b.greet(connect311Owned, connack311)
 	wantBytes(t, client, connack311)
-	turns.wantTold(t, "silent", silent.addr(), "answered", b.addr())
+	turns.wantTold(t, "silent", silent.addr(), "succeeded", b.addr())
 }
 
 func TestSilentBackendEndsInTime(t *testing.T) {
@@ -115,7 +115,7 @@ func TestSilentBackendEndsInTime(t *testing.T) {
 			client := g.device(v.connect)
 			wantBytes(t, client, v.unavailable)
 			g.wantEnd(proxy.BackendSilent)
-			turns.wantLeft(t)
+			turns.wantReleased(t)
 		})
 	}
 }
@@ -126,7 +126,7 @@ func TestFailoverEndsInTime(t *testing.T) {
 	all := []*broker{startBroker(t), startBroker(t), startBroker(t), startBroker(t)}
 	turns := newTurns(all[0].addr(), all[1].addr(), all[2].addr(), all[3].addr())
 	g := startGate(t, func(c *proxy.Config) {
-		c.Place = turns.place
+		c.Lease = turns.lease
 		c.DialTimeout = 150 * time.Millisecond
 		c.ConnackTimeout = 200 * time.Millisecond
 	})
@@ -156,12 +156,12 @@ func TestBackendWithoutAConnackIsPassedOver(t *testing.T) {
 			t.Parallel()
 			odd, b := startBroker(t), startBroker(t)
 			turns := newTurns(odd.addr(), b.addr())
-			g := startGate(t, func(c *proxy.Config) { c.Place = turns.place })
+			g := startGate(t, func(c *proxy.Config) { c.Lease = turns.lease })
 			client := g.device(connect311)
 			_ = odd.greet(connect311Owned, []byte(reply)).Close()
 			b.greet(connect311Owned, connack311)
 			wantBytes(t, client, connack311)
-			turns.wantTold(t, "answered", b.addr()) // the CONNECT may have been to blame
+			turns.wantTold(t, "succeeded", b.addr()) // the CONNECT may have been to blame
 		})
 	}
 }
@@ -187,7 +187,7 @@ func TestRefusingBackendIsNotPassedOver(t *testing.T) {
 			if n := two.count.Load(); n != 0 {
 				t.Errorf("the other backend got %d connections, want none", n)
 			}
-			turns.wantTold(t, "answered", one.addr())
+			turns.wantTold(t, "succeeded", one.addr())
 		})
 	}
 }
@@ -204,7 +204,7 @@ func TestUnavailableBackendIsPassedOver(t *testing.T) {
 			wantEOF(t, unwell.greet(v.owned, v.unavailable))
 			b.greet(v.owned, v.accepted)
 			wantBytes(t, client, v.accepted)
-			turns.wantTold(t, "unavailable", unwell.addr(), "answered", b.addr())
+			turns.wantTold(t, "unavailable", unwell.addr(), "succeeded", b.addr())
 		})
 	}
 }
@@ -224,7 +224,7 @@ func TestLastUnavailableBackendHasTheWord(t *testing.T) {
 		t.Errorf("got connack %v in the log, want %v", line["connack"], 0x88)
 	}
 	turns.wantTold(t, "unavailable", one.addr(), "unavailable", two.addr(), "unreachable", dead)
-	turns.wantLeft(t)
+	turns.wantReleased(t)
 }
 
 // A shutdown says nothing about the broker that is being waited for.
@@ -232,7 +232,7 @@ func TestShutdownWhileABrokerIsSilent(t *testing.T) {
 	t.Parallel()
 	silent := startBroker(t)
 	turns := newTurns(silent.addr(), silent.addr())
-	g := startGate(t, func(c *proxy.Config) { c.Place = turns.place })
+	g := startGate(t, func(c *proxy.Config) { c.Lease = turns.lease })
 	client := g.device(connect311)
 	wantBytes(t, silent.accept(), connect311Owned)
 	if err := g.Shutdown(t.Context()); err != nil {
@@ -241,7 +241,7 @@ func TestShutdownWhileABrokerIsSilent(t *testing.T) {
 	readShutdown(t, client)
 	g.wantEnd(proxy.Shutdown)
 	turns.wantTold(t)
-	turns.wantLeft(t)
+	turns.wantReleased(t)
 }
 
 // readShutdown reads the end of a session that a shutdown kept from its broker.

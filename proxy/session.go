@@ -39,7 +39,7 @@ type session struct {
 	clientID    string
 	connack     connack // zero until the broker has answered
 
-	place       Place // among the brokers; nil until it was looked for
+	lease       Lease // of a broker; nil until one was looked for
 	backendAddr string
 	up          pipe         // client to broker
 	down        pipe         // broker to client
@@ -169,32 +169,32 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.server.slots.take()
-	s.place = s.server.cfg.Place(s.clientID)
-	g, err := s.server.backends.open(ctx, s.place, packet, s.version)
+	s.lease = s.server.cfg.Lease(s.clientID)
+	broker, err := s.server.backends.open(ctx, s.lease, packet, s.version)
 	if err != nil {
 		s.server.slots.give()
 		return err
 	}
-	s.join(g)
+	s.join(broker)
 	s.enter()
-	greeting := append(g.reply.Bytes, g.rest...)
-	if _, err := s.down.follow(greeting); err != nil {
+	answer := append(broker.reply.Bytes, broker.rest...)
+	if _, err := s.down.follow(answer); err != nil {
 		return because(BackendClosed, err)
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if _, err := s.tls.Write(greeting); err != nil {
+	if _, err := s.tls.Write(answer); err != nil {
 		return because(ClientClosed, err)
 	}
-	s.down.count(len(greeting))
+	s.down.count(len(answer))
 	s.setDeadlines(0)
 	return nil
 }
 
 // join makes the broker the other side of the session.
-func (s *session) join(g *greeting) {
+func (s *session) join(b *brokerConn) {
 	backend := new(pollConn)
-	backend.open(g.conn)
-	s.backendAddr, s.connack = g.addr, connackOf(g.reply)
+	backend.open(b.conn)
+	s.backendAddr, s.connack = b.addr, connackOf(b.reply)
 	s.up.src, s.up.srcTLS, s.up.dst = &s.client.pollConn, s.tls, backend
 	s.down.src, s.down.dst, s.down.dstTLS = backend, &s.client.pollConn, s.tls
 	s.up.session, s.down.session = s, s
@@ -243,8 +243,8 @@ func (s *session) close() {
 	for range s.conns() {
 		s.server.slots.give()
 	}
-	if s.place != nil {
-		s.place.Leave()
+	if s.lease != nil {
+		s.lease.Release()
 	}
 	s.giveBack()
 	s.server.forget(s)

@@ -33,7 +33,7 @@ func (c config) backendProbe() backend.Probe {
 	return dial
 }
 
-// placeFunc lets the proxy use a pool.
-func placeFunc(pool *backend.Pool) func(clientID string) proxy.Place {
-	return func(clientID string) proxy.Place { return pool.Place(clientID) }
+// leaseFunc lets the proxy use a pool.
+func leaseFunc(pool *backend.Pool) func(clientID string) proxy.Lease {
+	return func(clientID string) proxy.Lease { return pool.Lease(clientID) }
 }

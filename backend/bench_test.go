@@ -21,11 +21,11 @@ func BenchmarkChoice(b *testing.B) {
 			pool := backend.New(backend.Config{Addrs: addrs, Balance: balance})
 			b.ReportAllocs()
 			for b.Loop() {
-				p := pool.Lease("admin:efac3d")
+				p := pool.Lease("admin:efac3d", "admin:efac3d")
 				if _, ok := p.Next(); !ok {
 					b.Fatal("no broker to be had")
 				}
-				p.Succeeded()
+				p.Succeeded(true)
 				p.Release()
 			}
 		})

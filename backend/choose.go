@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
+	"time"
 )
 
 // Balance is how a broker is chosen for a session.
@@ -52,8 +54,8 @@ const (
 )
 
 // choose returns the member for one more session of a client, none of tried, or nil. client is 0 for a client that has no
-// home. A member that is returning gets less than its due as long as somebody else is up, and an ejected one
-// nothing as long as there is somebody else; p.mu is held.
+// home. A member that is returning gets less than its due as long as another one is up, and an ejected one nothing as long
+// as there is another one; p.mu is held.
 func (p *Pool) choose(client uint64, tried []*member) *member {
 	p.choices++
 	p.exclude(tried)
@@ -65,9 +67,22 @@ func (p *Pool) choose(client uint64, tried []*member) *member {
 	}
 	p.exclude(tried)
 	if m := p.best(client, Returning); m != nil {
-		return m
+		if !p.heldToTrial(m) {
+			return m
+		}
+		m.excluded = p.mark
 	}
 	return p.best(client, Ejected)
+}
+
+// heldToTrial reports whether m gets no session but the one on trial although no other member is up, because all others
+// are ejected. The first broker of a cluster to come back accepts sessions before the cluster is ready, and ends them
+// again; without this it would get the sessions of all.
+func (p *Pool) heldToTrial(m *member) bool {
+	if m.state != Returning || m.proven(time.Now()) || len(p.members) == 1 {
+		return false
+	}
+	return !slices.ContainsFunc(p.members, func(other *member) bool { return other != m && other.state != Ejected })
 }
 
 // exclude takes all of these and nobody else out of what best chooses from.

@@ -98,7 +98,7 @@ func TestLeaseGoesEverywhereOnce(t *testing.T) {
 func TestNoBrokersNoLease(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, nil, "vernemq:1883")
-	p := f.Lease("")
+	p := f.Lease("", "")
 	if addr, ok := p.Next(); ok {
 		t.Errorf("got %s, want none", addr)
 	}

@@ -19,6 +19,9 @@ import (
 	"github.com/vernegate/vernegate/backend"
 )
 
+// settleTime is how long a session has to last to prove anything.
+const settleTime = 6 * time.Second
+
 // Brokers of most tests.
 const (
 	one   = "192.0.2.1:1883"
@@ -139,7 +142,7 @@ func (f *fleet) setName(host string, addrs ...string) {
 // enter takes a lease for a client and moves it on to its first broker, which has to be there.
 func (f *fleet) enter(clientID string) (*backend.Lease, string) {
 	f.t.Helper()
-	p := f.Lease(clientID)
+	p := f.Lease("acme:lamp", clientID)
 	addr, ok := p.Next()
 	if !ok {
 		f.t.Fatal("no broker to be had")
@@ -147,10 +150,20 @@ func (f *fleet) enter(clientID string) (*backend.Lease, string) {
 	return p, addr
 }
 
+// succeeded has a broker accept the session of a lease.
+func succeeded(l *backend.Lease) { l.Succeeded(true) }
+
 // answeredAt makes a session find that addr answers.
 func (f *fleet) answeredAt(addr string) {
 	f.t.Helper()
-	f.at(addr, (*backend.Lease).Succeeded)
+	f.at(addr, succeeded)
+}
+
+// passTrial has a session at addr, which is returning, last until addr is proven. It takes settleTime.
+func (f *fleet) passTrial(addr string) {
+	f.t.Helper()
+	f.answeredAt(addr)
+	time.Sleep(settleTime)
 }
 
 // at takes leases until one is at addr, does something with that one and releases them all.

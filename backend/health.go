@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,15 @@ import (
 const (
 	// connectFailureLimit is how many CONNECTs in a row have to fail for an ejection: one may be the client's doing.
 	connectFailureLimit = 3
-	// probeFailureLimit is the same for probes, which no client has a part in.
+	// probeFailureLimit is the same for probes, which do not depend on any client.
 	probeFailureLimit = 2
+	// clientLimit is how many different clients in a row have to be cut off for an ejection: without an answer to their
+	// CONNECT, or soon after it. One client can bring that upon itself as often as it likes.
+	clientLimit = 3
+
+	// settleTime is how long a session has to last to prove anything: a VerneMQ that has been restarted accepts sessions
+	// before its cluster is ready, and ends them 1.5 s to 5 s later.
+	settleTime = 6 * time.Second
 
 	// firstBackoff is how long a broker stays ejected at least: a restarting one is back within seconds.
 	firstBackoff = time.Second
@@ -68,11 +76,13 @@ const (
 	Dial        Reason = "dial"        // it could not be dialed
 	Silent      Reason = "silent"      // it did not answer CONNECTs
 	Unavailable Reason = "unavailable" // it answered CONNECTs with "server unavailable"
+	Closed      Reason = "closed"      // it ended connections without an answer to the CONNECT
+	Reset       Reason = "reset"       // it ended sessions soon after it had accepted them
 	Health      Reason = "health"      // probes failed
 )
 
 // Reasons returns all reasons there are.
-func Reasons() []Reason { return []Reason{Dial, Silent, Unavailable, Health} }
+func Reasons() []Reason { return []Reason{Dial, Silent, Unavailable, Closed, Reset, Health} }
 
 // A member is a broker at one address. The pool's mu guards it.
 type member struct {
@@ -85,9 +95,12 @@ type member struct {
 
 	state           State // Up, Returning or Ejected
 	since           time.Time
-	epoch           uint64 // counts the changes of state
-	connectFailures int    // CONNECTs that failed since one was answered
-	probeFailures   int    // probes that failed since one succeeded
+	epoch           uint64     // counts ejections and returns
+	connectFailures int        // CONNECTs that failed since one was answered
+	probeFailures   int        // probes that failed since one succeeded
+	hangUps         clients    // whose CONNECTs were not answered since one was
+	drops           clients    // whose sessions were dropped early since one was not
+	live            *list.List // of *Lease: the sessions that it has accepted in this epoch, oldest first
 
 	due     time.Time // for the next probe
 	probing bool
@@ -99,9 +112,20 @@ type member struct {
 	ejections map[Reason]int // all of them
 
 	// While it is returning.
-	trial  bool      // one session is here to see how it fares
-	proven time.Time // when it answered one; zero = not yet
-	credit float64   // sessions it is owed, below 1
+	trial    bool      // a session is on trial here
+	answered time.Time // when it first answered one, and has not dropped one soon after since; zero = not yet
+	credit   float64   // sessions it is owed, below 1
+}
+
+// clients are different clients, in the order in which they were added.
+type clients []uint64
+
+// add returns c with a client in it.
+func (c clients) add(client uint64) clients {
+	if slices.Contains(c, client) {
+		return c
+	}
+	return append(c, client)
 }
 
 // setState changes the state and begins an epoch. Reports from the one before are ignored from now on.
@@ -109,17 +133,29 @@ func (m *member) setState(state State) {
 	m.state, m.since = state, time.Now()
 	m.epoch++
 	m.connectFailures, m.probeFailures = 0, 0
-	m.trial, m.proven, m.credit = false, time.Time{}, 0
+	m.hangUps, m.drops, m.live = nil, nil, list.New()
+	m.trial, m.answered, m.credit = false, time.Time{}, 0
+}
+
+// settled reports whether a session of this epoch has lasted: then m does not end the sessions of everybody.
+func (m *member) settled(now time.Time) bool {
+	oldest := m.live.Front()
+	return oldest != nil && now.Sub(oldest.Value.(*Lease).began) >= settleTime
+}
+
+// proven reports whether m, which is returning, has passed its trial.
+func (m *member) proven(now time.Time) bool {
+	return !m.answered.IsZero() && now.Sub(m.answered) >= settleTime
 }
 
 // returned reports whether m has been returning for long enough.
 func (m *member) returned(now time.Time) bool {
-	return m.state == Returning && !m.proven.IsZero() && now.Sub(m.proven) >= returnTime
+	return m.state == Returning && !m.answered.IsZero() && now.Sub(m.answered) >= settleTime+returnTime
 }
 
 // beginTrial reports whether the session that has just been given to m is its trial.
 func (m *member) beginTrial() bool {
-	if m.state != Returning || !m.proven.IsZero() || m.trial {
+	if m.state != Returning || m.trial || m.proven(time.Now()) {
 		return false
 	}
 	m.trial = true
@@ -129,13 +165,15 @@ func (m *member) beginTrial() bool {
 // admits reports whether m, which is up or returning, takes a session that would be its own. Each question counts: of
 // those, a returning member takes one in ten at first, and more and more.
 func (m *member) admits() bool {
+	now := time.Now()
 	switch {
 	case m.state == Up:
 		return true
-	case m.proven.IsZero():
+	case !m.proven(now):
 		return !m.trial
 	}
-	m.credit += firstShare + (1-firstShare)*time.Since(m.proven).Seconds()/returnTime.Seconds()
+	returning := now.Sub(m.answered) - settleTime
+	m.credit += firstShare + (1-firstShare)*returning.Seconds()/returnTime.Seconds()
 	if m.credit < 1 {
 		return false
 	}
@@ -143,27 +181,52 @@ func (m *member) admits() bool {
 	return true
 }
 
-// succeeded is called when m has answered a CONNECT; p.mu is held.
-func (p *Pool) succeeded(m *member) {
-	m.connectFailures = 0
-	if m.state == Ejected { // chosen as a last resort, and well
-		p.readmit(m)
+// succeeded is called when m has answered the CONNECT of l; p.mu is held.
+func (p *Pool) succeeded(m *member, l *Lease, accepted bool) {
+	m.connectFailures, m.hangUps = 0, nil
+	if m.state == Ejected && !p.cfg.ProbeDecides && m.reason != Health {
+		p.readmit(m) // it was chosen as a last resort, with success
+		l.epoch, l.trial, m.trial = m.epoch, true, true
 	}
-	if m.state == Returning && m.proven.IsZero() {
-		m.proven = time.Now()
+	if m.state == Returning && m.answered.IsZero() {
+		m.answered = time.Now()
+	}
+	if accepted {
+		l.began, l.live = time.Now(), m.live.PushBack(l)
 	}
 }
 
-// failed is called when a CONNECT to m was not answered, or could not be sent; p.mu is held.
+// failed is called when a CONNECT to m was not answered, refused as unavailable, or could not be sent; p.mu is held.
 func (p *Pool) failed(m *member, why Reason, err error) {
 	m.connectFailures++
-	onTrial := m.state == Returning && m.proven.IsZero()
+	onTrial := m.state == Returning && !m.proven(time.Now())
 	if m.state != Ejected && (why == Dial || onTrial || m.connectFailures >= connectFailureLimit) {
 		p.eject(m, why, err)
 	}
 }
 
-// probed is the outcome of a probe that was begun in the current epoch of m; p.mu is held.
+// hungUp is called when m has ended a connection without an answer to the client's CONNECT; p.mu is held.
+func (p *Pool) hungUp(m *member, client uint64, err error) {
+	if m.hangUps = m.hangUps.add(client); m.state != Ejected && len(m.hangUps) >= clientLimit {
+		p.eject(m, Closed, err)
+	}
+}
+
+// dropped is called when m has ended a client's session soon after it had accepted it. As long as other sessions last,
+// that is the client's fault: VerneMQ ends the session of a client that publishes what it must not. p.mu is held.
+func (p *Pool) dropped(m *member, client uint64) {
+	if m.state == Ejected || m.settled(time.Now()) {
+		return
+	}
+	if !m.proven(time.Now()) {
+		m.answered = time.Time{} // the trial begins anew
+	}
+	if m.drops = m.drops.add(client); len(m.drops) >= clientLimit {
+		p.eject(m, Reset, fmt.Errorf("the sessions of %d clients in a row ended within %v of their CONNACK", len(m.drops), settleTime))
+	}
+}
+
+// probed is called with the outcome of a probe that was begun in the current epoch of m; p.mu is held.
 func (p *Pool) probed(m *member, err error) {
 	switch {
 	case err == nil && m.state == Ejected:
@@ -198,18 +261,37 @@ func (p *Pool) eject(m *member, why Reason, err error) {
 	p.cfg.Logger.Warn("backend is ejected", attrs...)
 }
 
-// retryLater puts the next attempt with an ejected member off, further each time; p.mu is held.
+// retryLater puts the next attempt with an ejected member off, further each time, unless another member has just come
+// back: then this one may follow within seconds; p.mu is held.
 func (p *Pool) retryLater(m *member) {
-	m.due = time.Now().Add(jittered(min(firstBackoff<<min(m.relapses, 10), maxBackoff)))
-	m.relapses++
+	pause := probeAgain
+	if !p.anyJustReturned() {
+		pause = min(firstBackoff<<min(m.relapses, 10), maxBackoff)
+		m.relapses++
+	}
+	m.due = time.Now().Add(jittered(pause))
 	p.wakeRun()
 }
 
-// readmit begins the return of an ejected member; p.mu is held.
+// anyJustReturned reports whether a member has begun to return within returnTime; p.mu is held.
+func (p *Pool) anyJustReturned() bool {
+	return slices.ContainsFunc(p.members, func(m *member) bool {
+		return m.state == Returning && time.Since(m.since) < returnTime
+	})
+}
+
+// readmit begins the return of an ejected member, and has the other ejected ones probed at once: they may have been gone
+// for the same reason; p.mu is held.
 func (p *Pool) readmit(m *member) {
 	p.cfg.Logger.Info("backend is returning", "backend", m.addr, "name", m.name, "ejected_for", time.Since(m.since).Round(time.Millisecond))
 	m.setState(Returning)
 	m.due = m.since.Add(jittered(probeInterval))
+	for _, other := range p.members {
+		if other.state == Ejected {
+			other.due = m.since
+		}
+	}
+	p.wakeRun()
 }
 
 // jittered returns d, a fifth more or less, so that not all vernegates probe a broker at the same moment.

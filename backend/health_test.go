@@ -95,7 +95,7 @@ func TestAnswerBringsAnEjectedBrokerBack(t *testing.T) {
 	f := newFleet(t, nil, one)
 	p, _ := f.enter("") // before the ejection: says nothing about the time after
 	f.refuse(one)
-	p.Succeeded()
+	p.Succeeded(true)
 	f.wantState(one, backend.Ejected)
 	f.answeredAt(one)
 	f.wantState(one, backend.Returning)
@@ -186,7 +186,7 @@ func TestReturnIsSlow(t *testing.T) {
 			f.enter("") // least connections sends every new session to the other one
 		}
 		f.returning(one)
-		f.answeredAt(one)
+		f.passTrial(one)
 		for i, want := range []int{100, 400, 700, 1000} { // after 0, 10, 20, 30 s
 			if i > 0 {
 				time.Sleep(10 * time.Second)
@@ -251,7 +251,7 @@ func TestReturningClientsGoHomeSlowly(t *testing.T) {
 		f := newFleet(t, byClientID, one, two)
 		f.keep()
 		f.returning(one)
-		f.answeredAt(one)
+		f.passTrial(one)
 		got := 0
 		for i := range 2000 { // of which 1000 are at home there
 			p, addr := f.enter(fmt.Sprintf("device-%d", i))
@@ -378,12 +378,12 @@ func TestManyAtOnce(t *testing.T) {
 	for i := range 8 {
 		sessions.Go(func() {
 			for j := range 2000 {
-				p := f.Lease(fmt.Sprintf("%d", i*j))
+				p := f.Lease("acme:lamp", fmt.Sprintf("%d", i*j))
 				for tries := 0; ; tries++ {
 					if _, ok := p.Next(); !ok {
 						break
 					}
-					news := []func(*backend.Lease){(*backend.Lease).Succeeded, (*backend.Lease).Silent, (*backend.Lease).Unavailable,
+					news := []func(*backend.Lease){succeeded, (*backend.Lease).Silent, (*backend.Lease).Unavailable,
 						func(p *backend.Lease) { p.Unreachable(errRefused) }, func(*backend.Lease) {}}
 					news[(i+j+tries)%len(news)](p)
 				}

@@ -3,27 +3,36 @@
 
 package backend
 
+import (
+	"container/list"
+	"time"
+)
+
 // A Lease is what a session holds of the pool, from the first attempt to connect to the session's end: it counts as
 // one session of the broker that Next returned last. Its methods may be called from one goroutine at a time.
 //
-// What became of a broker is reported by one of Succeeded, Unreachable, Silent and Unavailable, or by none if it says
-// nothing about the broker. It counts only in the epoch in which the broker was chosen: what comes late, when the broker
-// has been ejected or has returned meanwhile, is ignored.
+// What became of a broker is reported by one of Succeeded, Unreachable, Silent, Unavailable and HungUp. It counts only in
+// the epoch in which the broker was chosen: what comes late, when the broker has been ejected or has returned meanwhile,
+// is ignored.
 type Lease struct {
 	pool   *Pool
-	client uint64    // hash of the client id; 0 = none
+	home   uint64    // hash of the client id, where that decides the broker; 0 = it does not
+	client uint64    // hash of the owner and the client id
 	tried  []*member // those before member
 	member *member   // nil = none
 	epoch  uint64    // of member, when it was chosen
 	trial  bool      // this session is the trial of member
+
+	began time.Time     // when member accepted the session; zero = it has not
+	live  *list.Element // in member.live, if it has
 }
 
-// Lease returns a lease for a session of the client with that id, "" for none. It has no broker until Next, and has to
-// be released in the end.
-func (p *Pool) Lease(clientID string) *Lease {
-	l := &Lease{pool: p}
+// Lease returns a lease for a session of this owner's client with that id, "" for none. It has no broker until Next, and
+// has to be released in the end.
+func (p *Pool) Lease(owner, clientID string) *Lease {
+	l := &Lease{pool: p, client: hash(owner + "\x00" + clientID)}
 	if p.cfg.Balance == ByClientID && clientID != "" {
-		l.client = hash(clientID)
+		l.home = hash(clientID)
 	}
 	return l
 }
@@ -38,7 +47,7 @@ func (l *Lease) Next() (addr string, ok bool) {
 		l.tried = append(l.tried, l.member)
 		l.release()
 	}
-	m := p.choose(l.client, l.tried)
+	m := p.choose(l.home, l.tried)
 	if m == nil {
 		return "", false
 	}
@@ -47,13 +56,13 @@ func (l *Lease) Next() (addr string, ok bool) {
 	return m.addr, true
 }
 
-// Succeeded says that the broker has answered the CONNECT, be it with a refusal of this client.
-func (l *Lease) Succeeded() {
+// Succeeded says that the broker has answered the CONNECT: accepted reports whether it has let the client in.
+func (l *Lease) Succeeded(accepted bool) {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
 	l.tried = nil
 	if m := l.current(); m != nil {
-		l.pool.succeeded(m)
+		l.pool.succeeded(m, l, accepted)
 	}
 }
 
@@ -79,6 +88,26 @@ func (l *Lease) failed(why Reason, err error) {
 	}
 }
 
+// HungUp says that the broker ended the connection without an answer to the CONNECT, or that its answer was not MQTT.
+func (l *Lease) HungUp(err error) {
+	l.pool.mu.Lock()
+	defer l.pool.mu.Unlock()
+	if m := l.current(); m != nil {
+		l.pool.hungUp(m, l.client, err)
+	}
+}
+
+// Dropped says that the broker has ended the session, which it had accepted, without a word: neither it nor the client
+// has sent a DISCONNECT. It may be called once, before Release.
+func (l *Lease) Dropped() {
+	l.pool.mu.Lock()
+	defer l.pool.mu.Unlock()
+	if m := l.current(); m != nil && !l.began.IsZero() && time.Since(l.began) < settleTime {
+		l.pool.dropped(m, l.client)
+		l.began = time.Time{}
+	}
+}
+
 // current returns the member that a report is about, nil if the report comes too late; the pool's mu is held.
 func (l *Lease) current() *member {
 	if l.member == nil || l.member.epoch != l.epoch {
@@ -101,8 +130,14 @@ func (l *Lease) release() {
 	m := l.member
 	l.member = nil
 	m.sessions--
-	if l.trial && l.epoch == m.epoch {
-		m.trial = false
+	if l.live != nil {
+		m.live.Remove(l.live) // no harm if it is an element of an earlier epoch's list
+	}
+	if l.epoch == m.epoch {
+		m.trial = m.trial && !l.trial
+		if !l.began.IsZero() {
+			m.drops = nil // this session ended otherwise
+		}
 	}
 	l.pool.forget(m)
 }

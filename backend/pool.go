@@ -19,18 +19,20 @@
 // # Health
 //
 //   - A broker that is [Up] is [Ejected] when it cannot be dialed, when three CONNECTs in a row were met with silence
-//     or "server unavailable", or when two probes in a row failed.
+//     or "server unavailable", when it ended the connections of three different clients in a row without an answer, or
+//     their sessions soon after it had accepted them, or when two probes in a row failed.
 //   - An ejected broker is probed after a back-off of one second, then twice that and so on up to 30 s. When that
-//     succeeds, it is [Returning].
-//   - A returning broker is up again after 30 s, or ejected again, with the back-off going on from where it was.
+//     succeeds, it is [Returning], and all other ejected brokers are probed at once.
+//   - A returning broker is up again after some 30 s, or ejected again, with the back-off going on from where it was.
 //
-// A returning broker gets one session on trial. Once that has been answered, it gets a tenth of the sessions that
-// would be its own, and more and more until after 30 s it gets all of them. A broker that joins later than the
-// others of its name begins like that, too.
+// A returning broker gets one session at a time, on trial, until 6 s have passed since it accepted one: a VerneMQ that
+// has been restarted accepts sessions before its cluster is ready, and ends them a few seconds later. Then it gets a
+// tenth of the sessions that would be its own, and more and more until after 30 s it gets all of them. A broker that
+// joins later than the others of its name begins like that, too. A trial goes on when all other brokers are ejected,
+// but not when there is no other broker.
 //
-// A client can make a broker be silent or hang up on it; only what several CONNECTs in a row say counts, and an
-// answer to any of them starts the count again. A broker that hangs up without a CONNACK is passed over but not
-// ejected at all.
+// A client can make a broker be silent, or end its connection or session: only what happens to several clients in a row
+// counts. An answer to any CONNECT starts the count anew, and early ends of sessions do not count while others last.
 //
 // Ejected brokers are the last resort: when all are ejected, the reason may well be on this side, and a session that
 // fails there would have been refused anyway.
@@ -57,6 +59,9 @@ type Config struct {
 	Balance Balance
 	// Probe asks whether a broker is well; nil = DialProbe(nil). It is called for different brokers at a time.
 	Probe Probe
+	// ProbeDecides has ejected brokers return by a probe alone, as Probe knows more than whether they can be dialed.
+	// Otherwise one that answers a CONNECT, sent to it for want of another, returns unless probes have ejected it.
+	ProbeDecides bool
 	// Lookup resolves a name; nil = the system's resolver. It is called for different names at a time.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Logger gets one line for every change of state; nil = discard.
@@ -134,8 +139,7 @@ func (p *Pool) dueProbes() (due []*member, pause time.Duration) {
 	pause = probeInterval
 	for _, m := range p.members {
 		if m.returned(now) {
-			m.setState(Up)
-			m.relapses = 0
+			m.state, m.since, m.relapses = Up, now, 0 // the epoch goes on
 			p.cfg.Logger.Info("backend has returned", "backend", m.addr, "name", m.name)
 		}
 		if m.probing {

@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
@@ -29,12 +31,14 @@ type Lease interface {
 	// Next moves on to another broker and returns its address, host:port; false when there is none that the lease did
 	// not have before. The session counts on that broker until the next call of Next or Release.
 	Next() (addr string, ok bool)
-	// What became of the broker that Next returned last. None of these is called for one that ended the connection
-	// without an answer, or sent nonsense: the CONNECT may be to blame.
-	Succeeded()            // with a CONNACK, be it one that refuses this client, or an AUTH
-	Unreachable(err error) // by TCP
-	Silent()               // for ConnackTimeout after the CONNECT
-	Unavailable()          // says the broker's CONNACK
+	// What became of the broker that Next returned last.
+	Succeeded(accepted bool) // with a CONNACK, which accepts this client or refuses it, or with an AUTH
+	Unreachable(err error)   // by TCP
+	Silent()                 // for ConnackTimeout after the CONNECT
+	Unavailable()            // says the broker's CONNACK
+	HungUp(err error)        // without an answer, or with one that is not MQTT: the CONNECT may be to blame
+	// Dropped is called before Release if the broker has ended the session although neither side has sent a DISCONNECT.
+	Dropped()
 	// Release is called when the session ends.
 	Release()
 }
@@ -43,6 +47,7 @@ type Lease interface {
 type backends struct {
 	dialTimeout    time.Duration
 	connackTimeout time.Duration
+	proxyProtocol  byte       // version of the PROXY header that brokers get; 0 = none
 	remoteDialer   net.Dialer // for brokers on other hosts: finds out when one is gone
 	loopbackDialer net.Dialer // for those on this host, where the kernel knows
 }
@@ -51,6 +56,7 @@ func newBackends(cfg *Config) *backends {
 	return &backends{
 		dialTimeout:    cfg.DialTimeout,
 		connackTimeout: cfg.ConnackTimeout,
+		proxyProtocol:  cfg.BackendProxyProtocol,
 		remoteDialer: net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 			Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount,
 		}},
@@ -83,7 +89,7 @@ func (b *backends) open(ctx context.Context, lease Lease, packet []byte, v packe
 		}
 		conn, err := b.connect(ctx, latest, addr, packet, v)
 		if err == nil {
-			lease.Succeeded()
+			lease.Succeeded(connackOf(conn.reply).accepted())
 			return conn, nil
 		}
 		failed.add(err)
@@ -108,6 +114,8 @@ func report(lease Lease, err error) {
 		lease.Unavailable()
 	case errors.Is(err, errSilent):
 		lease.Silent()
+	default:
+		lease.HungUp(err)
 	}
 }
 
@@ -162,6 +170,22 @@ func (e *unavailableError) Error() string {
 	return fmt.Sprintf("connecting to broker %s: it is unavailable", e.addr)
 }
 
+// A hangUpError is a broker that ended the connection without an answer to the CONNECT. If it does so to every client, the
+// two sides most likely disagree about the PROXY protocol, which neither can find out by asking.
+type hangUpError struct {
+	proxyProtocol byte // version of the header that it got; 0 = none
+	err           error
+}
+
+func (e *hangUpError) Error() string {
+	if e.proxyProtocol == 0 {
+		return fmt.Sprintf("hung up on the CONNECT without an answer; if on every one, it may expect a PROXY header, see VERNEGATE_BACKEND_PROXY_PROTOCOL (%v)", e.err)
+	}
+	return fmt.Sprintf("hung up on the CONNECT without an answer; if on every one, it may not expect the PROXY header of VERNEGATE_BACKEND_PROXY_PROTOCOL=v%d (%v)", e.proxyProtocol, e.err)
+}
+
+func (e *hangUpError) Unwrap() error { return e.err }
+
 // isUnavailable reports whether the broker cannot serve any client, and not only this one. With a netsplit all nodes of a
 // VerneMQ cluster answer so, whatever their health page says.
 func isUnavailable(reply *packets.FirstPacket, v packets.Version) bool {
@@ -186,8 +210,11 @@ func (b *backends) connect(ctx context.Context, latest time.Time, addr string, p
 	reply, err := exchange(conn, r, packet, v, earlier(latest, time.Now().Add(b.connackTimeout)))
 	if err != nil {
 		_ = conn.Close()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = errSilent
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+			err = &hangUpError{b.proxyProtocol, err}
 		}
 		return nil, fmt.Errorf("connecting to broker %s: %w", addr, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,7 +162,61 @@ func TestBackendWithoutAConnackIsPassedOver(t *testing.T) {
 			_ = odd.greet(connect311Owned, []byte(reply)).Close()
 			b.greet(connect311Owned, connack311)
 			wantBytes(t, client, connack311)
-			turns.wantTold(t, "succeeded", b.addr()) // the CONNECT may have been to blame
+			turns.wantTold(t, "hung up", odd.addr(), "succeeded", b.addr())
+		})
+	}
+}
+
+// Who ends a session first says something about the broker, unless one side has said why.
+func TestLeaseIsToldOfDroppedSessions(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		end  func(client, backend net.Conn)
+		told bool
+	}{
+		"the broker ends it":               {func(_, backend net.Conn) { _ = backend.Close() }, true},
+		"the client ends it":               {func(client, _ net.Conn) { _ = client.Close() }, false},
+		"the broker ends it with a reason": {func(_, backend net.Conn) { _, _ = backend.Write([]byte("\xe0\x01\x8b")); _ = backend.Close() }, false},
+		"the client takes its leave": {func(client, backend net.Conn) {
+			_, _ = client.Write([]byte("\xe0\x00"))
+			_, _ = io.ReadFull(backend, make([]byte, 2))
+			_ = backend.Close()
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g, turns := gateTo(t, b.addr())
+			client, backend := session(g, b)
+			test.end(client, backend)
+			_, _ = io.Copy(io.Discard, client)
+			_ = client.Close()
+			_, _ = io.Copy(io.Discard, backend)
+			_ = backend.Close()
+			turns.wantReleased(t)
+			want := []string{"succeeded", b.addr()}
+			if test.told {
+				want = append(want, "dropped", b.addr())
+			}
+			turns.wantTold(t, want...)
+		})
+	}
+}
+
+// What is most likely the matter stands in the log line, since neither side can find out by asking.
+func TestHangUpNamesTheProxyProtocol(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[byte]string{0: "it may expect a PROXY header", 2: "it may not expect the PROXY header"} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			turns := newTurns(b.addr())
+			g := startGate(t, func(c *proxy.Config) { c.Lease, c.BackendProxyProtocol = turns.lease, version })
+			g.device(connect311)
+			_ = b.accept().Close()
+			if got, _ := g.wantEnd(proxy.BackendUnavailable)["err"].(string); !strings.Contains(got, want) {
+				t.Errorf("got err %q, want it to say that %s", got, want)
+			}
 		})
 	}
 }

@@ -31,7 +31,7 @@ type turn struct {
 	at       string   // "" = none
 }
 
-func (t *turns) lease(clientID string) proxy.Lease {
+func (t *turns) lease(owner, clientID string) proxy.Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := &turn{turns: t, clientID: clientID}
@@ -54,10 +54,13 @@ func (p *turn) Next() (string, bool) {
 	return p.at, true
 }
 
-func (p *turn) Succeeded()            { p.hear("succeeded") }
+func (p *turn) Succeeded(bool)        { p.hear("succeeded") }
 func (p *turn) Unreachable(err error) { p.hear("unreachable") }
 func (p *turn) Silent()               { p.hear("silent") }
 func (p *turn) Unavailable()          { p.hear("unavailable") }
+
+func (p *turn) HungUp(err error) { p.hear("hung up") }
+func (p *turn) Dropped()         { p.hear("dropped") }
 
 func (p *turn) hear(what string) {
 	p.mu.Lock()

@@ -169,7 +169,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.server.slots.take()
-	s.lease = s.server.cfg.Lease(s.clientID)
+	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
 	broker, err := s.server.backends.open(ctx, s.lease, packet, s.version)
 	if err != nil {
 		s.server.slots.give()
@@ -244,12 +244,21 @@ func (s *session) close() {
 		s.server.slots.give()
 	}
 	if s.lease != nil {
+		if s.dropped() {
+			s.lease.Dropped()
+		}
 		s.lease.Release()
 	}
 	s.giveBack()
 	s.server.forget(s)
 	s.report()
 	s.server.running.Done()
+}
+
+// dropped reports whether the broker has ended the session without a reason that could be seen: its own DISCONNECT, or
+// that of the client.
+func (s *session) dropped() bool {
+	return s.reason == BackendClosed && !packets.IsDisconnect(s.up.frames.FirstByte()) && !packets.IsDisconnect(s.down.frames.FirstByte())
 }
 
 // over notes why the session ends; what came first is the cause of the rest.

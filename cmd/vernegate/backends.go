@@ -16,7 +16,9 @@ func (c config) backendPool(log *slog.Logger) *backend.Pool {
 		Addrs:   c.Backends,
 		Balance: c.Balance,
 		Probe:   c.backendProbe(),
-		Logger:  log,
+
+		ProbeDecides: c.BackendHealthURL != "",
+		Logger:       log,
 	})
 }
 
@@ -34,6 +36,6 @@ func (c config) backendProbe() backend.Probe {
 }
 
 // leaseFunc lets the proxy use a pool.
-func leaseFunc(pool *backend.Pool) func(clientID string) proxy.Lease {
-	return func(clientID string) proxy.Lease { return pool.Lease(clientID) }
+func leaseFunc(pool *backend.Pool) func(owner, clientID string) proxy.Lease {
+	return func(owner, clientID string) proxy.Lease { return pool.Lease(owner, clientID) }
 }

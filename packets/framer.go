@@ -19,8 +19,8 @@ type Framer struct {
 	packets uint64
 }
 
-// AtBorder reports that the stream so far ends with a whole packet.
-func (f *Framer) AtBorder() bool { return f.left == 0 && f.shift == 0 }
+// AtPacketBoundary reports that the stream so far ends with a whole packet.
+func (f *Framer) AtPacketBoundary() bool { return f.left == 0 && f.shift == 0 }
 
 // Packets is the number of packets that have begun so far.
 func (f *Framer) Packets() uint64 { return f.packets }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 const (
@@ -35,13 +36,13 @@ type certificateACL struct {
 	owner string
 	err   error
 	delay time.Duration
-	asked map[certacl.Fingerprint]int
+	asked map[pki.Fingerprint]int
 }
 
-func (a *certificateACL) Lookup(ctx context.Context, fp certacl.Fingerprint) (string, bool, error) {
+func (a *certificateACL) Lookup(ctx context.Context, fp pki.Fingerprint) (string, bool, error) {
 	a.mu.Lock()
 	if a.asked == nil {
-		a.asked = make(map[certacl.Fingerprint]int)
+		a.asked = make(map[pki.Fingerprint]int)
 	}
 	a.asked[fp]++
 	delay := a.delay
@@ -94,7 +95,7 @@ func newCache(acl *certificateACL) *certacl.Cache {
 	return &certacl.Cache{Lookup: acl.Lookup, Size: 100, TTL: ttl, NegativeTTL: negativeTTL, StaleIfError: window}
 }
 
-func numbered(n int) (fp certacl.Fingerprint) {
+func numbered(n int) (fp pki.Fingerprint) {
 	binary.BigEndian.PutUint64(fp[:], uint64(n))
 	return fp
 }
@@ -116,7 +117,7 @@ var (
 // been asked that many times.
 func wantReply(t *testing.T, cache *certacl.Cache, acl *certificateACL, want reply, requests int) {
 	t.Helper()
-	owner, ok, err := cache.Owner(t.Context(), certacl.Fingerprint{})
+	owner, ok, err := cache.Owner(t.Context(), pki.Fingerprint{})
 	if owner != want.owner || ok != (owner != "") || !errors.Is(err, want.err) {
 		t.Errorf("got %q, %t, %v; want %q, %v", owner, ok, err, want.owner, want.err)
 	}
@@ -256,7 +257,7 @@ func TestOneLookupForAllWhoWait(t *testing.T) {
 				var waiters sync.WaitGroup
 				for range 5000 {
 					waiters.Go(func() {
-						owner, ok, err := cache.Owner(t.Context(), certacl.Fingerprint{})
+						owner, ok, err := cache.Owner(t.Context(), pki.Fingerprint{})
 						if owner != acl.owner || ok != (owner != "") || err != acl.err {
 							t.Errorf("got %q, %t, %v; want %q, %v", owner, ok, err, acl.owner, acl.err)
 						}
@@ -341,7 +342,7 @@ func TestWaiterLeavesTheLookupToOthers(t *testing.T) {
 		var waiters sync.WaitGroup
 		for _, test := range tests {
 			waiters.Go(func() {
-				owner, ok, err := cache.Owner(test.ctx, certacl.Fingerprint{})
+				owner, ok, err := cache.Owner(test.ctx, pki.Fingerprint{})
 				if !errors.Is(err, test.err) || ok != (test.err == nil) || (owner == "admin:a1") != ok {
 					t.Errorf("got %q, %t, %v; want error %v", owner, ok, err, test.err)
 				}
@@ -364,7 +365,7 @@ func TestLookupWithoutWaitersFillsMemory(t *testing.T) {
 		cache := newCache(acl)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if _, ok, err := cache.Owner(ctx, certacl.Fingerprint{}); ok || !errors.Is(err, context.DeadlineExceeded) {
+		if _, ok, err := cache.Owner(ctx, pki.Fingerprint{}); ok || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %t, %v; want %v", ok, err, context.DeadlineExceeded)
 		}
 		time.Sleep(time.Second)
@@ -384,19 +385,19 @@ func TestStaleOwnerStandsInAtTheWaitersDeadline(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if owner, ok, err := cache.Owner(ctx, certacl.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
+		if owner, ok, err := cache.Owner(ctx, pki.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
 			t.Errorf("deadline: got %q, %t, %v; want the stale owner", owner, ok, err)
 		}
 
 		ctx, cancel = context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if owner, ok, err := cache.Owner(ctx, certacl.Fingerprint{}); owner != "" || ok || !errors.Is(err, context.Canceled) {
+		if owner, ok, err := cache.Owner(ctx, pki.Fingerprint{}); owner != "" || ok || !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: got %q, %t, %v; want %v", owner, ok, err, context.Canceled)
 		}
 
 		ctx, cancel = context.WithTimeout(t.Context(), window)
 		defer cancel()
-		if owner, ok, err := cache.Owner(ctx, certacl.Fingerprint{}); owner != "" || ok || !errors.Is(err, context.DeadlineExceeded) {
+		if owner, ok, err := cache.Owner(ctx, pki.Fingerprint{}); owner != "" || ok || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("deadline after the window: got %q, %t, %v; want %v", owner, ok, err, context.DeadlineExceeded)
 		}
 	})
@@ -450,7 +451,7 @@ func TestStaleOwnerOutlivesEviction(t *testing.T) {
 		acl.setDelay(time.Second)
 		var waiter sync.WaitGroup
 		waiter.Go(func() {
-			if owner, ok, err := cache.Owner(t.Context(), certacl.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
+			if owner, ok, err := cache.Owner(t.Context(), pki.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
 				t.Errorf("got %q, %t, %v; want the stale owner", owner, ok, err)
 			}
 		})
@@ -489,7 +490,7 @@ func TestLookupThatDoesNotReturnFreesItsWaiters(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				acl := &certificateACL{owner: "admin:a1"}
 				cache := newCache(acl)
-				cache.Lookup = func(context.Context, certacl.Fingerprint) (string, bool, error) {
+				cache.Lookup = func(context.Context, pki.Fingerprint) (string, bool, error) {
 					time.Sleep(time.Second)
 					end()
 					return "", false, nil
@@ -497,7 +498,7 @@ func TestLookupThatDoesNotReturnFreesItsWaiters(t *testing.T) {
 				var waiters sync.WaitGroup
 				for range 10 {
 					waiters.Go(func() {
-						owner, ok, err := cache.Owner(t.Context(), certacl.Fingerprint{})
+						owner, ok, err := cache.Owner(t.Context(), pki.Fingerprint{})
 						if owner != "" || ok || err == nil {
 							t.Errorf("got %q, %t, %v; want an error", owner, ok, err)
 						}
@@ -512,10 +513,10 @@ func TestLookupThatDoesNotReturnFreesItsWaiters(t *testing.T) {
 
 func TestPanicErrorTellsWhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		cache := &certacl.Cache{Lookup: func(context.Context, certacl.Fingerprint) (string, bool, error) {
+		cache := &certacl.Cache{Lookup: func(context.Context, pki.Fingerprint) (string, bool, error) {
 			panic("no such\nowner")
 		}}
-		_, _, err := cache.Owner(t.Context(), certacl.Fingerprint{})
+		_, _, err := cache.Owner(t.Context(), pki.Fingerprint{})
 		panicked, ok := errors.AsType[*certacl.PanicError](err)
 		if !ok {
 			t.Fatalf("got %v, want a PanicError", err)
@@ -559,14 +560,14 @@ func TestCloseEndsLookups(t *testing.T) {
 
 func TestCloseWaitsForLookups(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		cache := &certacl.Cache{Lookup: func(ctx context.Context, _ certacl.Fingerprint) (string, bool, error) {
+		cache := &certacl.Cache{Lookup: func(ctx context.Context, _ pki.Fingerprint) (string, bool, error) {
 			<-ctx.Done()
 			time.Sleep(time.Second) // to clean up after itself
 			return "", false, ctx.Err()
 		}}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, _, _ = cache.Owner(ctx, certacl.Fingerprint{}) // leaves the look-up behind
+		_, _, _ = cache.Owner(ctx, pki.Fingerprint{}) // leaves the look-up behind
 		start := time.Now()
 		cache.Close()
 		if got := time.Since(start); got != time.Second {
@@ -602,7 +603,7 @@ func BenchmarkHit(b *testing.B) {
 // a goroutine, a flight, and an eviction.
 func BenchmarkMiss(b *testing.B) {
 	cache := &certacl.Cache{Size: 1000, TTL: ttl}
-	cache.Lookup = func(context.Context, certacl.Fingerprint) (string, bool, error) { return "admin:a1", true, nil }
+	cache.Lookup = func(context.Context, pki.Fingerprint) (string, bool, error) { return "admin:a1", true, nil }
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		if _, ok, _ := cache.Owner(b.Context(), numbered(n)); !ok {

@@ -23,6 +23,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // Where and how patiently certificate-acl is asked unless configured: the
@@ -76,7 +78,7 @@ type Client struct {
 // Lookup asks for the owner of the certificate with this fingerprint. Status
 // 200 with a JSON string is an owner, 404 with certificate-acl's own words is
 // none, and everything else is a *LookupError. Cancelling ctx ends it early.
-func (c *Client) Lookup(ctx context.Context, fp Fingerprint) (owner string, ok bool, err error) {
+func (c *Client) Lookup(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
 	c.once.Do(c.init)
 	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, DefaultTimeout))
 	defer cancel()
@@ -148,7 +150,7 @@ func (c *Client) acquire(ctx context.Context) error {
 
 func (c *Client) release() { <-c.slots }
 
-func (c *Client) get(ctx context.Context, fp Fingerprint) (*http.Response, error) {
+func (c *Client) get(ctx context.Context, fp pki.Fingerprint) (*http.Response, error) {
 	prefix := c.URL
 	if prefix == "" {
 		prefix = DefaultURL

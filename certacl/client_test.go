@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 const (
@@ -59,7 +60,7 @@ func answering(status int, body string) http.HandlerFunc {
 // wantKind asks client and wants an error of this kind, which it returns.
 func wantKind(t *testing.T, client *certacl.Client, kind certacl.Kind) *certacl.LookupError {
 	t.Helper()
-	owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{})
+	owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{})
 	if owner != "" || ok {
 		t.Errorf("got owner %.40q, %t with error %v", owner, ok, err)
 	}
@@ -90,7 +91,7 @@ func TestLookupAnswers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			client := newClient(t, serve(t, answering(test.status, test.body)).URL)
-			owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{})
+			owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{})
 			if owner != test.owner || ok != test.ok || err != nil {
 				t.Errorf("got %.40q, %t, %v; want %.40q, %t", owner, ok, err, test.owner, test.ok)
 			}
@@ -210,7 +211,7 @@ func TestContentTypeDoesNotMatter(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, `"admin:a1"`)
 	}).URL)
-	if owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
+	if owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
 		t.Errorf("got %q, %t, %v", owner, ok, err)
 	}
 }
@@ -255,13 +256,13 @@ func readHead(conn net.Conn) []string {
 
 func TestRequestOnTheWire(t *testing.T) {
 	t.Parallel()
-	fp := certacl.FingerprintOf(&x509.Certificate{Raw: []byte("abc")})
+	fp := pki.FingerprintOf(&x509.Certificate{Raw: []byte("abc")})
 	for prefix, target := range map[string]string{
-		"/internal/api/v1/acl-entries/": "/internal/api/v1/acl-entries/" + abcFingerprint,
-		"/":                             "/" + abcFingerprint,
-		"/acl-entries-of-":              "/acl-entries-of-" + abcFingerprint,
-		"/a%2Fb/%7Ec/":                  "/a%2Fb/%7Ec/" + abcFingerprint,
-		"/acl?of=":                      "/acl?of=" + abcFingerprint,
+		"/internal/api/v1/acl-entries/": "/internal/api/v1/acl-entries/" + fp.String(),
+		"/":                             "/" + fp.String(),
+		"/acl-entries-of-":              "/acl-entries-of-" + fp.String(),
+		"/a%2Fb/%7Ec/":                  "/a%2Fb/%7Ec/" + fp.String(),
+		"/acl?of=":                      "/acl?of=" + fp.String(),
 	} {
 		t.Run(prefix, func(t *testing.T) {
 			t.Parallel()
@@ -390,7 +391,7 @@ func TestCallerCancels(t *testing.T) {
 				cancel(cause)
 				<-r.Context().Done()
 			}).URL)
-			_, ok, err := client.Lookup(ctx, certacl.Fingerprint{})
+			_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
 			lookupErr, _ := errors.AsType[*certacl.LookupError](err)
 			if ok || lookupErr == nil || lookupErr.Kind != certacl.KindCanceled {
 				t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindCanceled)
@@ -407,7 +408,7 @@ func TestCallersDeadline(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeoutCause(t.Context(), impatience, cause)
 			defer cancel()
-			_, ok, err := newClient(t, serve(t, silent).URL).Lookup(ctx, certacl.Fingerprint{})
+			_, ok, err := newClient(t, serve(t, silent).URL).Lookup(ctx, pki.Fingerprint{})
 			lookupErr, _ := errors.AsType[*certacl.LookupError](err)
 			if ok || lookupErr == nil || lookupErr.Kind != certacl.KindTimeout {
 				t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindTimeout)
@@ -441,7 +442,7 @@ func TestConnectionIsKept(t *testing.T) {
 
 	client := newClient(t, server.URL)
 	for range 3 * len(answers) {
-		_, _, _ = client.Lookup(t.Context(), certacl.Fingerprint{})
+		_, _, _ = client.Lookup(t.Context(), pki.Fingerprint{})
 	}
 	if got := requests.Load(); int(got) != 3*len(answers) {
 		t.Errorf("got %d requests, want %d", got, 3*len(answers))
@@ -465,7 +466,7 @@ func TestCloseIdleConnections(t *testing.T) {
 
 	client := newClient(t, server.URL)
 	for range 2 { // it may be used again
-		if _, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); !ok || err != nil {
+		if _, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); !ok || err != nil {
 			t.Errorf("got %t, %v", ok, err)
 		}
 		client.CloseIdleConnections()
@@ -544,7 +545,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), impatience)
 	defer cancel()
-	_, _, err := client.Lookup(ctx, certacl.Fingerprint{})
+	_, _, err := client.Lookup(ctx, pki.Fingerprint{})
 	if busy, _ := errors.AsType[*certacl.LookupError](err); busy == nil || busy.Kind != certacl.KindBusy {
 		t.Errorf("got %v, want a LookupError of kind %s", err, certacl.KindBusy)
 	}
@@ -576,7 +577,7 @@ func TestCallerCancelsWaitingForASlot(t *testing.T) {
 		certacl.TakeAllSlots(client)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
-		_, ok, err := client.Lookup(ctx, certacl.Fingerprint{})
+		_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
 		canceled, _ := errors.AsType[*certacl.LookupError](err)
 		if ok || canceled == nil || canceled.Kind != certacl.KindCanceled || !errors.Is(err, context.Canceled) {
 			t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindCanceled)
@@ -595,7 +596,7 @@ func TestHTTPS(t *testing.T) {
 	roots.AddCert(server.Certificate())
 	client := newClient(t, server.URL)
 	client.TLS = &tls.Config{RootCAs: roots}
-	if owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
+	if owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
 		t.Errorf("got %q, %t, %v", owner, ok, err)
 	}
 
@@ -613,7 +614,7 @@ func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	client := newClient(t, "http://192.0.2.1")
 	client.Timeout = 10 * impatience
-	if _, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); ok || err == nil {
+	if _, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); ok || err == nil {
 		t.Errorf("got %t, %v; want an error", ok, err)
 	}
 	if got := asked.Load(); got != 0 {
@@ -629,7 +630,7 @@ func BenchmarkLookup(b *testing.B) {
 	defer client.CloseIdleConnections()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok, err := client.Lookup(b.Context(), certacl.Fingerprint{}); !ok || err != nil {
+		if _, ok, err := client.Lookup(b.Context(), pki.Fingerprint{}); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
 	}

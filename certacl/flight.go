@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // errUnanswered is what waiters get when Lookup has ended its goroutine with
@@ -35,7 +37,7 @@ type flight struct {
 
 // join returns the flight for fp, a new one unless one is under way. The
 // caller holds mu.
-func (c *Cache) join(fp Fingerprint, known answer) (*flight, error) {
+func (c *Cache) join(fp pki.Fingerprint, known answer) (*flight, error) {
 	if f, ok := c.flights[fp]; ok {
 		return f, nil
 	}
@@ -45,7 +47,7 @@ func (c *Cache) join(fp Fingerprint, known answer) (*flight, error) {
 	ctx, cancel := context.WithCancel(context.Background()) // its waiters come and go
 	f := &flight{cancel: cancel, known: known, done: make(chan struct{}), err: errUnanswered}
 	if c.flights == nil {
-		c.flights = make(map[Fingerprint]*flight)
+		c.flights = make(map[pki.Fingerprint]*flight)
 	}
 	c.flights[fp] = f
 	c.asking.Go(func() { c.run(ctx, fp, f) })
@@ -53,13 +55,13 @@ func (c *Cache) join(fp Fingerprint, known answer) (*flight, error) {
 }
 
 // fly is the goroutine of a flight.
-func (c *Cache) run(ctx context.Context, fp Fingerprint, f *flight) {
+func (c *Cache) run(ctx context.Context, fp pki.Fingerprint, f *flight) {
 	defer f.cancel()
 	defer c.finish(fp, f) // also when Lookup calls runtime.Goexit
 	f.found.owner, f.found.ok, f.err = c.ask(ctx, fp)
 }
 
-func (c *Cache) ask(ctx context.Context, fp Fingerprint) (owner string, ok bool, err error) {
+func (c *Cache) ask(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = &PanicError{Value: value, Stack: debug.Stack()}
@@ -69,7 +71,7 @@ func (c *Cache) ask(ctx context.Context, fp Fingerprint) (owner string, ok bool,
 }
 
 // land settles what the flight found, remembers it, and lets the waiters go.
-func (c *Cache) finish(fp Fingerprint, f *flight) {
+func (c *Cache) finish(fp pki.Fingerprint, f *flight) {
 	now := time.Now()
 	switch {
 	case f.err == nil:

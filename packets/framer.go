@@ -20,8 +20,8 @@ type Framer struct {
 	first   byte // of the packet that began last
 }
 
-// AtBorder reports that the stream so far ends with a whole packet.
-func (f *Framer) AtBorder() bool { return f.left == 0 && f.shift == 0 }
+// AtPacketBoundary reports that the stream so far ends with a whole packet.
+func (f *Framer) AtPacketBoundary() bool { return f.left == 0 && f.shift == 0 }
 
 // Packets is the number of packets that have begun so far.
 func (f *Framer) Packets() uint64 { return f.packets }

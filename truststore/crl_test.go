@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -35,15 +36,16 @@ func TestSerialNumbersOfEveryLengthAreFound(t *testing.T) {
 	ask := func(serial *big.Int) error {
 		leaf := *device
 		leaf.SerialNumber = serial
-		return g.Verify([]*x509.Certificate{&leaf}, [][]*x509.Certificate{{&leaf, root.Cert}}, time.Now())
+		_, err := g.Verify([]*x509.Certificate{&leaf}, [][]*x509.Certificate{{&leaf, root.Cert}}, time.Now())
+		return err
 	}
 	one := big.NewInt(1)
 	for _, serial := range listed {
 		if serial.Sign() < 0 {
 			continue // no certificate that crypto/x509 parses has one
 		}
-		if err := ask(serial); !errors.Is(err, truststore.ErrRevoked) {
-			t.Errorf("serial %x: got %v, want %v", serial, err, truststore.ErrRevoked)
+		if err := ask(serial); !errors.Is(err, pki.ErrRevoked) {
+			t.Errorf("serial %x: got %v, want %v", serial, err, pki.ErrRevoked)
 		}
 		if err := ask(new(big.Int).Add(serial, one)); err != nil {
 			t.Errorf("serial after %x: %v", serial, err)
@@ -103,8 +105,8 @@ func TestCRLShapes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := verify(store, device); !errors.Is(err, truststore.ErrRevoked) {
-					t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+				if err := verify(store, device); !errors.Is(err, pki.ErrRevoked) {
+					t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 				}
 				return
 			}
@@ -159,8 +161,8 @@ func TestCRLFilesArePEMOrDER(t *testing.T) {
 			}
 			store := open(t, config)
 			for _, device := range []*certtest.Cert{a, b} {
-				if err := verify(store, device); !errors.Is(err, truststore.ErrRevoked) {
-					t.Errorf("%v: got %v, want %v", device.Leaf.Subject, err, truststore.ErrRevoked)
+				if err := verify(store, device); !errors.Is(err, pki.ErrRevoked) {
+					t.Errorf("%v: got %v, want %v", device.Leaf.Subject, err, pki.ErrRevoked)
 				}
 			}
 		})

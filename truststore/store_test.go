@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -243,8 +244,8 @@ func TestIntervalFindsChangesThatNobodyNoticed(t *testing.T) {
 			b.t.Errorf("before the interval is over: %v", err)
 		}
 		b.pass(time.Second)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrRevoked) {
-			b.t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevoked) {
+			b.t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 		}
 		b.wantLooks(look{time.Minute, truststore.Unchanged}, look{2 * time.Minute, truststore.Swapped})
 	})
@@ -316,14 +317,14 @@ func TestOptionalCRLMayBeAbsentUntilItIsUsed(t *testing.T) {
 		}
 		b.write("ca.crl", revoking(b.root, 1, device.Leaf))
 		b.touch(time.Hour)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrRevoked) {
-			b.t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevoked) {
+			b.t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 		}
 		b.remove("ca.crl")
 		b.touch(time.Hour)
 		b.wantLogged("is gone", 1)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrRevoked) {
-			b.t.Errorf("without its CRL: got %v, want %v", err, truststore.ErrRevoked)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevoked) {
+			b.t.Errorf("without its CRL: got %v, want %v", err, pki.ErrRevoked)
 		}
 	})
 }
@@ -357,8 +358,8 @@ func TestOverdueCRLIsToldOncePerState(t *testing.T) {
 		b.pass(time.Hour)
 		b.wantLogged("CRL is overdue, it is used until its grace ends", 1)
 		b.wantLogged("CRL is overdue, clients of its CA are refused", 1)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrCRL) {
-			b.t.Errorf("beyond the grace: got %v, want %v", err, truststore.ErrCRL)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevocationUnknown) {
+			b.t.Errorf("beyond the grace: got %v, want %v", err, pki.ErrRevocationUnknown)
 		}
 		b.write("ca.crl", revoking(b.root, 2))
 		b.touch(time.Minute)
@@ -490,8 +491,8 @@ func TestReloadBringsRevocation(t *testing.T) {
 	if err := store.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := verify(store, device); !errors.Is(err, truststore.ErrRevoked) {
-		t.Errorf("after: got %v, want %v", err, truststore.ErrRevoked)
+	if err := verify(store, device); !errors.Is(err, pki.ErrRevoked) {
+		t.Errorf("after: got %v, want %v", err, pki.ErrRevoked)
 	}
 	if got, want := store.Current().Sequence(), uint64(2); got != want {
 		t.Errorf("sequence %d, want %d", got, want)

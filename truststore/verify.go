@@ -9,21 +9,12 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
-// Errors of Verify. What crypto/x509 has against a chain comes as its own
-// types: x509.UnknownAuthorityError, x509.CertificateInvalidError and the rest.
-var (
-	// ErrNoCertificate: the peer has sent no certificate.
-	ErrNoCertificate = errors.New("no client certificate")
-
-	// ErrRevoked: a certificate of the chain is on the CRL of its issuer.
-	ErrRevoked = errors.New("certificate is revoked")
-
-	// ErrCRL: whether a certificate is revoked cannot be told, because a
-	// CRL is overdue or missing and the configuration demands it.
-	ErrCRL = errors.New("revocation cannot be told")
-)
+// ErrNoCertificate is the error of Verify when the peer has sent no certificate.
+var ErrNoCertificate = errors.New("no client certificate")
 
 // Verify decides whether a TLS client is trusted at the given time. It is safe
 // for concurrent use, and is meant for tls.Config.VerifyConnection, which runs
@@ -36,33 +27,45 @@ var (
 // generation, that its certificates are valid now, and revocation. Where none of
 // them is left, or none is given, they are built anew. One good chain is enough.
 //
-// Errors match ErrNoCertificate, ErrRevoked or ErrCRL, or wrap one of x509.
-func (g *Generation) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate, now time.Time) error {
+// It returns the chain that it has accepted, leaf first. With an error that matches
+// pki.ErrRevocationUnknown that is a chain that has nothing else against it, and
+// with any other error nil.
+//
+// Errors match ErrNoCertificate, pki.ErrRevoked or pki.ErrRevocationUnknown, or
+// wrap one of x509: x509.UnknownAuthorityError, x509.CertificateInvalidError and
+// the rest.
+func (g *Generation) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate, now time.Time) ([]*x509.Certificate, error) {
 	if len(peer) == 0 {
-		return ErrNoCertificate
+		return nil, ErrNoCertificate
 	}
-	if len(chains) > 0 && g.checkChains(chains, now) == nil {
-		return nil
+	if len(chains) > 0 {
+		if chain, err := g.checkChains(chains, now); err == nil {
+			return chain, nil
+		}
 	}
 	chains, err := g.buildChains(peer, now)
 	if err != nil {
-		return fmt.Errorf("verifying the client certificate: %w", err)
+		return nil, fmt.Errorf("verifying the client certificate: %w", err)
 	}
 	return g.checkChains(chains, now)
 }
 
-// checkChains returns nil when one of the chains is good, of which there is at
-// least one.
-func (g *Generation) checkChains(chains [][]*x509.Certificate, now time.Time) error {
-	var refusal error
+// checkChains returns the first of the chains that is good, of which there is at
+// least one; else as Verify does.
+func (g *Generation) checkChains(chains [][]*x509.Certificate, now time.Time) (doubted []*x509.Certificate, refusal error) {
 	for _, chain := range chains {
 		err := g.checkChain(chain, now)
 		if err == nil {
-			return nil
+			return chain, nil
 		}
-		refusal = graver(refusal, err)
+		if refusal = graver(refusal, err); refusal == err && errors.Is(err, pki.ErrRevocationUnknown) {
+			doubted = chain
+		}
 	}
-	return refusal
+	if !errors.Is(refusal, pki.ErrRevocationUnknown) {
+		doubted = nil
+	}
+	return doubted, refusal
 }
 
 // buildChains does what crypto/tls does in a full handshake.
@@ -129,7 +132,7 @@ func (r rules) check(cert *x509.Certificate, issuer *authority, now time.Time) e
 	var covering, overdue *crl
 	for _, list := range issuer.lists() {
 		if list.revoked.has(cert.SerialNumber) {
-			return fmt.Errorf("%w: serial %x of %q", ErrRevoked, cert.SerialNumber, list.Issuer)
+			return fmt.Errorf("%w: serial %x of %q", pki.ErrRevoked, cert.SerialNumber, list.Issuer)
 		}
 		if !list.scope.covers(cert.IsCA) {
 			continue
@@ -141,9 +144,9 @@ func (r rules) check(cert *x509.Certificate, issuer *authority, now time.Time) e
 	}
 	switch {
 	case overdue != nil:
-		return fmt.Errorf("%w: the CRL of %q has been overdue since %s", ErrCRL, overdue.Issuer, overdue.NextUpdate.Format(time.RFC3339))
+		return fmt.Errorf("%w: the CRL of %q has been overdue since %s", pki.ErrRevocationUnknown, overdue.Issuer, overdue.NextUpdate.Format(time.RFC3339))
 	case covering == nil && r.missing == Deny:
-		return fmt.Errorf("%w: there is no CRL of %q", ErrCRL, cert.Issuer)
+		return fmt.Errorf("%w: there is no CRL of %q", pki.ErrRevocationUnknown, cert.Issuer)
 	}
 	return nil
 }
@@ -151,7 +154,7 @@ func (r rules) check(cert *x509.Certificate, issuer *authority, now time.Time) e
 // graver returns the error that tells more: that a certificate is revoked
 // rather than that another way could not be told.
 func graver(a, b error) error {
-	if a == nil || errors.Is(b, ErrRevoked) && !errors.Is(a, ErrRevoked) {
+	if a == nil || errors.Is(b, pki.ErrRevoked) && !errors.Is(a, pki.ErrRevoked) {
 		return b
 	}
 	return a

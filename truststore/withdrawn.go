@@ -8,6 +8,8 @@ import (
 	"errors"
 	"iter"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // Withdrawn returns the CA certificates of g that next does not trust: those
@@ -18,7 +20,7 @@ func (g *Generation) Withdrawn(next *Generation, now time.Time) []*x509.Certific
 	for _, cert := range g.bundle.certs {
 		var path [4]*anchor
 		heir := next.bundle.find(cert)
-		if heir == nil || errors.Is(next.rules.checkAbove(append(path[:0], heir), now), ErrRevoked) {
+		if heir == nil || errors.Is(next.rules.checkAbove(append(path[:0], heir), now), pki.ErrRevoked) {
 			gone = append(gone, cert)
 		}
 	}

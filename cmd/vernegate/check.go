@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/backend"
-	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/cmd/vernegate/admin"
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -128,7 +128,7 @@ func (r *report) checkACL(ctx context.Context, cfg config) {
 	client := cfg.aclClient()
 	defer client.CloseIdleConnections()
 	name := "certificate-acl at " + redact(string(cfg.ACLURL))
-	_, ok, err := client.Lookup(ctx, certacl.Fingerprint{})
+	_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
 	switch {
 	case err != nil:
 		r.failedLines(name+": ", err)

@@ -37,6 +37,7 @@ const (
 const (
 	onlyCmdKnowsAll  = "only cmd knows everybody"
 	onlyCmdConfigure = "only cmd reads the environment and decides how logs look"
+	sharedByAll      = "packages that do not know each other import it, so it imports nothing of ours"
 	oracleNotReader  = "paho is the tests' oracle and client, never the first reader of a stranger's bytes"
 )
 
@@ -69,6 +70,7 @@ var forbidden = map[pattern]map[pattern]string{
 		metrics:          "cmd counts what Status tells",
 	},
 	"packets/...": {
+		"internal/pki":   "bytes do not know who is trusted",
 		"backend/...":    "bytes do not know where they go",
 		"proxy/...":      "bytes do not know who moves them",
 		"certacl/...":    "bytes do not know whose they are",
@@ -105,6 +107,15 @@ var forbidden = map[pattern]map[pattern]string{
 		env:           onlyCmdConfigure,
 		tint:          onlyCmdConfigure,
 		metrics:       "cmd counts what the observers tell",
+	},
+	"internal/pki/...": {
+		"internal/...":   sharedByAll,
+		"backend/...":    sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+		"cmd/...":        onlyCmdKnowsAll,
 	},
 	"internal/vernemqconf/...": {
 		"internal/dropin/...": "reading does not know what it is read for",
@@ -168,7 +179,8 @@ var inTests = map[pattern]map[pattern]string{
 		paho:  "the oracle of differential fuzzing",
 		"net": "streams that arrive in pieces",
 	},
-	"certacl/...": {"truststore/certtest": "a test CA"},
+	"certacl/...":      {"truststore/certtest": "a test CA"},
+	"internal/pki/...": {"internal/pki": "its tests see it from outside"},
 }
 
 // file is one Go file.

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package certacl_test
+package pki_test
 
 import (
 	"crypto/sha256"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // The digest of "abc", FIPS 180-2, appendix B.1.
@@ -20,7 +20,7 @@ const abcFingerprint = "BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:" +
 
 func TestFingerprintIsOfTheDER(t *testing.T) {
 	t.Parallel()
-	fp := certacl.FingerprintOf(&x509.Certificate{Raw: []byte("abc")})
+	fp := pki.FingerprintOf(&x509.Certificate{Raw: []byte("abc")})
 	if got := fp.String(); got != abcFingerprint {
 		t.Errorf("got %s, want %s", got, abcFingerprint)
 	}
@@ -29,9 +29,9 @@ func TestFingerprintIsOfTheDER(t *testing.T) {
 func TestFingerprintSpellsEveryByte(t *testing.T) {
 	t.Parallel()
 	for b := range 256 {
-		fp := certacl.Fingerprint{0: byte(b), sha256.Size - 1: byte(b)}
+		fp := pki.Fingerprint{0: byte(b), sha256.Size - 1: byte(b)}
 		got, err := hex.DecodeString(strings.ReplaceAll(fp.String(), ":", ""))
-		if err != nil || certacl.Fingerprint(got) != fp {
+		if err != nil || pki.Fingerprint(got) != fp {
 			t.Errorf("byte %#02x: %s reads back as %x, %v", b, fp, got, err)
 		}
 		if fp.String() != strings.ToUpper(fp.String()) {
@@ -42,7 +42,7 @@ func TestFingerprintSpellsEveryByte(t *testing.T) {
 
 func TestFingerprintInJSON(t *testing.T) {
 	t.Parallel()
-	got, err := json.Marshal(certacl.Fingerprint(sha256.Sum256([]byte("abc"))))
+	got, err := json.Marshal(pki.Fingerprint(sha256.Sum256([]byte("abc"))))
 	if want := `"` + abcFingerprint + `"`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v; want %s", got, err, want)
 	}

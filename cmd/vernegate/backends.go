@@ -4,9 +4,12 @@
 package main
 
 import (
+	"context"
 	"log/slog"
+	"time"
 
 	"github.com/vernegate/vernegate/backend"
+	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -33,6 +36,23 @@ func (c config) backendProbe() backend.Probe {
 		return c.BackendHealthURL.Probe(dial)
 	}
 	return dial
+}
+
+// probeOnce asks the broker at addr whether it is well.
+func (c config) probeOnce(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.DialTimeout))
+	defer cancel()
+	return c.backendProbe()(ctx, addr)
+}
+
+// tryBroker is a client of the broker at addr for a moment. It returns the code
+// of the CONNACK.
+func (c config) tryBroker(ctx context.Context, addr string) (packets.ReturnCode, error) {
+	return proxy.TryBroker(ctx, proxy.Config{
+		BackendProxyProtocol: byte(c.BackendProxyProtocol),
+		DialTimeout:          time.Duration(c.DialTimeout),
+		ConnackTimeout:       time.Duration(c.ConnackTimeout),
+	}, addr)
 }
 
 // leaseFunc lets the proxy use a pool.

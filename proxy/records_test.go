@@ -27,7 +27,7 @@ func sealedSession(g *gate, b *broker, version uint16) (*tlstest.Client, net.Con
 	}
 	g.t.Cleanup(func() { _ = raw.Close() })
 	_ = raw.SetDeadline(time.Now().Add(patience))
-	client, err := tlstest.New(raw, clientConfig(pki().device), version)
+	client, err := tlstest.New(raw, clientConfig(testPKI().device), version)
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package crl
 
 import (
 	"bytes"
@@ -41,20 +41,21 @@ func TestSignaturesAreCheckedLikeX509(t *testing.T) {
 			t.Parallel()
 			template := &x509.RevocationList{SignatureAlgorithm: algorithm, Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
 			der := must(x509.CreateRevocationList(rand.Reader, template, certs[kind], signers[kind]))
-			_, s, err := parseCRL(bytes.NewReader(der), nil)
+			list, err := Parse(bytes.NewReader(der), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
+			s := list.signed
 			for other, cert := range certs {
-				if err := s.check(cert); (err == nil) != (other == kind) {
+				if err := list.CheckSignature(cert); (err == nil) != (other == kind) {
 					t.Errorf("with the key %v: got %v, want good %v", other, err, other == kind)
 				}
 			}
-			if err := s.check(selfSigned(anotherKey(kind))); err == nil {
+			if err := list.CheckSignature(selfSigned(anotherKey(kind))); err == nil {
 				t.Error("another key of the kind is good")
 			}
 			s.add([]byte{0})
-			if err := s.check(certs[kind]); err == nil {
+			if err := list.CheckSignature(certs[kind]); err == nil {
 				t.Error("a list with one byte more is good")
 			}
 		})

@@ -13,10 +13,10 @@ import (
 // maxLinks ends a loop of symbolic links, as the kernel's limit does.
 const maxLinks = 40
 
-// waymarks returns the paths whose change means that path may lead to another
+// watchPaths returns the paths whose change means that path may lead to another
 // file: every symbolic link on the way and the file itself, or the first that
 // does not exist. They contain no links but at their end.
-func waymarks(path string) []string {
+func watchPaths(path string) []string {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil // there is no working directory

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package crl
 
 import (
 	"bufio"
@@ -9,13 +9,20 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+
+	"github.com/vernegate/vernegate/internal/pki"
+)
+
+var (
+	pemDashes = []byte("-----")
+	pemBegin  = []byte("-----BEGIN ")
 )
 
 // textSize is how much base64 a pemStream decodes at a time.
 const textSize = 4 << 10
 
 // A pemStream reads PEM blocks of any size, one after the other, under the rules
-// of readPEM but for headers inside of blocks, and white space inside of lines or
+// of pki.ReadPEM but for headers inside of blocks, and white space inside of lines or
 // before them, which it does not allow. It is an io.Reader of what the block
 // contains that next has found.
 type pemStream struct {
@@ -47,13 +54,13 @@ func (s *pemStream) next() (kind string, err error) {
 		case bytes.HasPrefix(text, pemBegin):
 			kind, ok := bytes.CutSuffix(text[len(pemBegin):], pemDashes)
 			if !ok {
-				return "", fmt.Errorf("line %d: %q begins no PEM block", s.line, clip(text))
+				return "", fmt.Errorf("line %d: %q begins no PEM block", s.line, pki.Clip(text))
 			}
 			s.kind, s.begun = string(kind), s.line
 			s.text, s.out, s.padded, s.err = s.text[:0], nil, false, nil
 			return s.kind, nil
-		case looksLikePEM(text, whole):
-			return "", fmt.Errorf("line %d: %q begins no PEM block", s.line, clip(text))
+		case pki.IsPieceOfPEM(text, whole):
+			return "", fmt.Errorf("line %d: %q begins no PEM block", s.line, pki.Clip(text))
 		}
 	}
 }
@@ -79,7 +86,7 @@ func (s *pemStream) fill() error {
 		text, err := s.piece()
 		switch {
 		case err == io.EOF:
-			return fmt.Errorf("line %d: the PEM block of type %q does not end", s.begun, clip([]byte(s.kind)))
+			return fmt.Errorf("line %d: the PEM block of type %q does not end", s.begun, pki.Clip([]byte(s.kind)))
 		case err != nil:
 			return err
 		case begins && bytes.HasPrefix(text, pemDashes):
@@ -122,11 +129,11 @@ func (s *pemStream) decode() error {
 }
 
 func (s *pemStream) undecodable() error {
-	return fmt.Errorf("line %d: the PEM block of type %q does not decode", s.begun, clip([]byte(s.kind)))
+	return fmt.Errorf("line %d: the PEM block of type %q does not decode", s.begun, pki.Clip([]byte(s.kind)))
 }
 
 // wholeLine reads a line without trailing white space, or what fits into memory
-// of a longer one, and tells whether it had an end.
+// of a longer one, and reports whether it had an end.
 func (s *pemStream) wholeLine() (text []byte, whole bool, err error) {
 	if text, err = s.piece(); err != nil {
 		return nil, false, err
@@ -134,7 +141,7 @@ func (s *pemStream) wholeLine() (text []byte, whole bool, err error) {
 	if s.fresh {
 		return text, true, nil
 	}
-	text = bytes.Clone(clip(text))
+	text = bytes.Clone(pki.Clip(text))
 	for !s.fresh {
 		if _, err := s.piece(); err == io.EOF {
 			s.line++

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package crl
 
 import (
 	"hash/maphash"
@@ -62,24 +62,24 @@ func (c *chunks) all() iter.Seq[[]byte] {
 	}
 }
 
-// breath is how many numbers are put into a set between two breaths.
-const breath = 256
+// batch is how many numbers are put into a set between two calls of Yield.
+const batch = 256
 
 // set makes a set of the numbers, and leaves the list empty.
-func (l *serialList) set(p *pace) *serialSet {
+func (l *serialList) set(t *Throttle) *serialSet {
 	s := &serialSet{seed: maphash.MakeSeed(), zero: l.zero}
 	for size := range l.numbers {
 		c := &l.numbers[size]
 		if c.n == 0 {
 			continue
 		}
-		s.tables[size] = newSerialTable(c.n, size, p)
+		s.tables[size] = newSerialTable(c.n, size, t)
 		for chunk := range c.all() {
 			for n := 0; len(chunk) > 0; n++ {
 				s.add(chunk[:size])
 				chunk = chunk[size:]
-				if n%breath == 0 {
-					p.breathe()
+				if n%batch == 0 {
+					t.Yield()
 				}
 			}
 		}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package crl
 
 import (
 	"bufio"
@@ -59,7 +59,7 @@ func (d *derReader) finish() {
 	}
 }
 
-// next tells whether an element with one of the tags comes next.
+// next reports whether an element with one of the tags comes next.
 func (d *derReader) next(end int64, tags ...asn1.Tag) bool {
 	_, _, ok := d.header(end, tags...)
 	return ok
@@ -144,6 +144,6 @@ func (d *derReader) take(n int64) []byte {
 // fail notes that this is no CRL, unless something came first.
 func (d *derReader) fail() {
 	if d.err == nil {
-		d.err = errMalformedCRL
+		d.err = ErrMalformed
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package crl
 
 import (
 	"bytes"
@@ -92,7 +92,7 @@ func TestMalformedCRLsAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			list, _, err := parseCRL(bytes.NewReader(row.list.der()), nil)
+			list, err := Parse(bytes.NewReader(row.list.der()), nil)
 			switch {
 			case row.want == "" && err != nil:
 				t.Fatal(err)

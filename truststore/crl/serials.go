@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package crl
 
 import (
 	"bytes"
@@ -37,11 +37,11 @@ type serialTable struct {
 // pageSlots is how many slots a page has, but for the last one.
 const pageSlots = 1 << 12
 
-func newSerialTable(numbers, size int, p *pace) serialTable {
+func newSerialTable(numbers, size int, throttle *Throttle) serialTable {
 	slots := numbers + numbers/5 + 1
 	t := serialTable{slots: uint64(slots)}
 	for ; slots > 0; slots -= pageSlots {
-		p.breathe()
+		throttle.Yield()
 		t.pages = append(t.pages, make([]byte, min(slots, pageSlots)*size))
 	}
 	return t
@@ -73,7 +73,7 @@ func (s *serialSet) all() iter.Seq[[]byte] {
 	}
 }
 
-// hasBytes tells whether a number without leading zeros is in the set; nil is
+// hasBytes reports whether a number without leading zeros is in the set; nil is
 // an empty set.
 func (s *serialSet) hasBytes(serial []byte) bool {
 	switch {
@@ -88,7 +88,7 @@ func (s *serialSet) hasBytes(serial []byte) bool {
 	return found
 }
 
-// has tells whether the number is in the set.
+// has reports whether the number is in the set.
 func (s *serialSet) has(serial *big.Int) bool {
 	size := (serial.BitLen() + 7) / 8
 	if serial.Sign() < 0 || size > maxSerialOctets {

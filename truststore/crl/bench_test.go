@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package crl
 
 import (
 	"bytes"
@@ -31,7 +31,7 @@ func TestMillionEntriesAreFoundInLittleMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	start := time.Now()
-	list, s, err := parseCRL(bytes.NewReader(der), nil)
+	list, err := Parse(bytes.NewReader(der), nil)
 	elapsed := time.Since(start)
 	if err != nil {
 		t.Fatal(err)
@@ -55,16 +55,16 @@ func TestMillionEntriesAreFoundInLittleMemory(t *testing.T) {
 	}
 	const stride = 41 // looking all of them up takes long with -race
 	for i := 0; i < n; i += stride {
-		if !list.revoked.has(certtest.FillSerial(i)) {
+		if !list.Has(certtest.FillSerial(i)) {
 			t.Fatalf("entry %d is not found", i)
 		}
 	}
 	for i := n; i < n+1000; i++ {
-		if list.revoked.has(certtest.FillSerial(i)) {
+		if list.Has(certtest.FillSerial(i)) {
 			t.Fatalf("serial number %d is found but not in the list", i)
 		}
 	}
-	runtime.KeepAlive(s)
+	runtime.KeepAlive(list)
 }
 
 func BenchmarkParseCRL(b *testing.B) {
@@ -72,7 +72,7 @@ func BenchmarkParseCRL(b *testing.B) {
 	b.SetBytes(int64(len(der)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := parseCRL(bytes.NewReader(der), nil); err != nil {
+		if _, err := Parse(bytes.NewReader(der), nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -80,7 +80,7 @@ func BenchmarkParseCRL(b *testing.B) {
 
 func BenchmarkLookup(b *testing.B) {
 	n := million(b)
-	list, _, err := parseCRL(bytes.NewReader(certtest.NewCA("root").CRL(certtest.CRLOptions{Fill: n})), nil)
+	list, err := Parse(bytes.NewReader(certtest.NewCA("root").CRL(certtest.CRLOptions{Fill: n})), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func BenchmarkLookup(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				list.revoked.has(serials[i%len(serials)])
+				list.Has(serials[i%len(serials)])
 			}
 		})
 	}

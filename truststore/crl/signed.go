@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package crl
 
 import (
 	"crypto"
@@ -31,7 +31,7 @@ func newSigned(algorithm x509.SignatureAlgorithm) *signed {
 	return s
 }
 
-// isSupported tells whether signatures of the algorithm can be checked.
+// isSupported reports whether signatures of the algorithm can be checked.
 func isSupported(algorithm x509.SignatureAlgorithm) bool {
 	return hashOf(algorithm) != 0 || algorithm == x509.PureEd25519
 }

@@ -6,6 +6,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"os"
@@ -26,9 +27,10 @@ type session struct {
 	role   Role
 	began  time.Time
 
-	client   clientConn
-	tls      *tls.Conn // over client
-	verified Trust     // what was current when the handshake began
+	client clientConn
+	tls    *tls.Conn           // over client
+	chain  []*x509.Certificate // the client's that trust has accepted; nil before and when live, and so trust
+	trust  Trust
 
 	holds       holding
 	tlsVersion  uint16 // 0 until live, and so the next two
@@ -45,10 +47,9 @@ type session struct {
 	down        pipe         // broker to client
 	open        atomic.Int32 // how many of the two have not ended
 
-	deaf     bool      // the client does not take what is written to it
-	lifetime time.Time // when the session has lived long enough; zero = never
-	live     registration
-	settled  load // guarded by traffic.mu
+	deaf    bool // the client does not take what is written to it
+	live    registration
+	settled load // guarded by traffic.mu
 
 	mu      sync.Mutex
 	backend *pollConn // nil until a broker has answered
@@ -176,7 +177,9 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.join(g)
-	s.enter()
+	if err := s.enter(); err != nil {
+		return err
+	}
 	greeting := append(g.reply.Bytes, g.rest...)
 	if _, err := s.down.follow(greeting); err != nil {
 		return because(BackendClosed, err)

@@ -15,8 +15,7 @@ import (
 
 // crypto/tls keeps, for as long as a connection lives, the largest buffer that it ever needed for a record, which is
 // up to 18 KB, what it received of the handshake, and the client's certificates, parsed. There is no way to ask for any
-// of it back; so this file knows where it is. All of that is half of what an idle session would hold. Nor is there a way
-// to go on with another configuration, once the client's certificate has been asked for; see chainCache.
+// of it back; so this file knows where it is. All of that is half of what an idle session would hold.
 //
 // Should a version of Go name or type the fields differently, they are left alone, which costs memory and time and
 // nothing else; a test tells.
@@ -26,7 +25,6 @@ var (
 	peerField     = fieldOf[[]*x509.Certificate]("peerCertificates")
 	chainsField   = fieldOf[[][]*x509.Certificate]("verifiedChains")
 	exporterField = fieldOf[func(string, []byte, int) ([]byte, error)]("ekm")
-	configField   = fieldOf[*tls.Config]("config")
 )
 
 // A field is a place in a tls.Conn that holds a T.
@@ -59,15 +57,6 @@ func (f field[T]) clear(c *tls.Conn) {
 // rawInput is what crypto/tls has received and not yet decrypted; nil = not known. It is only for who calls Read, and
 // between two calls.
 func rawInput(c *tls.Conn) *bytes.Buffer { return rawInputField.in(c) }
-
-// reconfigure has a handshake go on with another configuration, and returns the one that it had; nil = it goes on as it
-// did. It is only for who shakes hands.
-func reconfigure(c *tls.Conn, config *tls.Config) (before *tls.Config) {
-	if p := configField.in(c); p != nil {
-		before, *p = *p, config
-	}
-	return before
-}
 
 // shrink makes crypto/tls hold what it needs to read and write, and no more. It is only for who calls Read, between
 // two calls, and when nobody asks for the ConnectionState any more.

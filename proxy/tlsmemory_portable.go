@@ -13,8 +13,5 @@ import (
 // rawInput is not known.
 func rawInput(*tls.Conn) *bytes.Buffer { return nil }
 
-// reconfigure lets the handshake go on as it did.
-func reconfigure(*tls.Conn, *tls.Config) (before *tls.Config) { return nil }
-
 // shrink leaves crypto/tls's memory to crypto/tls.
 func shrink(*tls.Conn) {}

@@ -40,7 +40,7 @@ type session struct {
 	clientID    string
 	connack     connack // zero until the broker has answered
 
-	place       Place // among the brokers; nil until it was looked for
+	lease       Lease // of a broker; nil until one was looked for
 	backendAddr string
 	up          relay.Pipe   // client to broker
 	down        relay.Pipe   // broker to client
@@ -170,20 +170,20 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.server.slots.take()
-	s.place = s.server.cfg.Place(s.clientID)
-	g, err := s.server.backends.open(ctx, s.place, packet, s.version)
+	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
+	broker, err := s.server.backends.open(ctx, s.lease, packet, s.version)
 	if err != nil {
 		s.server.slots.give()
 		return err
 	}
-	s.join(g)
+	s.join(broker)
 	s.enter()
-	greeting := append(g.reply.Bytes, g.rest...)
-	if err := s.down.Follow(greeting); err != nil {
+	answer := append(broker.reply.Bytes, broker.rest...)
+	if err := s.down.Follow(answer); err != nil {
 		return because(BackendClosed, err)
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if _, err := s.tls.Write(greeting); err != nil {
+	if _, err := s.tls.Write(answer); err != nil {
 		return because(ClientClosed, err)
 	}
 	s.setDeadlines(0)
@@ -191,17 +191,17 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 }
 
 // join makes the broker the other side of the session.
-func (s *session) join(g *greeting) {
+func (s *session) join(b *brokerConn) {
 	backend := new(relay.Conn)
-	backend.Open(g.conn)
-	s.backendAddr, s.connack = g.addr, connackOf(g.reply)
+	backend.Open(b.conn)
+	s.backendAddr, s.connack = b.addr, connackOf(b.reply)
 	s.up.ConnectUp(&s.client.Conn, s.tls, backend, s)
 	s.down.ConnectDown(backend, &s.client.Conn, s.tls, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backend = backend
 	if s.stopped {
-		s.halt(g.conn)
+		s.halt(b.conn)
 	}
 }
 
@@ -242,13 +242,22 @@ func (s *session) close() {
 	for range s.conns() {
 		s.server.slots.give()
 	}
-	if s.place != nil {
-		s.place.Leave()
+	if s.lease != nil {
+		if s.dropped() {
+			s.lease.Dropped()
+		}
+		s.lease.Release()
 	}
 	s.giveBack()
 	s.server.forget(s)
 	s.report()
 	s.server.running.Done()
+}
+
+// dropped reports whether the broker has ended the session without a reason that could be seen: its own DISCONNECT, or
+// that of the client.
+func (s *session) dropped() bool {
+	return s.reason == BackendClosed && !s.up.Disconnected() && !s.down.Disconnected()
 }
 
 // over notes why the session ends; what came first is the cause of the rest.

@@ -178,7 +178,7 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *ba
 	return proxy.New(proxy.Config{
 		Trust: func() proxy.Trust { return trust{store.Current()} },
 		Owner: cache.Owner,
-		Place: placeFunc(pool),
+		Lease: leaseFunc(pool),
 		TLS: proxy.TLSPolicy{
 			MinVersion:       uint16(g.cfg.TLSMinVersion),
 			CipherSuites:     g.cfg.TLSCiphers,

@@ -17,29 +17,29 @@ type turns struct {
 	addrs []string
 
 	mu     sync.Mutex
-	places []*turn
-	told   []string // what places heard, in order: the name of the method and the address
+	leases []*turn
+	told   []string // what leases were told, in order: the name of the method and the address
 }
 
 func newTurns(addrs ...string) *turns { return &turns{addrs: addrs} }
 
-// A turn is a place among them.
+// A turn is a lease of them.
 type turn struct {
 	*turns
 	clientID string
 	left     []string // yet to try
-	at       string   // "" = nowhere
+	at       string   // "" = none
 }
 
-func (t *turns) place(clientID string) proxy.Place {
+func (t *turns) lease(owner, clientID string) proxy.Lease {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := &turn{turns: t, clientID: clientID}
 	if n := len(t.addrs); n > 0 {
-		first := len(t.places) % n
+		first := len(t.leases) % n
 		p.left = slices.Concat(t.addrs[first:], t.addrs[:first])
 	}
-	t.places = append(t.places, p)
+	t.leases = append(t.leases, p)
 	return p
 }
 
@@ -54,10 +54,13 @@ func (p *turn) Next() (string, bool) {
 	return p.at, true
 }
 
-func (p *turn) Answered()             { p.hear("answered") }
+func (p *turn) Succeeded(bool)        { p.hear("succeeded") }
 func (p *turn) Unreachable(err error) { p.hear("unreachable") }
 func (p *turn) Silent()               { p.hear("silent") }
 func (p *turn) Unavailable()          { p.hear("unavailable") }
+
+func (p *turn) HungUp(err error) { p.hear("hung up") }
+func (p *turn) Dropped()         { p.hear("dropped") }
 
 func (p *turn) hear(what string) {
 	p.mu.Lock()
@@ -65,7 +68,7 @@ func (p *turn) hear(what string) {
 	p.told = append(p.told, what+" "+p.at)
 }
 
-func (p *turn) Leave() {
+func (p *turn) Release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.at = ""
@@ -81,16 +84,16 @@ func (t *turns) wantTold(tb testing.TB, pairs ...string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !slices.Equal(t.told, want) {
-		tb.Errorf("the place was told %q, want %q", t.told, want)
+		tb.Errorf("the lease was told %q, want %q", t.told, want)
 	}
 }
 
-// wantLeft waits until no session counts on a broker.
-func (t *turns) wantLeft(tb testing.TB) {
+// wantReleased waits until no session counts on a broker.
+func (t *turns) wantReleased(tb testing.TB) {
 	tb.Helper()
-	await(tb, "all places to be left", func() bool {
+	await(tb, "all leases to be released", func() bool {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		return !slices.ContainsFunc(t.places, func(p *turn) bool { return p.at != "" })
+		return !slices.ContainsFunc(t.leases, func(p *turn) bool { return p.at != "" })
 	})
 }

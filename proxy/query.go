@@ -25,7 +25,7 @@ type Filter struct {
 func (f *Filter) matches(s *session) bool {
 	return (f.ID == 0 || s.live.id == f.ID) &&
 		(f.Owner == "" || s.owner == f.Owner) &&
-		(f.Fingerprint == pki.Fingerprint{} || s.live.bearer != nil && s.live.bearer.fp == f.Fingerprint) &&
+		(f.Fingerprint == pki.Fingerprint{} || s.live.cert != nil && s.live.cert.fp == f.Fingerprint) &&
 		(!f.Address.IsValid() || f.Address.Contains(ipOf(s.client.RemoteAddr()))) &&
 		(f.Listener == nil || s.role == *f.Listener)
 }
@@ -62,7 +62,7 @@ func (s *Server) Descriptors() (used, limit int) {
 // Newest describes the live sessions that began last, up to n of them, the last one first.
 func (s *Server) Newest(n int) []Connection {
 	s.live.mu.Lock()
-	found := s.live.roll.newest(n)
+	found := s.live.list.newest(n)
 	s.live.mu.Unlock()
 	list := make([]Connection, len(found))
 	for i, c := range found {
@@ -85,7 +85,7 @@ func (s *Server) Kick(f Filter) int {
 // while it does.
 func (s *Server) Owners() iter.Seq2[string, int] { return s.live.ownerCounts }
 
-// stride is how many entries the registry is locked for at a time by those who only want to know.
+// stride is how many entries a query looks at before it unlocks the registry for a moment.
 const stride = 512
 
 // find returns up to n live sessions that match behind an id, in order; n < 0 means all.
@@ -125,11 +125,11 @@ func (r *registry) lookUp(f *Filter, after SessionID, n int) (found []*session) 
 // candidates are the sessions among which those that f names are. mu must be held.
 func (r *registry) candidates(f *Filter) []*session {
 	if f.ID != 0 {
-		return r.roll.after(nil, f.ID-1, 1)
+		return r.list.after(nil, f.ID-1, 1)
 	}
 	if f.Fingerprint != (pki.Fingerprint{}) {
-		if b := r.bearers[f.Fingerprint]; b != nil {
-			return b.sessions
+		if c := r.certs[f.Fingerprint]; c != nil {
+			return c.sessions
 		}
 		return nil
 	}
@@ -143,7 +143,7 @@ func (r *registry) walk(after SessionID) iter.Seq[[]*session] {
 		chunk := make([]*session, 0, stride)
 		for {
 			r.mu.Lock()
-			chunk = r.roll.after(chunk[:0], after, stride)
+			chunk = r.list.after(chunk[:0], after, stride)
 			r.mu.Unlock()
 			if len(chunk) == 0 || !yield(chunk) {
 				return

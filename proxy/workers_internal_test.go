@@ -10,44 +10,44 @@ import (
 	"testing/synctest"
 )
 
-func TestCrewKeepsSomeAndRunsAll(t *testing.T) {
+func TestWorkerPoolKeepsSomeAndRunsAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		var members sync.WaitGroup
-		c := newCrew(ctx, &members)
+		var running sync.WaitGroup
+		p := newWorkerPool(ctx, &running)
 		for range 2 { // the second time, the first ones work again
-			const all = 2 * crewSize
+			const all = 2 * idleWorkers
 			var working sync.WaitGroup
 			working.Add(all)
 			done := make(chan struct{})
 			for range all {
-				c.run(func() { working.Done(); <-done })
+				p.run(func() { working.Done(); <-done })
 			}
 			working.Wait() // which it would for ever if one waited for another
-			if n := c.idle.Load(); n != 0 {
+			if n := p.idle.Load(); n != 0 {
 				t.Errorf("got %d idle goroutines while there is work for all, want none", n)
 			}
 			close(done)
 			synctest.Wait()
-			if n := c.idle.Load(); n != crewSize {
-				t.Errorf("got %d idle goroutines after the work, want %d", n, crewSize)
+			if n := p.idle.Load(); n != idleWorkers {
+				t.Errorf("got %d idle goroutines after the work, want %d", n, idleWorkers)
 			}
 		}
 		cancel()
-		members.Wait()
+		running.Wait()
 	})
 }
 
-func TestCrewThatIsToEndKeepsNobody(t *testing.T) {
+func TestWorkerPoolThatIsToEndKeepsNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		var members sync.WaitGroup
+		var running sync.WaitGroup
 		ran := make(chan struct{}, 1)
-		newCrew(ctx, &members).run(func() { ran <- struct{}{} })
+		newWorkerPool(ctx, &running).run(func() { ran <- struct{}{} })
 		<-ran
-		members.Wait()
+		running.Wait()
 	})
 }

@@ -28,7 +28,7 @@ func crowd(b *testing.B, n int) *Server {
 			owner: fmt.Sprintf("tenant:device%06d", i), clientID: fmt.Sprintf("client%06d", i), backendAddr: "vernemq:1883",
 		}
 		c.client.open(addressed{nil, &net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i)), Port: 40000}})
-		s.live.add(c, nil, device(i, ca), time.Now().Add(time.Hour), time.Now().Add(time.Minute))
+		enter(b, s.live, c, device(i, ca), time.Now().Add(time.Hour))
 	}
 	return s
 }
@@ -71,7 +71,7 @@ func BenchmarkInventory(b *testing.B) {
 		want int
 	}{
 		{"first-100", func() int { return s.count(Filter{}, 0, 100) }, 100},
-		{"last-100", func() int { return s.count(Filter{}, s.live.roll.last-100, 100) }, 100},
+		{"last-100", func() int { return s.count(Filter{}, s.live.list.last-100, 100) }, 100},
 		{"page-of-1000", func() int { return s.count(Filter{}, 0, 1000) }, 1000},
 		{"by-owner", func() int { return s.count(Filter{Owner: "tenant:device199999"}, 0, 100) }, 1},
 		{"by-address", func() int { return s.count(Filter{Address: netip.MustParsePrefix("10.3.13.63/32")}, 0, 100) }, 1},

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // ErrClosed is returned by Owner when it would have to ask after Close.
@@ -38,7 +40,7 @@ type Cache struct {
 	// Lookup asks certificate-acl: Client.Lookup, or a func around it that
 	// measures. It must return in bounded time, and soon after ctx ends.
 	// ctx belongs to no caller; Close cancels it.
-	Lookup func(ctx context.Context, fp Fingerprint) (owner string, ok bool, err error)
+	Lookup func(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error)
 
 	// Size is the number of fingerprints to remember; the one that was
 	// not asked for the longest makes room.
@@ -58,9 +60,9 @@ type Cache struct {
 	// the goroutine that called it.
 	Observe func(Outcome)
 
-	mu      sync.Mutex                          // guards what follows, but for asking
-	answers *simplelru.LRU[Fingerprint, answer] // lru.Cache without a lock of its own
-	flights map[Fingerprint]*flight
+	mu      sync.Mutex                              // guards what follows, but for asking
+	answers *simplelru.LRU[pki.Fingerprint, answer] // lru.Cache without a lock of its own
+	flights map[pki.Fingerprint]*flight
 	closed  bool
 
 	asking sync.WaitGroup // the goroutines of flights
@@ -70,7 +72,7 @@ type Cache struct {
 // from memory, or waits for a look-up until ctx ends; the look-up then goes on
 // for the others and for memory. An error, Lookup's own or one that wraps
 // ctx.Err(), means that it could not be told, and is not remembered.
-func (c *Cache) Owner(ctx context.Context, fp Fingerprint) (owner string, ok bool, err error) {
+func (c *Cache) Owner(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
 	found, asked, err := c.find(ctx, fp)
 	if c.Observe != nil {
 		c.Observe(outcomeOf(found, asked, err))
@@ -118,10 +120,10 @@ func outcomeOf(found answer, asked bool, err error) Outcome {
 
 // find returns the answer in memory, or asks. Looking there and joining a
 // flight are one step under the lock, so that no answer slips in between.
-func (c *Cache) find(ctx context.Context, fp Fingerprint) (found answer, asked bool, err error) {
+func (c *Cache) find(ctx context.Context, fp pki.Fingerprint) (found answer, asked bool, err error) {
 	c.mu.Lock()
-	known := c.recall(fp)
-	if time.Now().Before(known.askAt) {
+	known := c.remembered(fp)
+	if time.Now().Before(known.freshUntil) {
 		c.mu.Unlock()
 		return known, false, nil
 	}
@@ -134,9 +136,9 @@ func (c *Cache) find(ctx context.Context, fp Fingerprint) (found answer, asked b
 	return found, true, err
 }
 
-// recall returns what is remembered, however old, or the zero answer, which is
-// neither handed out nor stands in. The caller holds mu.
-func (c *Cache) recall(fp Fingerprint) answer {
+// remembered returns the answer in memory, however old, or the zero answer, which
+// is never fresh and never usable. The caller holds mu.
+func (c *Cache) remembered(fp pki.Fingerprint) answer {
 	if c.answers == nil {
 		return answer{}
 	}
@@ -144,18 +146,17 @@ func (c *Cache) recall(fp Fingerprint) answer {
 	return known
 }
 
-// remember keeps a for as long as it is usable and the size permits. One that
-// is of no use after now takes no room, but replaces the one before all the
-// same. The caller holds mu.
-func (c *Cache) remember(fp Fingerprint, a answer, now time.Time) {
+// remember keeps a while it is usable and the size permits. One that is not
+// usable after now takes no room, but removes the one before. The caller holds mu.
+func (c *Cache) remember(fp pki.Fingerprint, a answer, now time.Time) {
 	if c.Size <= 0 {
 		return
 	}
 	if c.answers == nil {
 		// The error is for sizes that are not positive.
-		c.answers, _ = simplelru.NewLRU[Fingerprint, answer](c.Size, nil)
+		c.answers, _ = simplelru.NewLRU[pki.Fingerprint, answer](c.Size, nil)
 	}
-	if now.Before(a.usable) {
+	if now.Before(a.usableUntil) {
 		c.answers.Add(fp, a)
 	} else {
 		c.answers.Remove(fp)

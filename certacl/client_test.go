@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 const (
@@ -59,7 +60,7 @@ func answering(status int, body string) http.HandlerFunc {
 // wantKind asks client and wants an error of this kind, which it returns.
 func wantKind(t *testing.T, client *certacl.Client, kind certacl.Kind) *certacl.LookupError {
 	t.Helper()
-	owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{})
+	owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{})
 	if owner != "" || ok {
 		t.Errorf("got owner %.40q, %t with error %v", owner, ok, err)
 	}
@@ -83,18 +84,50 @@ func TestLookupAnswers(t *testing.T) {
 		{"service", 200, `"v2k-bridge"`, "v2k-bridge", true},
 		{"white space", 200, "\r\n \"admin:a1b2c3\"\n", "admin:a1b2c3", true},
 		{"largest", 200, quotedOfSize(certacl.MaxBody), strings.Repeat("x", certacl.MaxBody-2), true},
-		{"unknown", 404, `{"error":"not found"}`, "", false},
-		{"unknown with an owner's body", 404, `"admin:a1b2c3"`, "", false},
-		{"unknown without a body", 404, "", "", false},
-		{"unknown at length", 404, strings.Repeat("x", 2*certacl.MaxBody), "", false},
+		{"unknown", 404, notFound, "", false},
+		{"unknown with a detail", 404, `{"error":"not associated", "detail":{"fingerprint":"00"}}`, "", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			client := newClient(t, serve(t, answering(test.status, test.body)).URL)
-			owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{})
+			owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{})
 			if owner != test.owner || ok != test.ok || err != nil {
 				t.Errorf("got %.40q, %t, %v; want %.40q, %t", owner, ok, err, test.owner, test.ok)
+			}
+		})
+	}
+}
+
+// notFound is what certificate-acl says with 404.
+const notFound = `{"error":"The fingerprint 00:11 doesn't exist."}`
+
+// Things between vernegate and certificate-acl, and wrong URLs, answer 404 too:
+// that a certificate has no owner is only for certificate-acl to say.
+func TestForeignNotFoundIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"empty":            "",
+		"ingress":          "default backend - 404",
+		"Go":               "404 page not found\n",
+		"nginx":            "<html>\r\n<head><title>404 Not Found</title></head>\r\n</html>",
+		"Express":          "<!DOCTYPE html>\n<html lang=\"en\">\n<body>\n<pre>Cannot GET /acl-entries00:11</pre>\n</body>\n</html>\n",
+		"Kong":             `{"message":"no Route matched with those values"}`,
+		"Kubernetes":       `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`,
+		"an owner":         `"admin:a1b2c3"`,
+		"no object":        `["error"]`,
+		"null":             "null",
+		"empty error":      `{"error":""}`,
+		"error is no text": `{"error":{"code":404}}`,
+		"half":             notFound[:20],
+		"two objects":      notFound + notFound,
+		"large":            `{"error":` + quotedOfSize(certacl.MaxBody) + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := wantKind(t, newClient(t, serve(t, answering(http.StatusNotFound, body)).URL), certacl.KindBody)
+			if err.Status != http.StatusNotFound || err.Err == nil {
+				t.Errorf("got status %d, cause %v", err.Status, err.Err)
 			}
 		})
 	}
@@ -178,7 +211,7 @@ func TestContentTypeDoesNotMatter(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, `"admin:a1"`)
 	}).URL)
-	if owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
+	if owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
 		t.Errorf("got %q, %t, %v", owner, ok, err)
 	}
 }
@@ -223,20 +256,20 @@ func readHead(conn net.Conn) []string {
 
 func TestRequestOnTheWire(t *testing.T) {
 	t.Parallel()
-	fp := certacl.FingerprintOf(&x509.Certificate{Raw: []byte("abc")})
+	fp := pki.FingerprintOf(&x509.Certificate{Raw: []byte("abc")})
 	for prefix, target := range map[string]string{
-		"/internal/api/v1/acl-entries/": "/internal/api/v1/acl-entries/" + abcFingerprint,
-		"/":                             "/" + abcFingerprint,
-		"/acl-entries-of-":              "/acl-entries-of-" + abcFingerprint,
-		"/a%2Fb/%7Ec/":                  "/a%2Fb/%7Ec/" + abcFingerprint,
-		"/acl?of=":                      "/acl?of=" + abcFingerprint,
+		"/internal/api/v1/acl-entries/": "/internal/api/v1/acl-entries/" + fp.String(),
+		"/":                             "/" + fp.String(),
+		"/acl-entries-of-":              "/acl-entries-of-" + fp.String(),
+		"/a%2Fb/%7Ec/":                  "/a%2Fb/%7Ec/" + fp.String(),
+		"/acl?of=":                      "/acl?of=" + fp.String(),
 	} {
 		t.Run(prefix, func(t *testing.T) {
 			t.Parallel()
 			head := make(chan []string, 1)
 			url := talk(t, func(conn net.Conn) {
 				head <- readHead(conn)
-				_, _ = io.WriteString(conn, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+				_, _ = io.WriteString(conn, fmt.Sprintf("HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s", len(notFound), notFound))
 			})
 			client := newClient(t, "")
 			client.URL = url + prefix
@@ -336,7 +369,7 @@ func TestSlowAnswerIsNoAnswer(t *testing.T) {
 	}
 }
 
-// The status of an answer tells, so a body that never ends does not untell it.
+// Whose 404 it is stands in the body.
 func TestSlowBodyOfNoOwner(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -345,9 +378,7 @@ func TestSlowBodyOfNoOwner(t *testing.T) {
 		<-r.Context().Done()
 	}).URL)
 	client.Timeout = impatience
-	if owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); owner != "" || ok || err != nil {
-		t.Errorf("got %q, %t, %v; want no owner", owner, ok, err)
-	}
+	wantKind(t, client, certacl.KindTimeout)
 }
 
 func TestCallerCancels(t *testing.T) {
@@ -360,7 +391,7 @@ func TestCallerCancels(t *testing.T) {
 				cancel(cause)
 				<-r.Context().Done()
 			}).URL)
-			_, ok, err := client.Lookup(ctx, certacl.Fingerprint{})
+			_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
 			lookupErr, _ := errors.AsType[*certacl.LookupError](err)
 			if ok || lookupErr == nil || lookupErr.Kind != certacl.KindCanceled {
 				t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindCanceled)
@@ -377,7 +408,7 @@ func TestCallersDeadline(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeoutCause(t.Context(), impatience, cause)
 			defer cancel()
-			_, ok, err := newClient(t, serve(t, silent).URL).Lookup(ctx, certacl.Fingerprint{})
+			_, ok, err := newClient(t, serve(t, silent).URL).Lookup(ctx, pki.Fingerprint{})
 			lookupErr, _ := errors.AsType[*certacl.LookupError](err)
 			if ok || lookupErr == nil || lookupErr.Kind != certacl.KindTimeout {
 				t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindTimeout)
@@ -390,7 +421,8 @@ func TestConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	answers := []http.HandlerFunc{
 		answering(200, `"admin:a1"`),
-		answering(404, `{"error":"not found"}`),
+		answering(404, notFound),
+		answering(404, "<html>"),
 		answering(500, `{"error":"`+strings.Repeat("x", 10_000)+`"}`),
 		answering(302, "Found"),
 		answering(200, "<html>"),
@@ -410,7 +442,7 @@ func TestConnectionIsKept(t *testing.T) {
 
 	client := newClient(t, server.URL)
 	for range 3 * len(answers) {
-		_, _, _ = client.Lookup(t.Context(), certacl.Fingerprint{})
+		_, _, _ = client.Lookup(t.Context(), pki.Fingerprint{})
 	}
 	if got := requests.Load(); int(got) != 3*len(answers) {
 		t.Errorf("got %d requests, want %d", got, 3*len(answers))
@@ -434,7 +466,7 @@ func TestCloseIdleConnections(t *testing.T) {
 
 	client := newClient(t, server.URL)
 	for range 2 { // it may be used again
-		if _, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); !ok || err != nil {
+		if _, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); !ok || err != nil {
 			t.Errorf("got %t, %v", ok, err)
 		}
 		client.CloseIdleConnections()
@@ -486,7 +518,7 @@ func TestBurstKeepsItsConnections(t *testing.T) {
 
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
-	const places, callers = 4, 20
+	const slots, callers = 4, 20
 	var now, most atomic.Int32
 	arrived, release := make(chan struct{}, callers), make(chan struct{})
 	client := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -498,7 +530,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 		now.Add(-1)
 		_, _ = io.WriteString(w, `"admin:a1"`)
 	}).URL)
-	client.MaxInFlight = places
+	client.MaxInFlight = slots
 
 	var waiting sync.WaitGroup
 	for n := range callers {
@@ -508,26 +540,26 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 			}
 		})
 	}
-	for range places {
+	for range slots {
 		<-arrived
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), impatience)
 	defer cancel()
-	_, _, err := client.Lookup(ctx, certacl.Fingerprint{})
+	_, _, err := client.Lookup(ctx, pki.Fingerprint{})
 	if busy, _ := errors.AsType[*certacl.LookupError](err); busy == nil || busy.Kind != certacl.KindBusy {
 		t.Errorf("got %v, want a LookupError of kind %s", err, certacl.KindBusy)
 	}
 	close(release)
 	waiting.Wait()
-	if got := most.Load(); got != places {
-		t.Errorf("the server saw %d requests at once, want %d", got, places)
+	if got := most.Load(); got != slots {
+		t.Errorf("the server saw %d requests at once, want %d", got, slots)
 	}
 }
 
-func TestWaitingForAPlaceCountsAgainstTimeout(t *testing.T) {
+func TestWaitingForASlotCountsAgainstTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		client := &certacl.Client{}
-		certacl.TakeAllPlaces(client)
+		certacl.TakeAllSlots(client)
 		start := time.Now()
 		err := wantKind(t, client, certacl.KindBusy)
 		if got := time.Since(start); got != certacl.DefaultTimeout {
@@ -539,13 +571,13 @@ func TestWaitingForAPlaceCountsAgainstTimeout(t *testing.T) {
 	})
 }
 
-func TestCallerCancelsWaitingForAPlace(t *testing.T) {
+func TestCallerCancelsWaitingForASlot(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		client := &certacl.Client{}
-		certacl.TakeAllPlaces(client)
+		certacl.TakeAllSlots(client)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
-		_, ok, err := client.Lookup(ctx, certacl.Fingerprint{})
+		_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
 		canceled, _ := errors.AsType[*certacl.LookupError](err)
 		if ok || canceled == nil || canceled.Kind != certacl.KindCanceled || !errors.Is(err, context.Canceled) {
 			t.Errorf("got %t, %v; want a LookupError of kind %s", ok, err, certacl.KindCanceled)
@@ -564,7 +596,7 @@ func TestHTTPS(t *testing.T) {
 	roots.AddCert(server.Certificate())
 	client := newClient(t, server.URL)
 	client.TLS = &tls.Config{RootCAs: roots}
-	if owner, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
+	if owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
 		t.Errorf("got %q, %t, %v", owner, ok, err)
 	}
 
@@ -582,7 +614,7 @@ func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	client := newClient(t, "http://192.0.2.1")
 	client.Timeout = 10 * impatience
-	if _, ok, err := client.Lookup(t.Context(), certacl.Fingerprint{}); ok || err == nil {
+	if _, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); ok || err == nil {
 		t.Errorf("got %t, %v; want an error", ok, err)
 	}
 	if got := asked.Load(); got != 0 {
@@ -598,7 +630,7 @@ func BenchmarkLookup(b *testing.B) {
 	defer client.CloseIdleConnections()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok, err := client.Lookup(b.Context(), certacl.Fingerprint{}); !ok || err != nil {
+		if _, ok, err := client.Lookup(b.Context(), pki.Fingerprint{}); !ok || err != nil {
 			b.Fatal(ok, err)
 		}
 	}

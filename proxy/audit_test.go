@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -33,15 +34,15 @@ func startAuditedGate(t *testing.T, change func(*proxy.Config)) auditedGate {
 func TestRefusalIsAudited(t *testing.T) {
 	t.Parallel()
 	g := startAuditedGate(t, func(c *proxy.Config) {
-		c.Owner = func(context.Context, proxy.Fingerprint) (string, bool, error) { return "", false, nil }
+		c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) { return "", false, nil }
 	})
 	client := g.device(connect311)
 	wantBytes(t, client, []byte("\x20\x02\x00\x05"))
 	end := <-g.forced
 	line := g.audit.await(t, func(map[string]any) bool { return true })
-	leaf := pki().device.Leaf
+	leaf := testPKI().device.Leaf
 	for key, want := range map[string]any{
-		"reason": "identity_unknown", "fingerprint": fingerprint(pki().device), "issuer": leaf.Issuer.String(),
+		"reason": "identity_unknown", "fingerprint": fingerprint(testPKI().device), "issuer": leaf.Issuer.String(),
 		"serial": leaf.SerialNumber.Text(16), "subject": leaf.Subject.String(), "client_id": "c1",
 		"remote": client.LocalAddr().String(), "listener": "devices",
 	} {
@@ -49,7 +50,7 @@ func TestRefusalIsAudited(t *testing.T) {
 			t.Errorf("got %s %v in the audit, want %v", key, line[key], want)
 		}
 	}
-	if end.Reason != proxy.IdentityUnknown || end.Fingerprint != fingerprint(pki().device) || end.Ended.Before(end.Since) {
+	if end.Reason != proxy.IdentityUnknown || end.Fingerprint != fingerprint(testPKI().device) || end.Ended.Before(end.Since) {
 		t.Errorf("was told of %+v", end)
 	}
 	if line := g.logs.find(func(map[string]any) bool { return true }); line != nil {
@@ -61,9 +62,9 @@ func TestForcedEndIsAudited(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startAuditedGate(t, brokers(b))
-	client, backend := session5(g.gate, b, pki().device)
-	g.trust.Store(newTrust(pki().device.Leaf))
-	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(pki().device.Leaf)})
+	client, backend := session5(g.gate, b, testPKI().device)
+	g.trust.Store(newTrust(testPKI().device.Leaf))
+	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(testPKI().device.Leaf)})
 	wantStopped(t, client, backend, 0x87)
 	line := g.audit.await(t, func(map[string]any) bool { return true })
 	end := <-g.forced
@@ -93,9 +94,9 @@ func TestOrdinaryEndIsNotAudited(t *testing.T) {
 // Whatever a stranger puts into a certificate: the audit has one line, in which nothing is raw.
 func TestAuditIsBoundedAndEscaped(t *testing.T) {
 	t.Parallel()
-	stranger := pki().ca.Issue("\x1b[31m\n{\"level\":\"ERROR\"}\u202e" + strings.Repeat("x", 10_000))
+	stranger := testPKI().ca.Issue("\x1b[31m\n{\"level\":\"ERROR\"}\u202e" + strings.Repeat("x", 10_000))
 	g := startAuditedGate(t, func(c *proxy.Config) {
-		c.Owner = func(context.Context, proxy.Fingerprint) (string, bool, error) { return "", false, nil }
+		c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) { return "", false, nil }
 	})
 	client := g.dial(stranger)
 	write(t, client, connect311)
@@ -114,9 +115,9 @@ func TestHandshakesAndConnectsAreCounted(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
-	session5(g, b, pki().device)
-	g.trust.Store(newTrust(pki().device.Leaf))
-	refused := g.dial(pki().device) // TLS 1.3: the client is done before the server has looked at its certificate
+	session5(g, b, testPKI().device)
+	g.trust.Store(newTrust(testPKI().device.Leaf))
+	refused := g.dial(testPKI().device) // TLS 1.3: the client is done before the server has looked at its certificate
 	_, _ = refused.Read(make([]byte, 1))
 	g.wantEnd(proxy.TLSRevoked)
 	for _, series := range []struct {

@@ -44,7 +44,7 @@ func BenchmarkConnection(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			g := startGate(b, echoBroker(b))
-			config := clientConfig(pki().device)
+			config := clientConfig(testPKI().device)
 			config.MinVersion, config.MaxVersion = bench.version, bench.version
 			if bench.resume {
 				config.ClientSessionCache = tls.NewLRUClientSessionCache(1)

@@ -133,7 +133,7 @@ func TestRecordsOfManySizesInPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	pieces := &cutter{Conn: raw}
-	client := tls.Client(pieces, clientConfig(pki().device))
+	client := tls.Client(pieces, clientConfig(testPKI().device))
 	t.Cleanup(func() { _ = client.Close() })
 	write(t, client, connect311)
 	broker := b.greet(connect311Owned, connack311)

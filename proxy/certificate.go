@@ -7,12 +7,14 @@ import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // A certificate is what is kept of a client's certificate while it has live sessions: what to show of it, and what
 // it takes to verify it again. A parsed one takes five times the memory. It never changes.
 type certificate struct {
-	fp                      Fingerprint
+	fp                      pki.Fingerprint
 	issuer, serial, subject string // as in Connection; issuer is "" until told
 	der                     []byte
 	above                   []*x509.Certificate // that came with it; parsed, as crypto/tls shares them among clients
@@ -39,5 +41,6 @@ func (c *certificate) verify(trust Trust) error {
 	if err != nil {
 		return fmt.Errorf("reading a certificate that was read before: %w", err)
 	}
-	return trust.Verify(append([]*x509.Certificate{leaf}, c.above...), nil)
+	_, err = trust.Verify(append([]*x509.Certificate{leaf}, c.above...), nil)
+	return err
 }

@@ -9,6 +9,8 @@ import (
 	"crypto/x509"
 	"slices"
 	"sync"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 const (
@@ -42,8 +44,8 @@ type chainCache struct {
 	// handshakes is held for reading by those who compute, as x509 looks into the pool then.
 	handshakes sync.RWMutex
 	config     *tls.Config // whose ClientCAs are cas and all that is in above
-	above      map[Fingerprint]*ascent
-	ascents    map[Fingerprint]*ascent // by digest
+	above      map[pki.Fingerprint]*ascent
+	ascents    map[pki.Fingerprint]*ascent // by digest
 
 	root x509.Certificate // stands for all that are known: the pool wants one of each, and never looks at it again
 
@@ -65,7 +67,8 @@ func newChainCache(base *tls.Config, cas *x509.CertPool, current func() Trust) *
 		if err := c.complete(state.PeerCertificates, state.VerifiedChains); err != nil {
 			return err
 		}
-		return current().Verify(state.PeerCertificates, state.VerifiedChains)
+		_, err := current().Verify(state.PeerCertificates, state.VerifiedChains)
+		return err
 	}
 	c.forget()
 	return c
@@ -77,7 +80,7 @@ func (c *chainCache) fits(cas *x509.CertPool) bool { return c.cas.Equal(cas) }
 // forget begins anew; handshakes must be held for writing, or c be nobody else's.
 func (c *chainCache) forget() {
 	c.config.ClientCAs = c.cas.Clone()
-	c.above, c.ascents = make(map[Fingerprint]*ascent), make(map[Fingerprint]*ascent)
+	c.above, c.ascents = make(map[pki.Fingerprint]*ascent), make(map[pki.Fingerprint]*ascent)
 }
 
 // remember makes the client certificate known, soon, whose chains were verified in a full handshake that is over. Those
@@ -105,7 +108,7 @@ func (c *chainCache) remember(chains [][]*x509.Certificate) {
 func (c *chainCache) knows(chain []*x509.Certificate) bool {
 	c.handshakes.RLock()
 	defer c.handshakes.RUnlock()
-	above := c.above[FingerprintOf(chain[0])]
+	above := c.above[pki.FingerprintOf(chain[0])]
 	return above != nil && slices.EqualFunc(*above, chain[1:], (*x509.Certificate).Equal)
 }
 
@@ -122,7 +125,7 @@ func (c *chainCache) learn() {
 
 // add makes one certificate known, or what is above it now; handshakes must be held for writing.
 func (c *chainCache) add(leaf *x509.Certificate, above ascent) {
-	fp, key := FingerprintOf(leaf), above.digest()
+	fp, key := pki.FingerprintOf(leaf), above.digest()
 	if c.above[fp] == nil && len(c.above) == c.most || c.ascents[key] == nil && len(c.ascents) == mostAscents {
 		c.forget()
 	}
@@ -140,12 +143,12 @@ func (c *chainCache) add(leaf *x509.Certificate, above ascent) {
 	c.root.Raw = nil
 }
 
-func (a ascent) digest() Fingerprint {
+func (a ascent) digest() pki.Fingerprint {
 	h := sha256.New()
 	for _, cert := range a {
 		_, _ = h.Write(cert.Raw)
 	}
-	return Fingerprint(h.Sum(nil))
+	return pki.Fingerprint(h.Sum(nil))
 }
 
 // complete puts the chain of a known certificate in the place of the certificate alone, which is all that x509 looked
@@ -157,7 +160,7 @@ func (c *chainCache) complete(peer []*x509.Certificate, chains [][]*x509.Certifi
 	if len(chains) != 1 || len(chains[0]) != 1 {
 		return nil
 	}
-	above := c.above[FingerprintOf(peer[0])]
+	above := c.above[pki.FingerprintOf(peer[0])]
 	switch {
 	case above == nil:
 	case above.within(peer[1:]):

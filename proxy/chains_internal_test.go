@@ -63,9 +63,11 @@ type pair struct {
 	cas         *x509.CertPool
 }
 
-func (p *pair) ServerCertificates() []tls.Certificate                   { return []tls.Certificate{p.certificate} }
-func (p *pair) ClientCAs() *x509.CertPool                               { return p.cas }
-func (p *pair) Verify([]*x509.Certificate, [][]*x509.Certificate) error { return nil }
+func (p *pair) ServerCertificates() []tls.Certificate { return []tls.Certificate{p.certificate} }
+func (p *pair) ClientCAs() *x509.CertPool             { return p.cas }
+func (p *pair) Verify([]*x509.Certificate, [][]*x509.Certificate) ([]*x509.Certificate, error) {
+	return nil, nil
+}
 
 // The cache outlives the Trust that it began with, and must not keep its private keys.
 func TestChainCacheKeepsNoServerKey(t *testing.T) {

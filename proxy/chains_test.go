@@ -21,7 +21,7 @@ type chainWitness struct {
 	seen [][][]*x509.Certificate
 }
 
-func (w *chainWitness) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
+func (w *chainWitness) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) ([]*x509.Certificate, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen = append(w.seen, chains)
@@ -86,7 +86,7 @@ func atVersion(cert *certtest.Cert, version uint16) *tls.Config {
 // from the chain that was verified before.
 func TestChainsAreVerifiedOnce(t *testing.T) {
 	t.Parallel()
-	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
+	device := testPKI().ca.Intermediate("plant 7").Issue("admin:dev1")
 	inBothVersions(t, func(t *testing.T, version uint16) {
 		w := &chainWitness{trust: newTrust()}
 		b := startBroker(t)
@@ -102,7 +102,7 @@ func TestChainsAreVerifiedOnce(t *testing.T) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for i, chains := range w.seen {
-			if len(chains) != 1 || len(chains[0]) != 3 || !chains[0][0].Equal(device.Leaf) || !chains[0][2].Equal(pki().ca.Cert) {
+			if len(chains) != 1 || len(chains[0]) != 3 || !chains[0][0].Equal(device.Leaf) || !chains[0][2].Equal(testPKI().ca.Cert) {
 				t.Fatalf("handshake %d: got chains %v, want the one of three certificates", i, chains)
 			}
 		}
@@ -124,7 +124,7 @@ func (w *ticketWitness) TicketKeys() [][32]byte { return w.keys }
 // ticket.
 func TestChainsOfTicketsAreNotRemembered(t *testing.T) {
 	t.Parallel()
-	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
+	device := testPKI().ca.Intermediate("plant 7").Issue("admin:dev1")
 	inBothVersions(t, func(t *testing.T, version uint16) {
 		b := startBroker(t)
 		start := func() (*gate, *ticketWitness) {
@@ -158,7 +158,7 @@ func TestKnownCertificatesAreJudgedEachTime(t *testing.T) {
 		alert  string
 		reason proxy.Reason
 	}{
-		"revoked":    {newTrust(pki().device.Leaf), "tls: bad certificate", proxy.TLSRevoked},
+		"revoked":    {newTrust(testPKI().device.Leaf), "tls: bad certificate", proxy.TLSRevoked},
 		"CA removed": {otherCA, "tls: unknown certificate authority", proxy.TLSUntrusted},
 	} {
 		for _, version := range bothVersions {
@@ -166,7 +166,7 @@ func TestKnownCertificatesAreJudgedEachTime(t *testing.T) {
 				t.Parallel()
 				b := startBroker(t)
 				g := startGate(t, brokers(b))
-				config := atVersion(pki().device, version)
+				config := atVersion(testPKI().device, version)
 				g.letIn(t, b, config)
 				g.trust.Store(test.now)
 				if got := alert(firstError(t, g.addr, config)); got != test.alert {
@@ -181,8 +181,8 @@ func TestKnownCertificatesAreJudgedEachTime(t *testing.T) {
 // A certificate that is known as a client's is no CA, whatever it says of itself.
 func TestKnownCertificatesVouchForNobody(t *testing.T) {
 	t.Parallel()
-	plant := pki().ca.Intermediate("plant 7")
-	asClient := pki().ca.Issue("admin:dev1", certtest.Template(func(c *x509.Certificate) {
+	plant := testPKI().ca.Intermediate("plant 7")
+	asClient := testPKI().ca.Issue("admin:dev1", certtest.Template(func(c *x509.Certificate) {
 		c.IsCA, c.BasicConstraintsValid, c.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
 		c.Subject, c.SubjectKeyId = plant.Cert.Subject, plant.Cert.SubjectKeyId
 	}), certtest.Key(plant.Key))
@@ -200,9 +200,9 @@ func TestKnownCertificatesVouchForNobody(t *testing.T) {
 // A believer is a trust that does not verify again what ends at the CA.
 type believer struct{ *trust }
 
-func (w *believer) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
-	if len(chains) > 0 && chains[0][len(chains[0])-1].Equal(pki().ca.Cert) {
-		return nil
+func (w *believer) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) ([]*x509.Certificate, error) {
+	if len(chains) > 0 && chains[0][len(chains[0])-1].Equal(testPKI().ca.Cert) {
+		return nil, nil
 	}
 	return w.trust.Verify(peer, nil)
 }
@@ -211,7 +211,7 @@ func (w *believer) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate
 // depending on who came before, and would not stand the next look at its certificate.
 func TestKnownCertificatesNeedTheirIntermediates(t *testing.T) {
 	t.Parallel()
-	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1")
+	device := testPKI().ca.Intermediate("plant 7").Issue("admin:dev1")
 	inBothVersions(t, func(t *testing.T, version uint16) {
 		b := startBroker(t)
 		trust := &believer{newTrust()}
@@ -228,9 +228,9 @@ func TestKnownCertificatesNeedTheirIntermediates(t *testing.T) {
 // anew can be revoked as well.
 func TestChainsOfKnownCertificatesAreThoseThatAreSent(t *testing.T) {
 	t.Parallel()
-	plant := pki().ca.Intermediate("plant 7")
+	plant := testPKI().ca.Intermediate("plant 7")
 	device := plant.Issue("admin:dev1")
-	renewed := pki().ca.Issue("plant 7", certtest.Template(func(c *x509.Certificate) {
+	renewed := testPKI().ca.Issue("plant 7", certtest.Template(func(c *x509.Certificate) {
 		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, plant.Cert.KeyUsage, nil
 		c.Subject, c.SubjectKeyId = plant.Cert.Subject, plant.Cert.SubjectKeyId
 	}), certtest.Key(plant.Key))
@@ -243,7 +243,7 @@ func TestChainsOfKnownCertificatesAreThoseThatAreSent(t *testing.T) {
 		g.letIn(t, b, sending(device, version, renewed.Leaf))
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if chain := w.seen[1][0]; len(chain) != 3 || !chain[1].Equal(renewed.Leaf) || !chain[2].Equal(pki().ca.Cert) {
+		if chain := w.seen[1][0]; len(chain) != 3 || !chain[1].Equal(renewed.Leaf) || !chain[2].Equal(testPKI().ca.Cert) {
 			t.Errorf("got a chain of %d certificates, want that of the CA that was issued anew", len(chain))
 		}
 		if second, third := w.seen[1][0][1], w.seen[2][0][1]; (second == third) != proxy.Reconfigures {
@@ -271,11 +271,11 @@ func TestClientsAreOnlyToldOfCAs(t *testing.T) {
 				brokers(b)(c)
 				c.TLS.CurvePreferences = test.curves
 			})
-			pair := pki().device.TLS()
+			pair := testPKI().device.TLS()
 			config := atVersion(nil, test.version)
 			config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP384}
 			config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				if len(asked.AcceptableCAs) != 1 || string(asked.AcceptableCAs[0]) != string(pki().ca.Cert.RawSubject) {
+				if len(asked.AcceptableCAs) != 1 || string(asked.AcceptableCAs[0]) != string(testPKI().ca.Cert.RawSubject) {
 					t.Errorf("got the names %q, want the CA's", asked.AcceptableCAs)
 				}
 				return &pair, nil

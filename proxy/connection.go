@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // A Connection is what is known of a connection at one moment: of a live session, or at the end. What was never
@@ -64,8 +66,8 @@ func (s *session) describe() Connection {
 		code := s.connack.code // c may be kept for longer than the session
 		c.Connack = &code
 	}
-	c.BytesUp, c.PacketsUp = s.up.carried()
-	c.BytesDown, c.PacketsDown = s.down.carried()
+	c.BytesUp, c.PacketsUp = s.up.Carried()
+	c.BytesDown, c.PacketsDown = s.down.Carried()
 	c.describeTLS(s)
 	return c
 }
@@ -111,7 +113,7 @@ func (c *Connection) describeHandshake(s *session) *certificate {
 		return nil
 	}
 	cert := summarize(peer)
-	cert.fp, cert.issuer = FingerprintOf(peer[0]), issuerOf(peer[0])
+	cert.fp, cert.issuer = pki.FingerprintOf(peer[0]), issuerOf(peer[0])
 	return &cert
 }
 

@@ -22,7 +22,7 @@ func TestDrainEndsSessionsEvenly(t *testing.T) {
 	var all sync.WaitGroup
 	clients := make([]net.Conn, sessions)
 	for i := range clients {
-		client, backend := session5(g, b, pki().device)
+		client, backend := session5(g, b, testPKI().device)
 		clients[i] = client
 		go func() { _, _ = io.Copy(io.Discard, backend); _ = backend.Close() }()
 	}
@@ -57,7 +57,7 @@ func TestDrainSendsClientsToAnotherServer(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, func(c *proxy.Config) { brokers(b)(c); c.ServerReference = "gate2:8883" })
-	client, backend := session5(g, b, pki().device)
+	client, backend := session5(g, b, testPKI().device)
 	g.Drain(t.Context(), 0)
 	wantBytes(t, client, []byte("\xe0\x0f\x9c\x0d\x1c\x00\x0agate2:8883"))
 	wantEOF(t, client)
@@ -93,7 +93,7 @@ func TestDrainDoesNotWaitForThoseWhoLeft(t *testing.T) {
 	g := startGate(t, brokers(b))
 	var clients, backends []net.Conn
 	for range 3 {
-		client, backend := session5(g, b, pki().device)
+		client, backend := session5(g, b, testPKI().device)
 		clients, backends = append(clients, client), append(backends, backend)
 	}
 	drained := make(chan struct{})

@@ -21,6 +21,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -28,8 +29,8 @@ import (
 // patience is how long a test waits for what has to happen on real sockets.
 const patience = 10 * time.Second
 
-// pki is what most tests need, made once: keys are slow. It is valid at the time in a synctest bubble, too.
-var pki = sync.OnceValue(func() (p struct {
+// testPKI is what most tests need, made once: keys are slow. It is valid at the time in a synctest bubble, too.
+var testPKI = sync.OnceValue(func() (p struct {
 	ca             *certtest.CA
 	server, device *certtest.Cert
 }) {
@@ -52,13 +53,13 @@ type trust struct {
 }
 
 func newTrust(revoked ...*x509.Certificate) *trust {
-	return &trust{certs: []tls.Certificate{pki().server.TLS()}, pool: pki().ca.Pool(), revoked: revoked}
+	return &trust{certs: []tls.Certificate{testPKI().server.TLS()}, pool: testPKI().ca.Pool(), revoked: revoked}
 }
 
 func (t *trust) ServerCertificates() []tls.Certificate { return t.certs }
 func (t *trust) ClientCAs() *x509.CertPool             { return t.pool }
 
-func (t *trust) Verify(peer []*x509.Certificate, _ [][]*x509.Certificate) error {
+func (t *trust) Verify(peer []*x509.Certificate, _ [][]*x509.Certificate) ([]*x509.Certificate, error) {
 	opts := x509.VerifyOptions{
 		Roots:         t.pool,
 		Intermediates: x509.NewCertPool(),
@@ -67,18 +68,19 @@ func (t *trust) Verify(peer []*x509.Certificate, _ [][]*x509.Certificate) error 
 	for _, cert := range peer[1:] {
 		opts.Intermediates.AddCert(cert)
 	}
-	if _, err := peer[0].Verify(opts); err != nil {
-		return err
+	chains, err := peer[0].Verify(opts)
+	if err != nil {
+		return nil, err
 	}
 	if slices.ContainsFunc(t.revoked, peer[0].Equal) {
-		return proxy.ErrRevoked
+		return nil, pki.ErrRevoked
 	}
-	return t.err
+	return chains[0], t.err
 }
 
 // owned answers every certificate with the same owner.
 func owned(owner string) proxy.OwnerFunc {
-	return func(context.Context, proxy.Fingerprint) (string, bool, error) { return owner, true, nil }
+	return func(context.Context, pki.Fingerprint) (string, bool, error) { return owner, true, nil }
 }
 
 // A gate is a running proxy.Server with what it logs and counts.
@@ -115,7 +117,7 @@ func serveGate(t testing.TB, l net.Listener, role proxy.Role, change func(*proxy
 	cfg := proxy.Config{
 		Trust:   func() proxy.Trust { return g.trust.Load() },
 		Owner:   owned("admin:dev1"),
-		Place:   newTurns().place,
+		Lease:   newTurns().lease,
 		Metrics: proxy.NewMetrics(g.metrics),
 		Logger:  slog.New(slog.NewJSONHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -243,7 +245,7 @@ func (g *gate) dial(cert *certtest.Cert) *tls.Conn {
 // clientConfig is for a device with cert, or for one without a certificate. Like OpenSSL's clients, and unlike
 // Go's by default, it sends the certificate even when the server names no CA that fits.
 func clientConfig(cert *certtest.Cert) *tls.Config {
-	config := &tls.Config{RootCAs: pki().ca.Pool(), ServerName: "localhost"}
+	config := &tls.Config{RootCAs: testPKI().ca.Pool(), ServerName: "localhost"}
 	if cert != nil {
 		pair := cert.TLS()
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
@@ -254,7 +256,7 @@ func clientConfig(cert *certtest.Cert) *tls.Config {
 // device connects the usual device and sends it on its way with first.
 func (g *gate) device(first []byte) *tls.Conn {
 	g.t.Helper()
-	c := g.dial(pki().device)
+	c := g.dial(testPKI().device)
 	write(g.t, c, first)
 	return c
 }
@@ -358,7 +360,7 @@ func brokers(all ...*broker) func(*proxy.Config) {
 	for _, b := range all {
 		addrs = append(addrs, b.addr())
 	}
-	return func(c *proxy.Config) { c.Place = newTurns(addrs...).place }
+	return func(c *proxy.Config) { c.Lease = newTurns(addrs...).lease }
 }
 
 // Packets as they look on the wire. The usernames in them are what the gate has to make of the others.

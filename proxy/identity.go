@@ -5,35 +5,20 @@ package proxy
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
-
-// A Fingerprint is the SHA-256 hash of a certificate's DER encoding.
-type Fingerprint [sha256.Size]byte
-
-// FingerprintOf returns the fingerprint of cert.
-func FingerprintOf(cert *x509.Certificate) Fingerprint { return sha256.Sum256(cert.Raw) }
-
-// String returns the form that certificate-acl and operators use: upper-case hex pairs joined by colons.
-func (f Fingerprint) String() string {
-	const digits = "0123456789ABCDEF"
-	var text [len("AA:") * len(f)]byte
-	for i, b := range f {
-		text[3*i], text[3*i+1], text[3*i+2] = digits[b>>4], digits[b&0xF], ':'
-	}
-	return string(text[:len(text)-1])
-}
 
 // An OwnerFunc tells who owns a client certificate. ok is false when the certificate is known to have no
 // owner; an error says that this could not be found out, so that a service that is down never reads as a
 // refusal. It is called from many goroutines and has to return soon after ctx is done.
-type OwnerFunc func(ctx context.Context, fp Fingerprint) (owner string, ok bool, err error)
+type OwnerFunc func(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error)
 
 // An identity is the answer about one client.
 type identity struct {
@@ -46,7 +31,7 @@ type identity struct {
 // for the answer, so that nobody has to wait for it.
 func (s *session) identify(ctx context.Context, leaf *x509.Certificate) <-chan identity {
 	answer := make(chan identity, 1)
-	fp := FingerprintOf(leaf)
+	fp := pki.FingerprintOf(leaf)
 	go func() {
 		owner, ok, err := s.server.cfg.Owner(ctx, fp)
 		answer <- identity{owner, ok, err}

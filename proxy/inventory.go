@@ -8,13 +8,15 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // A Filter selects live sessions. Every field that is not zero has to match; the zero Filter matches all.
 type Filter struct {
 	ID          SessionID
 	Owner       string
-	Fingerprint Fingerprint
+	Fingerprint pki.Fingerprint
 	Address     netip.Prefix // that the client's address is in
 	Listener    *Role
 }
@@ -23,7 +25,7 @@ type Filter struct {
 func (f *Filter) matches(s *session) bool {
 	return (f.ID == 0 || s.live.id == f.ID) &&
 		(f.Owner == "" || s.owner == f.Owner) &&
-		(f.Fingerprint == Fingerprint{} || s.live.bearer != nil && s.live.bearer.fp == f.Fingerprint) &&
+		(f.Fingerprint == pki.Fingerprint{} || s.live.bearer != nil && s.live.bearer.fp == f.Fingerprint) &&
 		(!f.Address.IsValid() || f.Address.Contains(ipOf(s.client.RemoteAddr()))) &&
 		(f.Listener == nil || s.role == *f.Listener)
 }
@@ -88,7 +90,7 @@ const stride = 512
 
 // find returns up to n live sessions that match behind an id, in order; n < 0 means all.
 func (r *registry) find(f *Filter, after SessionID, n int) []*session {
-	if f.ID != 0 || f.Owner != "" || f.Fingerprint != (Fingerprint{}) {
+	if f.ID != 0 || f.Owner != "" || f.Fingerprint != (pki.Fingerprint{}) {
 		return r.lookUp(f, after, n)
 	}
 	var found []*session
@@ -125,7 +127,7 @@ func (r *registry) candidates(f *Filter) []*session {
 	if f.ID != 0 {
 		return r.roll.after(nil, f.ID-1, 1)
 	}
-	if f.Fingerprint != (Fingerprint{}) {
+	if f.Fingerprint != (pki.Fingerprint{}) {
 		if b := r.bearers[f.Fingerprint]; b != nil {
 			return b.sessions
 		}

@@ -14,22 +14,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 // fill establishes a session of 3.1.1 for each owner, all with certificates of their own.
-func fill(t *testing.T, owners ...string) (g *gate, certs map[proxy.Fingerprint]string) {
+func fill(t *testing.T, owners ...string) (g *gate, certs map[pki.Fingerprint]string) {
 	t.Helper()
-	certs = make(map[proxy.Fingerprint]string)
+	certs = make(map[pki.Fingerprint]string)
 	b := startBroker(t)
 	g = startGate(t, func(c *proxy.Config) {
 		brokers(b)(c)
-		c.Owner = func(_ context.Context, fp proxy.Fingerprint) (string, bool, error) { return certs[fp], true, nil }
+		c.Owner = func(_ context.Context, fp pki.Fingerprint) (string, bool, error) { return certs[fp], true, nil }
 	})
 	for _, owner := range owners {
-		cert := pki().ca.Issue(owner)
-		certs[proxy.FingerprintOf(cert.Leaf)] = owner
+		cert := testPKI().ca.Issue(owner)
+		certs[pki.FingerprintOf(cert.Leaf)] = owner
 		enter(g, b, cert)
 	}
 	return g, certs
@@ -91,7 +92,7 @@ func TestSessionsAreFiltered(t *testing.T) {
 	g, certs := fill(t, "a:1", "b:1", "a:1")
 	page, _ := g.Sessions(proxy.Filter{}, 0, 10)
 	second := page[1].ID
-	var ofB proxy.Fingerprint
+	var ofB pki.Fingerprint
 	for fp, owner := range certs {
 		if owner == "b:1" {
 			ofB = fp
@@ -105,7 +106,7 @@ func TestSessionsAreFiltered(t *testing.T) {
 		"owner":                 {proxy.Filter{Owner: "a:1"}, []string{"a:1", "a:1"}},
 		"no such owner":         {proxy.Filter{Owner: "a:"}, nil},
 		"fingerprint":           {proxy.Filter{Fingerprint: ofB}, []string{"b:1"}},
-		"no such fingerprint":   {proxy.Filter{Fingerprint: proxy.Fingerprint{1}}, nil},
+		"no such fingerprint":   {proxy.Filter{Fingerprint: pki.Fingerprint{1}}, nil},
 		"fingerprint and owner": {proxy.Filter{Fingerprint: ofB, Owner: "a:1"}, nil},
 		"id":                    {proxy.Filter{ID: second}, []string{"b:1"}},
 		"id between others":     {proxy.Filter{ID: 1}, nil},

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -88,31 +89,31 @@ func (g *gate) leave(c *tls.Conn) {
 func TestConnectionsAreLimited(t *testing.T) {
 	t.Parallel()
 	g := fullGate(t, func(c *proxy.Config) { c.MaxConnections = 2 })
-	one := g.wantIn(pki().device)
-	g.wantIn(pki().device)
-	g.dial(pki().device) // who has not said CONNECT takes nobody's place
-	g.wantFull(pki().device, proxy.LimitConnections)
+	one := g.wantIn(testPKI().device)
+	g.wantIn(testPKI().device)
+	g.dial(testPKI().device) // who has not said CONNECT takes nobody's place
+	g.wantFull(testPKI().device, proxy.LimitConnections)
 	g.leave(one)
-	g.wantIn(pki().device)
-	g.wantFull(pki().device, proxy.LimitConnections)
+	g.wantIn(testPKI().device)
+	g.wantFull(testPKI().device, proxy.LimitConnections)
 }
 
 func TestConnectionsOfAnOwnerAreLimited(t *testing.T) {
 	t.Parallel()
-	other := pki().ca.Issue("admin:dev2")
+	other := testPKI().ca.Issue("admin:dev2")
 	g := fullGate(t, func(c *proxy.Config) {
 		c.MaxConnectionsPerOwner = 2
 		c.MaxConnections = 3
-		c.Owner = func(_ context.Context, fp proxy.Fingerprint) (string, bool, error) {
-			if fp == proxy.FingerprintOf(other.Leaf) {
+		c.Owner = func(_ context.Context, fp pki.Fingerprint) (string, bool, error) {
+			if fp == pki.FingerprintOf(other.Leaf) {
 				return "admin:dev2", true, nil
 			}
 			return "admin:dev1", true, nil
 		}
 	})
-	one := g.wantIn(pki().device)
-	g.wantIn(pki().device)
-	g.wantFull(pki().device, proxy.LimitOwner)
+	one := g.wantIn(testPKI().device)
+	g.wantIn(testPKI().device)
+	g.wantFull(testPKI().device, proxy.LimitOwner)
 	g.wantIn(other)
 	g.wantFull(other, proxy.LimitConnections)
 	g.leave(one)
@@ -142,7 +143,7 @@ func header(family, addr string) string {
 // wantInFrom wants that the usual device is let in from behind header.
 func (g *gate) wantInFrom(header string) *tls.Conn {
 	g.t.Helper()
-	c := tls.Client(g.dialHeaded(header), clientConfig(pki().device))
+	c := tls.Client(g.dialHeaded(header), clientConfig(testPKI().device))
 	write(g.t, c, connect311)
 	wantBytes(g.t, c, connack311)
 	return c
@@ -197,7 +198,7 @@ func arrivals(t *testing.T, l *pipeListener, n int) []time.Duration {
 	for range n {
 		conn := l.dial()
 		all.Go(func() {
-			c := tls.Client(conn, clientConfig(pki().device))
+			c := tls.Client(conn, clientConfig(testPKI().device))
 			err := c.Handshake()
 			took := time.Since(began)
 			if err != nil {
@@ -255,7 +256,7 @@ func TestWaitingForATurnDoesNotCountAgainstTheClient(t *testing.T) {
 	inBubble(t, rate, func(t *testing.T, g *gate, l *pipeListener) {
 		arrivals(t, l, 1) // takes the one of this second
 		conn := l.dial()
-		go func() { _ = tls.Client(stallAfterWrite{conn}, clientConfig(pki().device)).Handshake() }()
+		go func() { _ = tls.Client(stallAfterWrite{conn}, clientConfig(testPKI().device)).Handshake() }()
 		if got := lasted(conn); got != 11*time.Second {
 			t.Errorf("closed after %v, want 11s: 1 s for the turn and 10 s for the rest", got)
 		}
@@ -279,12 +280,12 @@ func TestStallingHandshakesHoldUpNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_ = tls.Client(stallAfterWrite{conn}, clientConfig(pki().device)).Handshake()
+		_ = tls.Client(stallAfterWrite{conn}, clientConfig(testPKI().device)).Handshake()
 		if _, err := conn.Read(make([]byte, 1)); err != nil { // the server's flight has begun to come
 			t.Fatal(err)
 		}
 	}
-	g.wantIn(pki().device)
+	g.wantIn(testPKI().device)
 }
 
 // Stopping does not wait for those who wait.

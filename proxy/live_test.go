@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -43,7 +44,7 @@ func wantStopped(t *testing.T, client *tls.Conn, backend net.Conn, code byte) {
 
 func TestWithdrawnTrustEndsSessions(t *testing.T) {
 	t.Parallel()
-	plant := pki().ca.Intermediate("plant 7")
+	plant := testPKI().ca.Intermediate("plant 7")
 	sub := plant.Issue("admin:dev1")
 	other := certtest.NewCA("others")
 	foreign := other.Issue("admin:dev1")
@@ -55,7 +56,7 @@ func TestWithdrawnTrustEndsSessions(t *testing.T) {
 		now    *trust
 		w      proxy.Withdrawal
 	}{
-		"revoked": {pki().device, newTrust(pki().device.Leaf), proxy.Withdrawal{Revoked: revoking(pki().device.Leaf)}},
+		"revoked": {testPKI().device, newTrust(testPKI().device.Leaf), proxy.Withdrawal{Revoked: revoking(testPKI().device.Leaf)}},
 		"intermediate revoked": {
 			sub, &trust{certs: both.certs, pool: both.pool, revoked: []*x509.Certificate{sub.Leaf}},
 			proxy.Withdrawal{Revoked: revoking(plant.Cert)},
@@ -67,7 +68,7 @@ func TestWithdrawnTrustEndsSessions(t *testing.T) {
 			b := startBroker(t)
 			g := startGate(t, brokers(b))
 			g.trust.Store(both)
-			stayer, stayersEnd := session5(g, b, pki().ca.Issue("admin:dev1"))
+			stayer, stayersEnd := session5(g, b, testPKI().ca.Issue("admin:dev1"))
 			client, backend := session5(g, b, test.device)
 			v3 := g.dial(test.device)
 			write(t, v3, connect311)
@@ -97,8 +98,8 @@ func TestNamedButTrustedSessionStays(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
-	client, backend := session5(g, b, pki().device)
-	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(pki().device.Leaf), CAs: []*x509.Certificate{pki().ca.Cert}})
+	client, backend := session5(g, b, testPKI().device)
+	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(testPKI().device.Leaf), CAs: []*x509.Certificate{testPKI().ca.Cert}})
 	write(t, client, pingreq)
 	wantBytes(t, backend, pingreq)
 }
@@ -111,8 +112,8 @@ func TestTrustWithdrawnWhileConnecting(t *testing.T) {
 	client := g.device(connect5)
 	backend := b.accept()
 	wantBytes(t, backend, connect5Owned)
-	g.trust.Store(newTrust(pki().device.Leaf))
-	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(pki().device.Leaf)})
+	g.trust.Store(newTrust(testPKI().device.Leaf))
+	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(testPKI().device.Leaf)})
 	write(t, backend, connack5)
 	wantBytes(t, client, connack5)
 	wantStopped(t, client, backend, 0x87)
@@ -123,7 +124,7 @@ func TestExpiryEndsSessions(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
-	device := pki().ca.Issue("admin:dev1", certtest.NotAfter(time.Now().Add(2*time.Second)))
+	device := testPKI().ca.Issue("admin:dev1", certtest.NotAfter(time.Now().Add(2*time.Second)))
 	client, backend := session5(g, b, device)
 	wantStopped(t, client, backend, 0x87)
 	if late := time.Since(device.Leaf.NotAfter); late < 0 || late > time.Second {
@@ -137,7 +138,7 @@ func TestLifetimeEndsSessions(t *testing.T) {
 	b := startBroker(t)
 	g := startGate(t, func(c *proxy.Config) { brokers(b)(c); c.MaxLifetime = 200 * time.Millisecond })
 	began := time.Now()
-	client, backend := session5(g, b, pki().device)
+	client, backend := session5(g, b, testPKI().device)
 	wantStopped(t, client, backend, 0xa0)
 	if lived := time.Since(began); lived < 180*time.Millisecond {
 		t.Errorf("the session lived for %v, want at least 180ms", lived)
@@ -174,7 +175,7 @@ type answer struct {
 	err   error
 }
 
-func (o *ownerBook) lookup(context.Context, proxy.Fingerprint) (string, bool, error) {
+func (o *ownerBook) lookup(context.Context, pki.Fingerprint) (string, bool, error) {
 	o.asked.Add(1)
 	a := o.answer.Load()
 	return a.owner, a.ok, a.err
@@ -197,7 +198,7 @@ func TestChangedOwnerEndsSessions(t *testing.T) {
 				c.Owner = book.lookup
 				c.Recheck = 50 * time.Millisecond
 			})
-			client, backend := session5(g, b, pki().device)
+			client, backend := session5(g, b, testPKI().device)
 			asked := book.asked.Load()
 			await(t, "two rechecks that change nothing", func() bool { return book.asked.Load() >= asked+2 })
 			book.answer.Store(&change)
@@ -213,7 +214,7 @@ func TestUnknownAnswerEndsNothing(t *testing.T) {
 	book.answer.Store(&answer{"admin:dev1", true, nil})
 	b := startBroker(t)
 	g := startGate(t, func(c *proxy.Config) { brokers(b)(c); c.Owner = book.lookup; c.Recheck = 20 * time.Millisecond })
-	client, backend := session5(g, b, pki().device)
+	client, backend := session5(g, b, testPKI().device)
 	book.answer.Store(&answer{"", false, errors.New("certificate-acl is down")})
 	asked := book.asked.Load()
 	await(t, "three rechecks without an answer", func() bool { return book.asked.Load() >= asked+3 })
@@ -232,7 +233,7 @@ func TestOneRecheckForAllSessionsOfACertificate(t *testing.T) {
 	began := time.Now()
 	var client net.Conn
 	for range sessions {
-		client, _ = session5(g, b, pki().device)
+		client, _ = session5(g, b, testPKI().device)
 	}
 	await(t, "a recheck", func() bool { return book.asked.Load() > sessions })
 	wantNothing(t, client)
@@ -259,7 +260,7 @@ func TestBrokenProtocolEndsTheSession(t *testing.T) {
 			t.Parallel()
 			b := startBroker(t)
 			g := startGate(t, brokers(b))
-			client, backend := session5(g, b, pki().device)
+			client, backend := session5(g, b, testPKI().device)
 			write(t, client, test.send)
 			wantBytes(t, client, []byte{0xe0, 1, test.code})
 			wantEOF(t, client)
@@ -278,7 +279,7 @@ func TestPayloadThatLooksLikeAConnect(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
-	client, backend := session5(g, b, pki().device)
+	client, backend := session5(g, b, testPKI().device)
 	publish := append([]byte("\x30\x12\x00\x01t\x00"), connect311[:14]...)
 	for i := range publish { // each byte a record of its own
 		write(t, client, publish[i:i+1])
@@ -292,7 +293,7 @@ func TestPacketThatBeginsBehindTheConnack(t *testing.T) {
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
 	publish := []byte("\x30\x08\x00\x01t\x00\xff\xff\xff\xff")
-	client := g.dial(pki().device)
+	client := g.dial(testPKI().device)
 	write(t, client, connect5)
 	backend := b.greet(connect5Owned, append(bytes.Clone(connack5), publish[:6]...))
 	wantBytes(t, client, append(bytes.Clone(connack5), publish[:6]...))
@@ -314,7 +315,7 @@ func TestDisconnectStandsBetweenPackets(t *testing.T) {
 	for range 10 {
 		b := startBroker(t)
 		g := startGate(t, brokers(b))
-		client, backend := session5(g, b, pki().device)
+		client, backend := session5(g, b, testPKI().device)
 		flood := func(w io.Writer) {
 			for size := 1; ; size = size*7%100_003 + 1 {
 				packet := append([]byte{0x30, byte(size) | 0x80, byte(size>>7) | 0x80, byte(size >> 14)}, make([]byte, size)...)
@@ -327,8 +328,8 @@ func TestDisconnectStandsBetweenPackets(t *testing.T) {
 		go flood(client)
 		go func() { _, _ = io.Copy(io.Discard, backend) }()
 		wantPackets(t, client, 50)
-		g.trust.Store(newTrust(pki().device.Leaf))
-		g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(pki().device.Leaf)})
+		g.trust.Store(newTrust(testPKI().device.Leaf))
+		g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(testPKI().device.Leaf)})
 		if last := wantPackets(t, client, 1<<30); !bytes.Equal(last, []byte{0xe0, 1, 0x87}) {
 			t.Fatalf("got % x as the last packet, want a DISCONNECT", last[:min(len(last), 10)])
 		}
@@ -370,12 +371,12 @@ func TestRevokedClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
-	_, backend := session5(g, b, pki().device)
+	_, backend := session5(g, b, testPKI().device)
 	_ = backend.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 	_, _ = io.Copy(backend, zeros{})
-	g.trust.Store(newTrust(pki().device.Leaf))
+	g.trust.Store(newTrust(testPKI().device.Leaf))
 	began := time.Now()
-	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(pki().device.Leaf)})
+	g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(testPKI().device.Leaf)})
 	_, _ = io.Copy(io.Discard, backend)
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the broker's side ended after %v, want about a second", took)
@@ -398,7 +399,7 @@ func TestKickEndsSessions(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
-	client, backend := session5(g, b, pki().device)
+	client, backend := session5(g, b, testPKI().device)
 	if n := g.Kick(proxy.Filter{Owner: "admin:dev2"}); n != 0 {
 		t.Errorf("got %d sessions of another owner, want none", n)
 	}

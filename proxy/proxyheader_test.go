@@ -79,7 +79,7 @@ func TestAddressOfTheClientIsThatOfTheProxyHeader(t *testing.T) {
 			b := startBroker(t)
 			g := startGate(t, func(c *proxy.Config) { brokers(b)(c); behindProxies(c) })
 			conn := g.dialHeaded(test.header)
-			client := tls.Client(conn, clientConfig(pki().device))
+			client := tls.Client(conn, clientConfig(testPKI().device))
 			write(t, client, connect311)
 			backend := b.greet(connect311Owned, connack311)
 			wantBytes(t, client, connack311)
@@ -142,7 +142,7 @@ func TestProxyHeaderFromElsewhereIsRefused(t *testing.T) {
 				c.ProxyProtocolFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32"), netip.MustParsePrefix("::/0")}
 			})
 			conn := g.dialHeaded(header)
-			if err := tls.Client(conn, clientConfig(pki().device)).Handshake(); err == nil {
+			if err := tls.Client(conn, clientConfig(testPKI().device)).Handshake(); err == nil {
 				t.Error("the handshake succeeded, want a refusal")
 			}
 			if got := g.wantEnd(proxy.ProxyHeader)["remote"]; got != conn.LocalAddr().String() {
@@ -194,7 +194,7 @@ func TestProxyHeaderInPieces(t *testing.T) {
 				for i := range len(header) {
 					write(t, conn, []byte(header[i:i+1])) // returns when the byte was read, and nothing else
 				}
-				client := tls.Client(conn, clientConfig(pki().device))
+				client := tls.Client(conn, clientConfig(testPKI().device))
 				if err := client.Handshake(); err != nil {
 					t.Fatal(err)
 				}
@@ -256,7 +256,7 @@ func TestBrokerLearnsTheAddressOfTheClient(t *testing.T) {
 				behindProxies(c)
 				c.BackendProxyProtocol = test.version
 			})
-			client := tls.Client(g.dialHeaded(test.inbound), clientConfig(pki().device))
+			client := tls.Client(g.dialHeaded(test.inbound), clientConfig(testPKI().device))
 			write(t, client, connect311)
 			backend := b.accept()
 			first := make([]byte, 1400)
@@ -292,9 +292,9 @@ func port(a *net.TCPAddr) string {
 
 // A broker is never told that a client is of an unknown kind: VerneMQ does not survive that.
 func TestClientWithoutAnAddressDoesNotReachABrokerThatWantsOne(t *testing.T) {
-	change := func(c *proxy.Config) { c.Place, c.BackendProxyProtocol = newTurns("broker.invalid:1").place, 2 }
+	change := func(c *proxy.Config) { c.Lease, c.BackendProxyProtocol = newTurns("broker.invalid:1").lease, 2 }
 	inBubble(t, change, func(t *testing.T, g *gate, l *pipeListener) {
-		client := tls.Client(l.dial(), clientConfig(pki().device))
+		client := tls.Client(l.dial(), clientConfig(testPKI().device))
 		if err := client.Handshake(); err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -68,11 +69,11 @@ var refusals = []struct {
 }
 
 func nobody(c *proxy.Config) {
-	c.Owner = func(context.Context, proxy.Fingerprint) (string, bool, error) { return "", false, nil }
+	c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) { return "", false, nil }
 }
 
 func cannotTell(c *proxy.Config) {
-	c.Owner = func(context.Context, proxy.Fingerprint) (string, bool, error) {
+	c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) {
 		return "", false, errors.New("certificate-acl is down")
 	}
 }
@@ -98,8 +99,8 @@ func TestRefusals(t *testing.T) {
 			wantBytes(t, client, []byte(test.receive))
 			wantEOF(t, client)
 			line := g.wantEnd(test.reason)
-			if line["fingerprint"] != fingerprint(pki().device) {
-				t.Errorf("got fingerprint %v, want %v", line["fingerprint"], fingerprint(pki().device))
+			if line["fingerprint"] != fingerprint(testPKI().device) {
+				t.Errorf("got fingerprint %v, want %v", line["fingerprint"], fingerprint(testPKI().device))
 			}
 			if n := b.count.Load(); n != 0 {
 				t.Errorf("the broker got %d connections, want none", n)
@@ -129,7 +130,7 @@ func TestEveryReasonWithACodeIsExercised(t *testing.T) {
 		tested[test.reason] = true
 	}
 	for _, r := range proxy.Reasons() {
-		if (r.ReturnCode() != 0 || r.ReasonCode() != 0 || r.Bye() != 0) && !tested[r] && elsewhere[r] == "" {
+		if (r.ReturnCode() != 0 || r.ReasonCode() != 0 || r.DisconnectCode() != 0) && !tested[r] && elsewhere[r] == "" {
 			t.Errorf("no test sees what a client is told for %v", r)
 		}
 	}
@@ -167,10 +168,10 @@ func TestOwnersThatCannotBeUsernames(t *testing.T) {
 func TestHandshakeRefusals(t *testing.T) {
 	t.Parallel()
 	yesterday := time.Now().Add(-24 * time.Hour)
-	expired := pki().ca.Issue("admin:old", certtest.NotBefore(yesterday.Add(-time.Hour)), certtest.NotAfter(yesterday))
+	expired := testPKI().ca.Issue("admin:old", certtest.NotBefore(yesterday.Add(-time.Hour)), certtest.NotAfter(yesterday))
 	stranger := certtest.NewCA("devices").Issue("admin:dev1")
-	revoked := pki().ca.Issue("admin:lost")
-	server := pki().ca.Issue("not-a-client", certtest.Server("example.org"))
+	revoked := testPKI().ca.Issue("admin:lost")
+	server := testPKI().ca.Issue("not-a-client", certtest.Server("example.org"))
 	for _, test := range []struct {
 		name           string
 		reason         proxy.Reason
@@ -183,7 +184,7 @@ func TestHandshakeRefusals(t *testing.T) {
 		{"no client usage", proxy.TLSUntrusted, server, newTrust(), "tls: bad certificate", "tls: bad certificate"},
 		{"expired", proxy.TLSExpired, expired, newTrust(), "tls: expired certificate", "tls: expired certificate"},
 		{"revoked", proxy.TLSRevoked, revoked, newTrust(revoked.Leaf), "tls: bad certificate", "tls: bad certificate"},
-		{"no CRL", proxy.TLSCRL, pki().device, &trust{newTrust().certs, newTrust().pool, nil, proxy.ErrCRL}, "tls: bad certificate", "tls: bad certificate"},
+		{"no CRL", proxy.TLSCRL, testPKI().device, &trust{newTrust().certs, newTrust().pool, nil, pki.ErrRevocationUnknown}, "tls: bad certificate", "tls: bad certificate"},
 	} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			t.Run(test.name+" "+tls.VersionName(version), func(t *testing.T) {
@@ -258,4 +259,4 @@ func TestConnectionWithoutAByteIsLoggedForDebugging(t *testing.T) {
 	}
 }
 
-func fingerprint(c *certtest.Cert) string { return proxy.FingerprintOf(c.Leaf).String() }
+func fingerprint(c *certtest.Cert) string { return pki.FingerprintOf(c.Leaf).String() }

@@ -10,6 +10,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // A registry knows the live sessions: those whose broker has let them in. It finds them by certificate, by what
@@ -22,9 +24,9 @@ type registry struct {
 
 	mu       sync.Mutex
 	trust    Trust // what was last looked at by withdraw; see add
-	bearers  map[Fingerprint]*bearer
+	bearers  map[pki.Fingerprint]*bearer
 	names    map[certName]*bearer
-	lineages map[Fingerprint]*lineage
+	lineages map[pki.Fingerprint]*lineage
 	above    map[certName]int // names of CAs, with how many lineages have them
 	owners   map[string][]*session
 	roll     roll
@@ -51,8 +53,8 @@ type bearer struct {
 // A lineage is the CA certificates above a client certificate, in all chains that led from it to the bundle.
 // Most clients share a few of them.
 type lineage struct {
-	key     Fingerprint // of all its certificates together
-	cas     map[Fingerprint]struct{}
+	key     pki.Fingerprint // of all its certificates together
+	cas     map[pki.Fingerprint]struct{}
 	names   map[certName]struct{} // of those that a CRL can revoke
 	issuer  string                // of the certificates below, as in Connection
 	bearers []*bearer
@@ -70,9 +72,9 @@ type registration struct {
 func newRegistry() *registry {
 	return &registry{
 		seed:     maphash.MakeSeed(),
-		bearers:  make(map[Fingerprint]*bearer),
+		bearers:  make(map[pki.Fingerprint]*bearer),
 		names:    make(map[certName]*bearer),
-		lineages: make(map[Fingerprint]*lineage),
+		lineages: make(map[pki.Fingerprint]*lineage),
 		above:    make(map[certName]int),
 		owners:   make(map[string][]*session),
 		roll:     newRoll(),
@@ -98,7 +100,7 @@ func (r *registry) nameOf(cert *x509.Certificate) certName {
 // verified is what its certificate was verified against; stale tells that withdraw has moved on since, and that
 // the caller has to verify again.
 func (r *registry) add(s *session, verified Trust, state *tls.ConnectionState, end, recheck time.Time) (stale bool) {
-	fp := FingerprintOf(state.PeerCertificates[0])
+	fp := pki.FingerprintOf(state.PeerCertificates[0])
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.bearers[fp]
@@ -122,7 +124,7 @@ func (r *registry) add(s *session, verified Trust, state *tls.ConnectionState, e
 	return r.trust != nil && r.trust != verified
 }
 
-func (r *registry) addBearer(fp Fingerprint, state *tls.ConnectionState) *bearer {
+func (r *registry) addBearer(fp pki.Fingerprint, state *tls.ConnectionState) *bearer {
 	leaf := state.PeerCertificates[0]
 	b := &bearer{certificate: summarize(state.PeerCertificates), name: r.nameOf(leaf)}
 	b.fp = fp
@@ -144,14 +146,14 @@ func (r *registry) lineageOf(chains [][]*x509.Certificate) *lineage {
 			_, _ = h.Write(ca.Raw)
 		}
 	}
-	key := Fingerprint(h.Sum(nil))
+	key := pki.Fingerprint(h.Sum(nil))
 	if l := r.lineages[key]; l != nil {
 		return l
 	}
-	l := &lineage{key: key, cas: make(map[Fingerprint]struct{}), names: make(map[certName]struct{})}
+	l := &lineage{key: key, cas: make(map[pki.Fingerprint]struct{}), names: make(map[certName]struct{})}
 	for _, chain := range chains {
 		for _, ca := range chain[1:] {
-			l.cas[FingerprintOf(ca)] = struct{}{}
+			l.cas[pki.FingerprintOf(ca)] = struct{}{}
 			l.names[r.nameOf(ca)] = struct{}{}
 		}
 	}
@@ -299,7 +301,7 @@ func (r *registry) withdraw(trust Trust, w Withdrawal) []*bearer {
 		}
 	}
 	for _, ca := range w.CAs {
-		candidates = append(candidates, r.below(FingerprintOf(ca))...)
+		candidates = append(candidates, r.below(pki.FingerprintOf(ca))...)
 	}
 	return candidates
 }
@@ -323,7 +325,7 @@ func (r *registry) named(name certName) (found []*bearer) {
 }
 
 // below returns the bearers below a CA.
-func (r *registry) below(ca Fingerprint) (found []*bearer) {
+func (r *registry) below(ca pki.Fingerprint) (found []*bearer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, l := range r.lineages {

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // The registry is tested from inside: what it finds shows outside, what it forgets does not.
@@ -57,7 +59,7 @@ func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
 	}{
 		"by owner":       {r.find(&Filter{Owner: "t:1"}, 0, -1), everyFourth(sessions, 1)},
 		"by serial":      {r.of(r.withdraw(nil, Withdrawal{Revoked: revoked})), sessions[8:10]},
-		"by CA":          {r.of(r.below(FingerprintOf(two))), belowTwo(sessions)},
+		"by CA":          {r.of(r.below(pki.FingerprintOf(two))), belowTwo(sessions)},
 		"by CA's serial": {r.of(r.named(r.nameOf(two))), belowTwo(sessions)},
 		"all":            {r.all(), sessions},
 	} {

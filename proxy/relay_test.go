@@ -134,7 +134,7 @@ func TestSessionIsLoggedAndCounted(t *testing.T) {
 	for key, want := range map[string]any{
 		"owner": "admin:dev1", "mqtt": "3.1.1", "client_id": "c1", "backend": b.addr(), "connack": 0.0,
 		"bytes_up": 2.0, "bytes_down": 4.0, "tls": "1.3", "resumed": false, "subject": "CN=admin:dev1",
-		"fingerprint": fingerprint(pki().device), "serial": pki().device.Leaf.SerialNumber.Text(16),
+		"fingerprint": fingerprint(testPKI().device), "serial": testPKI().device.Leaf.SerialNumber.Text(16),
 	} {
 		if line[key] != want {
 			t.Errorf("got %s %v, want %v", key, line[key], want)
@@ -250,7 +250,7 @@ func TestLastWordsReachAClientThatSendsAndReadsLate(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
-	client, backend := session5(g, b, pki().device)
+	client, backend := session5(g, b, testPKI().device)
 	_ = client.NetConn().(*net.TCPConn).SetReadBuffer(32 << 10)
 	words := bytes.Repeat(pingresp, 64<<10)
 	write(t, backend, words)
@@ -347,7 +347,7 @@ func TestRecordsInPieces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := tls.Client(dribble{raw}, clientConfig(pki().device))
+	client := tls.Client(dribble{raw}, clientConfig(testPKI().device))
 	defer func() { _ = client.Close() }()
 	_ = client.SetDeadline(time.Now().Add(patience))
 	write(t, client, connect311)

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -43,7 +44,7 @@ func TestShutdownBeforeTheConnack(t *testing.T) {
 	t.Parallel()
 	asked := make(chan struct{})
 	g := startGate(t, func(c *proxy.Config) {
-		c.Owner = func(ctx context.Context, _ proxy.Fingerprint) (string, bool, error) {
+		c.Owner = func(ctx context.Context, _ pki.Fingerprint) (string, bool, error) {
 			close(asked)
 			<-ctx.Done()
 			return "", false, ctx.Err()
@@ -116,7 +117,7 @@ func (l *failing) Accept() (net.Conn, error) {
 
 func TestFailedAcceptsArePaced(t *testing.T) {
 	t.Parallel()
-	pki()
+	testPKI()
 	synctest.Test(t, func(t *testing.T) {
 		l := &failing{newPipeListener(), 10, nil}
 		g := serveGate(t, l, proxy.Devices, nil)
@@ -143,7 +144,7 @@ func TestSilentClientsDoNotStopThoseInside(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, func(c *proxy.Config) { brokers(b)(c); c.MaxDescriptors = 64 })
-	inside := g.dial(pki().device)
+	inside := g.dial(testPKI().device)
 	for range 70 {
 		c, err := net.Dial("tcp", g.addr)
 		if err != nil {

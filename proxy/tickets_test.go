@@ -35,7 +35,7 @@ func startReplica(t *testing.T, b *broker, now *trust, keys ...byte) *gate {
 
 // A roamer is a device that keeps its TLS session when it goes to another server.
 func roamer(version uint16) *tls.Config {
-	config := clientConfig(pki().device)
+	config := clientConfig(testPKI().device)
 	config.MinVersion, config.MaxVersion = version, version
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	return config
@@ -93,7 +93,7 @@ func TestTicketOfAReplicaIsVerifiedAnew(t *testing.T) {
 			device := roamer(version)
 			visit(t, startReplica(t, b, newTrust(), 1), b, device)
 
-			knows := startReplica(t, b, newTrust(pki().device.Leaf), 1)
+			knows := startReplica(t, b, newTrust(testPKI().device.Leaf), 1)
 			if got := alert(firstError(t, knows.addr, device)); got != "tls: bad certificate" {
 				t.Errorf("got alert %q, want that the certificate is bad", got)
 			}

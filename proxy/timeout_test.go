@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -48,7 +49,7 @@ func (l *pipeListener) dial() net.Conn {
 // inBubble runs test with a gate whose clock is not real.
 func inBubble(t *testing.T, change func(*proxy.Config), test func(t *testing.T, g *gate, l *pipeListener)) {
 	t.Parallel()
-	pki() // made outside, as it outlives the bubble
+	testPKI() // made outside, as it outlives the bubble
 	synctest.Test(t, func(t *testing.T) {
 		l := newPipeListener()
 		g := serveGate(t, l, proxy.Devices, change)
@@ -114,7 +115,7 @@ func TestSlowConnectIsClosedInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, nil, func(t *testing.T, g *gate, l *pipeListener) {
-				c := tls.Client(l.dial(), clientConfig(pki().device))
+				c := tls.Client(l.dial(), clientConfig(testPKI().device))
 				if err := c.Handshake(); err != nil {
 					t.Fatal(err)
 				}
@@ -138,13 +139,13 @@ func TestSlowConnectIsClosedInTime(t *testing.T) {
 // The look-up runs while the client takes its time over CONNECT: together they take the longer of the two.
 func TestOwnerIsLookedUpWhileTheConnectIsRead(t *testing.T) {
 	slow := func(c *proxy.Config) {
-		c.Owner = func(context.Context, proxy.Fingerprint) (string, bool, error) {
+		c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) {
 			time.Sleep(3 * time.Second) // of the bubble
 			return "", false, nil
 		}
 	}
 	inBubble(t, slow, func(t *testing.T, g *gate, l *pipeListener) {
-		c := tls.Client(l.dial(), clientConfig(pki().device))
+		c := tls.Client(l.dial(), clientConfig(testPKI().device))
 		if err := c.Handshake(); err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +163,7 @@ func TestOwnerIsLookedUpWhileTheConnectIsRead(t *testing.T) {
 // A client that does not read its refusal cannot hold its connection for that.
 func TestRefusedClientThatDoesNotReadIsClosedInTime(t *testing.T) {
 	inBubble(t, nobody, func(t *testing.T, g *gate, l *pipeListener) {
-		c := tls.Client(l.dial(), clientConfig(pki().device))
+		c := tls.Client(l.dial(), clientConfig(testPKI().device))
 		if err := c.Handshake(); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // Trust is one consistent set of server certificates, CAs and CRLs. It never changes; a change of the files
@@ -22,9 +24,9 @@ type Trust interface {
 	ClientCAs() *x509.CertPool
 	// Verify decides on a client's certificates, leaf first. chains are those that crypto/tls has built against
 	// ClientCAs, in this handshake or in the one that it resumes, under this Trust or an earlier one: what can
-	// have changed since is left to check. Without them Verify has to build chains. The error is or wraps
-	// ErrRevoked, ErrCRL, or one of x509's.
-	Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error
+	// have changed since is left to check. Without them Verify has to build chains. It returns the chain that it
+	// has accepted, leaf first. The error is or wraps pki.ErrRevoked, pki.ErrRevocationUnknown, or one of x509's.
+	Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) (chain []*x509.Certificate, err error)
 }
 
 // A TicketTrust is a Trust that brings the keys of session tickets, so that servers with the same ones resume each
@@ -34,12 +36,6 @@ type TicketTrust interface {
 	Trust
 	TicketKeys() [][32]byte
 }
-
-// What Trust.Verify reports beside the errors of x509.
-var (
-	ErrRevoked = errors.New("certificate revoked")
-	ErrCRL     = errors.New("no usable CRL")
-)
 
 // TLSPolicy narrows what crypto/tls would negotiate. The zero value is Go's own policy with TLS 1.2 at least.
 type TLSPolicy struct {
@@ -165,9 +161,9 @@ func handshakeReason(err error) Reason {
 		return RateLimited
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TLSTimeout
-	case errors.Is(err, ErrRevoked):
+	case errors.Is(err, pki.ErrRevoked):
 		return TLSRevoked
-	case errors.Is(err, ErrCRL):
+	case errors.Is(err, pki.ErrRevocationUnknown):
 		return TLSCRL
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return TLSExpired

@@ -16,7 +16,7 @@ import (
 
 // resuming dials again and again with the same session cache, as a device does that reconnects.
 func resuming(g *gate, version uint16) (dial func() (*tls.Conn, error)) {
-	config := clientConfig(pki().device)
+	config := clientConfig(testPKI().device)
 	config.MinVersion, config.MaxVersion = version, version
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	return func() (*tls.Conn, error) {
@@ -64,7 +64,7 @@ func TestResumedSessionIsVerifiedAnew(t *testing.T) {
 		now    *trust
 		reason proxy.Reason
 	}{
-		"revoked":    {newTrust(pki().device.Leaf), proxy.TLSRevoked},
+		"revoked":    {newTrust(testPKI().device.Leaf), proxy.TLSRevoked},
 		"CA removed": {otherCA, proxy.TLSUntrusted},
 	} {
 		for _, version := range bothVersions {
@@ -104,9 +104,9 @@ func TestResumedSessionIsVerifiedAnew(t *testing.T) {
 func TestTrustThatChangesDuringTheHandshake(t *testing.T) {
 	t.Parallel()
 	g := startGate(t, nil)
-	config := clientConfig(pki().device)
+	config := clientConfig(testPKI().device)
 	config.VerifyConnection = func(tls.ConnectionState) error {
-		g.trust.Store(newTrust(pki().device.Leaf))
+		g.trust.Store(newTrust(testPKI().device.Leaf))
 		return nil
 	}
 	if got := alert(firstError(t, g.addr, config)); got == "" {
@@ -118,12 +118,12 @@ func TestTrustThatChangesDuringTheHandshake(t *testing.T) {
 func TestNewServerCertificateCountsFromTheNextHandshake(t *testing.T) {
 	t.Parallel()
 	g := startGate(t, nil)
-	renewed := pki().ca.Issue("localhost", certtest.Server("localhost"))
-	for _, want := range []*certtest.Cert{pki().server, renewed} {
+	renewed := testPKI().ca.Issue("localhost", certtest.Server("localhost"))
+	for _, want := range []*certtest.Cert{testPKI().server, renewed} {
 		next := newTrust()
 		next.certs = []tls.Certificate{want.TLS()}
 		g.trust.Store(next)
-		if got := g.dial(pki().device).ConnectionState().PeerCertificates[0]; !got.Equal(want.Leaf) {
+		if got := g.dial(testPKI().device).ConnectionState().PeerCertificates[0]; !got.Equal(want.Leaf) {
 			t.Errorf("got serial %x, want %x", got.SerialNumber, want.Leaf.SerialNumber)
 		}
 	}
@@ -132,9 +132,9 @@ func TestNewServerCertificateCountsFromTheNextHandshake(t *testing.T) {
 func TestServerPairIsChosenByNameAndByKey(t *testing.T) {
 	t.Parallel()
 	g := startGate(t, nil)
-	one := pki().ca.Issue("one.example", certtest.Server("one.example"))
-	two := pki().ca.Issue("two.example", certtest.Server("two.example"))
-	twoRSA := pki().ca.Issue("two.example", certtest.Server("two.example"), certtest.RSA())
+	one := testPKI().ca.Issue("one.example", certtest.Server("one.example"))
+	two := testPKI().ca.Issue("two.example", certtest.Server("two.example"))
+	twoRSA := testPKI().ca.Issue("two.example", certtest.Server("two.example"), certtest.RSA())
 	all := newTrust()
 	all.certs = []tls.Certificate{one.TLS(), two.TLS(), twoRSA.TLS()}
 	g.trust.Store(all)
@@ -151,7 +151,7 @@ func TestServerPairIsChosenByNameAndByKey(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			config := clientConfig(pki().device)
+			config := clientConfig(testPKI().device)
 			config.ServerName, config.CipherSuites, config.InsecureSkipVerify = test.sni, test.suites, true
 			config.MaxVersion = tls.VersionTLS12
 			c, err := tls.Dial("tcp", g.addr, config)
@@ -169,9 +169,9 @@ func TestServerPairIsChosenByNameAndByKey(t *testing.T) {
 // Whatever the order of the files, RSA is for clients that know nothing else.
 func TestEllipticPairGoesBeforeRSA(t *testing.T) {
 	t.Parallel()
-	rsa := pki().ca.Issue("one", certtest.Server("one.example", "127.0.0.1"), certtest.RSA())
-	elliptic := pki().ca.Issue("one", certtest.Server("one.example", "two.example", "127.0.0.1"))
-	other := pki().ca.Issue("other", certtest.Server("other.example"))
+	rsa := testPKI().ca.Issue("one", certtest.Server("one.example", "127.0.0.1"), certtest.RSA())
+	elliptic := testPKI().ca.Issue("one", certtest.Server("one.example", "two.example", "127.0.0.1"))
+	other := testPKI().ca.Issue("other", certtest.Server("other.example"))
 	onlyRSA := []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
 	for name, test := range map[string]struct {
 		pairs   []*certtest.Cert
@@ -195,7 +195,7 @@ func TestEllipticPairGoesBeforeRSA(t *testing.T) {
 				trust.certs = append(trust.certs, cert.TLS())
 			}
 			g := startGate(t, func(c *proxy.Config) { c.Trust = func() proxy.Trust { return trust } })
-			config := clientConfig(pki().device)
+			config := clientConfig(testPKI().device)
 			config.ServerName, config.InsecureSkipVerify = test.sni, true
 			config.MinVersion, config.MaxVersion, config.CipherSuites = test.version, test.version, test.suites
 			c, err := tls.Dial("tcp", g.addr, config)
@@ -216,14 +216,14 @@ func TestPolicy(t *testing.T) {
 	t.Run("post-quantum key exchange is on", func(t *testing.T) {
 		t.Parallel()
 		g := startGate(t, nil)
-		if got := g.dial(pki().device).ConnectionState().CurveID; got != tls.X25519MLKEM768 {
+		if got := g.dial(testPKI().device).ConnectionState().CurveID; got != tls.X25519MLKEM768 {
 			t.Errorf("got %v, want %v", got, tls.X25519MLKEM768)
 		}
 	})
 	t.Run("TLS 1.1 is off", func(t *testing.T) {
 		t.Parallel()
 		g := startGate(t, nil)
-		config := clientConfig(pki().device)
+		config := clientConfig(testPKI().device)
 		config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 		if got := alert(firstError(t, g.addr, config)); got != "tls: protocol version not supported" {
 			t.Errorf("got alert %q, want that the version is not supported", got)
@@ -238,7 +238,7 @@ func TestPolicy(t *testing.T) {
 			CurvePreferences: []tls.CurveID{tls.CurveP384},
 		}
 		g := startGate(t, func(c *proxy.Config) { c.TLS = policy })
-		config := clientConfig(pki().device)
+		config := clientConfig(testPKI().device)
 		config.MaxVersion = tls.VersionTLS12
 		c, err := tls.Dial("tcp", g.addr, config)
 		if err != nil {
@@ -255,7 +255,7 @@ func TestDeviceBehindAnIntermediate(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
-	device := pki().ca.Intermediate("plant 7").Issue("admin:dev1", certtest.RSA())
+	device := testPKI().ca.Intermediate("plant 7").Issue("admin:dev1", certtest.RSA())
 	if len(device.Chain()) != 2 {
 		t.Fatalf("got a chain of %d certificates, want 2", len(device.Chain()))
 	}

@@ -132,10 +132,10 @@ func (t *turn) end(good bool) {
 // Read implements net.Conn. During the handshake it waits without a place, and returns with one.
 func (c *clientConn) Read(p []byte) (int, error) {
 	if c.turn == nil {
-		return c.pollConn.Read(p)
+		return c.Conn.Read(p)
 	}
 	c.turn.pause()
-	n, err := c.pollConn.Read(p)
+	n, err := c.Conn.Read(p)
 	if err == nil {
 		err = c.turn.resume()
 	}
@@ -157,11 +157,11 @@ func (c *clientConn) Write(p []byte) (int, error) {
 		}
 	}
 	if c.held == nil {
-		return c.pollConn.Write(p)
+		return c.Conn.Write(p)
 	}
 	held := len(c.held)
 	p, c.held = append(c.held, p...), nil
-	n, err := c.pollConn.Write(p)
+	n, err := c.Conn.Write(p)
 	return max(0, n-held), err
 }
 

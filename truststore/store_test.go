@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -62,7 +63,7 @@ func newBubble(t *testing.T, change func(*bubble, *truststore.Config)) *bubble {
 	b := &bubble{volume: newVolume(t), changes: make(chan struct{}, 1)}
 	config := b.config()
 	config.Logger = slog.New(slog.NewTextHandler(b, nil))
-	config.OnLook = b.observe
+	config.OnReload = b.observe
 	change(b, &config)
 	b.store = open(t, config)
 	return b
@@ -142,15 +143,17 @@ func TestSetThatOnlyAddsIsTakenOnceQuiet(t *testing.T) {
 	})
 }
 
-func TestSetThatTakesTrustAwayHasToSettle(t *testing.T) {
+func TestWhatLacksSomethingHasToSettle(t *testing.T) {
 	t.Parallel()
 	other := certtest.NewCA("other")
 	for name, row := range map[string]struct {
 		before, after func(*bubble)
+		first         truststore.Result
 	}{
 		"a CA": {
 			func(b *bubble) { b.write("ca.crt", b.root.PEM(), other.PEM()) },
 			func(b *bubble) { b.write("ca.crt", b.root.PEM()) },
+			truststore.Settling,
 		},
 		"a CRL": {
 			func(b *bubble) {
@@ -158,6 +161,7 @@ func TestSetThatTakesTrustAwayHasToSettle(t *testing.T) {
 				b.write("ca.crl", revoking(b.root, 1), revoking(other, 1))
 			},
 			func(b *bubble) { b.write("ca.crl", revoking(b.root, 1)) },
+			truststore.Swapped, // the other list of the file counts at once
 		},
 		"an intermediate of the server": {
 			func(b *bubble) {
@@ -166,6 +170,7 @@ func TestSetThatTakesTrustAwayHasToSettle(t *testing.T) {
 				b.write("tls.key", b.server.KeyPEM())
 			},
 			func(b *bubble) { b.write("tls.crt", certtest.CertsPEM(b.server.Leaf)) },
+			truststore.Settling,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,8 +179,8 @@ func TestSetThatTakesTrustAwayHasToSettle(t *testing.T) {
 				row.after(b)
 				b.touch(time.Hour)
 				b.wantLooks(
-					look{truststore.QuietTime, truststore.Settling},
-					look{truststore.QuietTime + truststore.SettleTime, truststore.Swapped},
+					look{truststore.QuietTime, row.first},
+					look{truststore.QuietTime + truststore.SettleDelay, truststore.Swapped},
 				)
 				b.wantLogged("used if they stay so", 1)
 			})
@@ -243,8 +248,8 @@ func TestIntervalFindsChangesThatNobodyNoticed(t *testing.T) {
 			b.t.Errorf("before the interval is over: %v", err)
 		}
 		b.pass(time.Second)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrRevoked) {
-			b.t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevoked) {
+			b.t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 		}
 		b.wantLooks(look{time.Minute, truststore.Unchanged}, look{2 * time.Minute, truststore.Swapped})
 	})
@@ -281,7 +286,7 @@ func TestOlderCRLIsRefused(t *testing.T) {
 		refused       bool
 	}{
 		"lower number":                        {certtest.CRLOptions{Number: 5}, certtest.CRLOptions{Number: 4}, true},
-		"lower number, later":                 {certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, certtest.CRLOptions{Number: 4, ThisUpdate: now}, true},
+		"lower number, later":                 {certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, certtest.CRLOptions{Number: 4, ThisUpdate: now}, false},
 		"same number, earlier":                {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, true},
 		"no numbers, earlier":                 {certtest.CRLOptions{Number: -1, ThisUpdate: now}, certtest.CRLOptions{Number: -1, ThisUpdate: now.Add(-time.Hour)}, true},
 		"same number, signed again":           {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 5, ThisUpdate: now}, false},
@@ -316,14 +321,14 @@ func TestOptionalCRLMayBeAbsentUntilItIsUsed(t *testing.T) {
 		}
 		b.write("ca.crl", revoking(b.root, 1, device.Leaf))
 		b.touch(time.Hour)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrRevoked) {
-			b.t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevoked) {
+			b.t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 		}
 		b.remove("ca.crl")
 		b.touch(time.Hour)
 		b.wantLogged("is gone", 1)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrRevoked) {
-			b.t.Errorf("without its CRL: got %v, want %v", err, truststore.ErrRevoked)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevoked) {
+			b.t.Errorf("without its CRL: got %v, want %v", err, pki.ErrRevoked)
 		}
 	})
 }
@@ -357,8 +362,8 @@ func TestOverdueCRLIsToldOncePerState(t *testing.T) {
 		b.pass(time.Hour)
 		b.wantLogged("CRL is overdue, it is used until its grace ends", 1)
 		b.wantLogged("CRL is overdue, clients of its CA are refused", 1)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrCRL) {
-			b.t.Errorf("beyond the grace: got %v, want %v", err, truststore.ErrCRL)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevocationUnknown) {
+			b.t.Errorf("beyond the grace: got %v, want %v", err, pki.ErrRevocationUnknown)
 		}
 		b.write("ca.crl", revoking(b.root, 2))
 		b.touch(time.Minute)
@@ -464,7 +469,7 @@ func TestFilesJustWrittenAreLookedAtTwiceAtTheStart(t *testing.T) {
 	var looks []truststore.Result
 	config := v.config()
 	config.StartTimeout = time.Minute
-	config.OnLook = func(result truststore.Result, _ error) { looks = append(looks, result) }
+	config.OnReload = func(result truststore.Result, _ error) { looks = append(looks, result) }
 	v.date(time.Now().Add(-time.Hour))
 	open(t, config)
 	if want := []truststore.Result{truststore.Swapped}; !slices.Equal(looks, want) {
@@ -490,8 +495,8 @@ func TestReloadBringsRevocation(t *testing.T) {
 	if err := store.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := verify(store, device); !errors.Is(err, truststore.ErrRevoked) {
-		t.Errorf("after: got %v, want %v", err, truststore.ErrRevoked)
+	if err := verify(store, device); !errors.Is(err, pki.ErrRevoked) {
+		t.Errorf("after: got %v, want %v", err, pki.ErrRevoked)
 	}
 	if got, want := store.Current().Sequence(), uint64(2); got != want {
 		t.Errorf("sequence %d, want %d", got, want)

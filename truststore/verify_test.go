@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -41,7 +42,7 @@ func bothWays(t *testing.T, g *truststore.Generation, device *certtest.Cert) err
 	for _, cert := range peer[1:] {
 		intermediates.AddCert(cert)
 	}
-	without := g.Verify(peer, nil, time.Now())
+	_, without := g.Verify(peer, nil, time.Now())
 	chains, err := peer[0].Verify(x509.VerifyOptions{
 		Roots:         g.ClientCAs(),
 		Intermediates: intermediates,
@@ -50,7 +51,7 @@ func bothWays(t *testing.T, g *truststore.Generation, device *certtest.Cert) err
 	if err != nil {
 		return without // crypto/tls would not have come to asking
 	}
-	if with := g.Verify(peer, chains, time.Now()); fmt.Sprint(with) != fmt.Sprint(without) {
+	if _, with := g.Verify(peer, chains, time.Now()); fmt.Sprint(with) != fmt.Sprint(without) {
 		t.Errorf("with chains: %v; without: %v", with, without)
 	}
 	return without
@@ -99,8 +100,8 @@ func TestVerifyRefusesRevokedCertificates(t *testing.T) {
 				}
 				return
 			}
-			if !errors.Is(err, truststore.ErrRevoked) {
-				t.Fatalf("got %v, want %v", err, truststore.ErrRevoked)
+			if !errors.Is(err, pki.ErrRevoked) {
+				t.Fatalf("got %v, want %v", err, pki.ErrRevoked)
 			}
 			want := fmt.Sprintf("serial %x of %q", row.revoked.SerialNumber, row.by.Cert.Subject)
 			if !strings.Contains(err.Error(), want) {
@@ -138,14 +139,14 @@ func TestVerifyUsesTheGivenTime(t *testing.T) {
 		"with chains": {{device.Leaf, root.Cert}},
 		"without":     nil,
 	} {
-		if err := g.Verify(device.Chain(), chains, device.Leaf.NotAfter); err != nil {
+		if _, err := g.Verify(device.Chain(), chains, device.Leaf.NotAfter); err != nil {
 			t.Errorf("%s, at its end: %v", name, err)
 		}
 		for moment, when := range map[string]time.Time{
 			"after its end":        device.Leaf.NotAfter.Add(time.Second),
 			"before its beginning": device.Leaf.NotBefore.Add(-time.Second),
 		} {
-			err := g.Verify(device.Chain(), chains, when)
+			_, err := g.Verify(device.Chain(), chains, when)
 			if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); !ok || invalid.Reason != x509.Expired {
 				t.Errorf("%s, %s: got %v, want that it is not valid then", name, moment, err)
 			}
@@ -161,7 +162,7 @@ func TestChainOfAnEarlierGenerationIsBuiltAnew(t *testing.T) {
 	renewed := certtest.NewCA("root", certtest.Key(old.Key))
 	device := old.Issue("acme:lamp")
 	earlier := [][]*x509.Certificate{{device.Leaf, old.Cert}}
-	if err := generation(t, []*x509.Certificate{renewed.Cert}, nil).Verify(device.Chain(), earlier, time.Now()); err != nil {
+	if _, err := generation(t, []*x509.Certificate{renewed.Cert}, nil).Verify(device.Chain(), earlier, time.Now()); err != nil {
 		t.Errorf("got %v, want the device accepted", err)
 	}
 }
@@ -169,7 +170,7 @@ func TestChainOfAnEarlierGenerationIsBuiltAnew(t *testing.T) {
 func TestVerifyRefusesAPeerWithoutCertificate(t *testing.T) {
 	t.Parallel()
 	g := generation(t, []*x509.Certificate{certtest.NewCA("root").Cert}, nil)
-	if err := g.Verify(nil, nil, time.Now()); !errors.Is(err, truststore.ErrNoCertificate) {
+	if _, err := g.Verify(nil, nil, time.Now()); !errors.Is(err, truststore.ErrNoCertificate) {
 		t.Errorf("got %v, want %v", err, truststore.ErrNoCertificate)
 	}
 }
@@ -180,7 +181,7 @@ func TestVerifyRefusesChainsOfOtherCAs(t *testing.T) {
 	stranger := certtest.NewCA("stranger")
 	device := stranger.Issue("acme:lamp")
 	chains := [][]*x509.Certificate{{device.Leaf, stranger.Cert}}
-	err := g.Verify(device.Chain(), chains, time.Now())
+	_, err := g.Verify(device.Chain(), chains, time.Now())
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); !ok {
 		t.Errorf("got %v, want an unknown authority", err)
 	}
@@ -233,8 +234,8 @@ func TestOneGoodChainIsEnough(t *testing.T) {
 		t.Errorf("refused though the way to the second root is good: %v", err)
 	}
 	g = generation(t, cas, [][]byte{revoking(first, 1, issuer.Cert), revoking(second, 1, crossed.Cert)})
-	if err := bothWays(t, g, device); !errors.Is(err, truststore.ErrRevoked) {
-		t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+	if err := bothWays(t, g, device); !errors.Is(err, pki.ErrRevoked) {
+		t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 	}
 }
 
@@ -245,8 +246,8 @@ func TestReissuedCASharesItsCRL(t *testing.T) {
 	device := old.Issue("acme:lamp")
 	for name, ca := range map[string]*certtest.CA{"old": old, "renewed": renewed} {
 		g := generation(t, []*x509.Certificate{ca.Cert}, [][]byte{revoking(old, 1, device.Leaf)})
-		if err := bothWays(t, g, device); !errors.Is(err, truststore.ErrRevoked) {
-			t.Errorf("%s: got %v, want %v", name, err, truststore.ErrRevoked)
+		if err := bothWays(t, g, device); !errors.Is(err, pki.ErrRevoked) {
+			t.Errorf("%s: got %v, want %v", name, err, pki.ErrRevoked)
 		}
 	}
 }
@@ -275,8 +276,8 @@ func TestRevocationIsToldRatherThanDoubt(t *testing.T) {
 		}
 		cas := []*x509.Certificate{first.Cert, second.Cert, issuer.Cert, crossed.Cert}
 		err := bothWays(t, generation(t, cas, crls, missing(truststore.Deny)), issuer.Issue("acme:lamp"))
-		if !errors.Is(err, truststore.ErrRevoked) {
-			t.Errorf("revoked by the %s: got %v, want %v", revoker, err, truststore.ErrRevoked)
+		if !errors.Is(err, pki.ErrRevoked) {
+			t.Errorf("revoked by the %s: got %v, want %v", revoker, err, pki.ErrRevoked)
 		}
 	}
 }
@@ -290,8 +291,8 @@ func TestNamesakeCAsHaveTheirOwnCRLs(t *testing.T) {
 	if err := bothWays(t, g, good); err != nil {
 		t.Errorf("refused by the list of another CA: %v", err)
 	}
-	if err := bothWays(t, g, bad); !errors.Is(err, truststore.ErrRevoked) {
-		t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+	if err := bothWays(t, g, bad); !errors.Is(err, pki.ErrRevoked) {
+		t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 	}
 }
 
@@ -306,8 +307,8 @@ func TestCAsThatSignedEachOtherAreNoLoop(t *testing.T) {
 		t.Errorf("refused: %v", err)
 	}
 	g := generation(t, cas, [][]byte{revoking(b, 1, aByB.Cert)})
-	if err := bothWays(t, g, device); !errors.Is(err, truststore.ErrRevoked) {
-		t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+	if err := bothWays(t, g, device); !errors.Is(err, pki.ErrRevoked) {
+		t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 	}
 }
 
@@ -336,7 +337,7 @@ func TestMissingCRLIsDecidedByPolicy(t *testing.T) {
 				t.Errorf("allow: %v", err)
 			}
 			err := bothWays(t, generation(t, row.cas, row.crls, missing(truststore.Deny)), device)
-			if errors.Is(err, truststore.ErrCRL) != row.deny || !row.deny && err != nil {
+			if errors.Is(err, pki.ErrRevocationUnknown) != row.deny || !row.deny && err != nil {
 				t.Errorf("deny: got %v, want refusal %v", err, row.deny)
 			}
 		})
@@ -369,12 +370,12 @@ func TestExpiredCRLIsDecidedByPolicyAndGrace(t *testing.T) {
 			g := generation(t, []*x509.Certificate{root.Cert}, [][]byte{crl}, func(c *truststore.Config) {
 				c.CRLExpired, c.CRLExpiredGrace = row.policy, grace
 			})
-			err := g.Verify(device.Chain(), nil, row.now)
-			if row.good != (err == nil) || !row.good && !errors.Is(err, truststore.ErrCRL) {
+			_, err := g.Verify(device.Chain(), nil, row.now)
+			if row.good != (err == nil) || !row.good && !errors.Is(err, pki.ErrRevocationUnknown) {
 				t.Errorf("good device: got %v, want accepted %v", err, row.good)
 			}
-			if err := g.Verify(revoked.Chain(), nil, row.now); !errors.Is(err, truststore.ErrRevoked) {
-				t.Errorf("revoked device: got %v, want %v", err, truststore.ErrRevoked)
+			if _, err := g.Verify(revoked.Chain(), nil, row.now); !errors.Is(err, pki.ErrRevoked) {
+				t.Errorf("revoked device: got %v, want %v", err, pki.ErrRevoked)
 			}
 		})
 	}
@@ -386,7 +387,7 @@ func TestCRLWithoutNextUpdateIsNeverOverdue(t *testing.T) {
 	device := root.Issue("acme:lamp")
 	g := generation(t, []*x509.Certificate{root.Cert}, [][]byte{root.CRL(certtest.CRLOptions{NoNextUpdate: true})},
 		func(c *truststore.Config) { c.CRLExpired = truststore.Deny })
-	if err := g.Verify(device.Chain(), nil, time.Now().Add(23*time.Hour)); err != nil {
+	if _, err := g.Verify(device.Chain(), nil, time.Now().Add(23*time.Hour)); err != nil {
 		t.Error(err)
 	}
 }
@@ -402,8 +403,8 @@ func TestPartsOfAPartitionedCRLCountTogether(t *testing.T) {
 	}
 	g := generation(t, []*x509.Certificate{root.Cert}, [][]byte{part(5, "one", one), part(3, "two", two)})
 	for _, device := range []*certtest.Cert{one, two} {
-		if err := bothWays(t, g, device); !errors.Is(err, truststore.ErrRevoked) {
-			t.Errorf("%v: got %v, want %v", device.Leaf.Subject, err, truststore.ErrRevoked)
+		if err := bothWays(t, g, device); !errors.Is(err, pki.ErrRevoked) {
+			t.Errorf("%v: got %v, want %v", device.Leaf.Subject, err, pki.ErrRevoked)
 		}
 	}
 	if err := bothWays(t, g, good); err != nil {
@@ -420,7 +421,7 @@ func TestVerifyDoesNotAllocateForGivenChains(t *testing.T) {
 	peer, now := device.Chain(), time.Now()
 	chains := [][]*x509.Certificate{{device.Leaf, intermediate.Cert}}
 	allocs := testing.AllocsPerRun(100, func() {
-		if err := g.Verify(peer, chains, now); err != nil {
+		if _, err := g.Verify(peer, chains, now); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -442,7 +443,7 @@ func BenchmarkVerify(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := g.Verify(peer, chains, now); err != nil {
+				if _, err := g.Verify(peer, chains, now); err != nil {
 					b.Fatal(err)
 				}
 			}

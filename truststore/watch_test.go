@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -35,7 +36,7 @@ func run(v *volume) *running {
 	v.date(time.Now().Add(-time.Hour)) // nothing is about to be written
 	r := &running{volume: v, looks: make(chan truststore.Result, 1000)}
 	config := v.config()
-	config.OnLook = func(result truststore.Result, _ error) { r.looks <- result }
+	config.OnReload = func(result truststore.Result, _ error) { r.looks <- result }
 	r.store = open(v.t, config)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
@@ -215,8 +216,8 @@ func TestIntervalIsEnoughWhenWatchingIsImpossible(t *testing.T) {
 		device := b.root.Issue("acme:lamp")
 		b.write("ca.crl", revoking(b.root, 2, device.Leaf))
 		b.pass(time.Minute)
-		if err := verify(b.store, device); !errors.Is(err, truststore.ErrRevoked) {
-			b.t.Errorf("got %v, want %v", err, truststore.ErrRevoked)
+		if err := verify(b.store, device); !errors.Is(err, pki.ErrRevoked) {
+			b.t.Errorf("got %v, want %v", err, pki.ErrRevoked)
 		}
 		b.wantLogged("cannot be watched, changes are only found at intervals", 1)
 	})

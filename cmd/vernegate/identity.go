@@ -4,11 +4,9 @@
 package main
 
 import (
-	"context"
 	"time"
 
 	"github.com/vernegate/vernegate/certacl"
-	"github.com/vernegate/vernegate/proxy"
 )
 
 // aclClient returns what asks certificate-acl. It starts nothing.
@@ -28,12 +26,5 @@ func (c config) aclCache(client *certacl.Client, m *identityMetrics) *certacl.Ca
 		NegativeTTL:  time.Duration(c.ACLNegativeTTL),
 		StaleIfError: time.Duration(c.ACLStaleIfError),
 		Observe:      m.answered,
-	}
-}
-
-// ownerFunc lets the proxy ask a cache.
-func ownerFunc(cache *certacl.Cache) proxy.OwnerFunc {
-	return func(ctx context.Context, fp proxy.Fingerprint) (owner string, ok bool, err error) {
-		return cache.Owner(ctx, certacl.Fingerprint(fp))
 	}
 }

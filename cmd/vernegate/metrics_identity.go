@@ -15,6 +15,7 @@ import (
 
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/cmd/vernegate/admin"
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // identityMetrics count what came of asking who owns a certificate, and remember
@@ -84,11 +85,11 @@ const (
 func (m *identityMetrics) answered(o certacl.Outcome) { m.answers.WithLabelValues(string(o)).Inc() }
 
 // lookupFunc is certacl.Client.Lookup or something around it.
-type lookupFunc = func(context.Context, certacl.Fingerprint) (owner string, ok bool, err error)
+type lookupFunc = func(context.Context, pki.Fingerprint) (owner string, ok bool, err error)
 
 // timed returns lookup, measured.
 func (m *identityMetrics) timed(lookup lookupFunc) lookupFunc {
-	return func(ctx context.Context, fp certacl.Fingerprint) (owner string, ok bool, err error) {
+	return func(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
 		begin := time.Now()
 		owner, ok, err = lookup(ctx, fp)
 		m.lookups.WithLabelValues(lookupResult(ok, err)).Observe(time.Since(begin).Seconds())

@@ -56,7 +56,7 @@ func TestEndingsPageHasAllReasons(t *testing.T) {
 	b.WriteString("| reason | level | CONNACK 3.1, 3.1.1 | CONNACK 5.0 | DISCONNECT 5.0 | meaning |\n|---|---|---|---|---|---|\n")
 	for _, r := range proxy.Reasons() {
 		fmt.Fprintf(&b, "| `%v` | %s | %s | %s | %s | %s |\n", r, strings.ToLower(r.Level().String()),
-			codeOrNone("%d", r.ReturnCode()), codeOrNone("0x%02x", r.ReasonCode()), codeOrNone("0x%02x", r.Bye()), r.Meaning())
+			codeOrNone("%d", r.ReturnCode()), codeOrNone("0x%02x", r.ReasonCode()), codeOrNone("0x%02x", r.DisconnectCode()), r.Meaning())
 	}
 	wantSection(t, "endings.md", "endings", b.String())
 }
@@ -100,10 +100,17 @@ func labelsOf(f *dto.MetricFamily) string {
 // prints what to paste.
 func wantSection(t *testing.T, file, name, want string) {
 	t.Helper()
-	_, rest, _ := strings.Cut(page(t, file), "<!-- begin "+name+" -->\n")
-	got, _, found := strings.Cut(rest, "<!-- end "+name+" -->\n")
+	begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
+	before, rest, _ := strings.Cut(page(t, file), begin)
+	got, after, found := strings.Cut(rest, end)
+	if found && *update {
+		if err := os.WriteFile("../../docs/"+file, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	if !found || got != want {
-		t.Errorf("in docs/%s, between <!-- begin %s --> and <!-- end %s --> belongs:\n%s", file, name, name, want)
+		t.Errorf("in docs/%s, between %s and %s belongs (go test -update writes it):\n%s", file, begin, end, want)
 	}
 }
 

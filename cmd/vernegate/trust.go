@@ -6,8 +6,6 @@ package main
 import (
 	"context"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -39,17 +37,9 @@ type trust struct{ *truststore.Generation }
 
 var _ proxy.TicketTrust = trust{}
 
-// Verify asks the generation, and says in the proxy's terms what it found. The
-// errors of x509 need no translation.
-func (t trust) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) error {
-	err := t.Generation.Verify(peer, chains, time.Now())
-	switch {
-	case errors.Is(err, truststore.ErrRevoked):
-		return fmt.Errorf("%w: %w", proxy.ErrRevoked, err)
-	case errors.Is(err, truststore.ErrCRL):
-		return fmt.Errorf("%w: %w", proxy.ErrCRL, err)
-	}
-	return err
+// Verify asks the generation about now.
+func (t trust) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) ([]*x509.Certificate, error) {
+	return t.Generation.Verify(peer, chains, time.Now())
 }
 
 // followUp ends the sessions that a new generation does not trust any more. It

@@ -37,13 +37,14 @@ const (
 const (
 	onlyCmdKnowsAll  = "only cmd knows everybody"
 	onlyCmdConfigure = "only cmd reads the environment and decides how logs look"
+	sharedByAll      = "packages that do not know each other import it, so it imports nothing of ours"
 	oracleNotReader  = "paho is the tests' oracle and client, never the first reader of a stranger's bytes"
 )
 
 // forbidden says what a package must not import, and why.
 var forbidden = map[pattern]map[pattern]string{
 	"proxy/...": {
-		"backend/...":    "cmd hands it a Place func, so that it can be tested and read alone",
+		"backend/...":    "cmd hands it a Lease func, so that it can be tested and read alone",
 		"certacl/...":    "cmd hands it an Owner func, so that it can be tested and read alone",
 		"truststore/...": "cmd hands it a Trust, so that it can be tested and read alone",
 		"cmd/...":        onlyCmdKnowsAll,
@@ -59,7 +60,7 @@ var forbidden = map[pattern]map[pattern]string{
 	},
 	"backend/...": {
 		"proxy/...":      "siblings do not know each other",
-		"packets/...":    "it speaks no MQTT; whoever takes a Place does",
+		"packets/...":    "it speaks no MQTT; the holder of a Lease does",
 		"certacl/...":    "siblings do not know each other",
 		"truststore/...": "siblings do not know each other",
 		"cmd/...":        onlyCmdKnowsAll,
@@ -69,6 +70,7 @@ var forbidden = map[pattern]map[pattern]string{
 		metrics:          "cmd counts what Status tells",
 	},
 	"packets/...": {
+		"internal/pki":   "bytes do not know who is trusted",
 		"backend/...":    "bytes do not know where they go",
 		"proxy/...":      "bytes do not know who moves them",
 		"certacl/...":    "bytes do not know whose they are",
@@ -105,6 +107,15 @@ var forbidden = map[pattern]map[pattern]string{
 		env:           onlyCmdConfigure,
 		tint:          onlyCmdConfigure,
 		metrics:       "cmd counts what the observers tell",
+	},
+	"internal/pki/...": {
+		"internal/...":   sharedByAll,
+		"backend/...":    sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+		"cmd/...":        onlyCmdKnowsAll,
 	},
 	"internal/vernemqconf/...": {
 		"internal/dropin/...": "reading does not know what it is read for",
@@ -168,7 +179,8 @@ var inTests = map[pattern]map[pattern]string{
 		paho:  "the oracle of differential fuzzing",
 		"net": "streams that arrive in pieces",
 	},
-	"certacl/...": {"truststore/certtest": "a test CA"},
+	"certacl/...":      {"truststore/certtest": "a test CA"},
+	"internal/pki/...": {"internal/pki": "its tests see it from outside"},
 }
 
 // file is one Go file.

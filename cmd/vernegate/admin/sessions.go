@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -74,7 +75,7 @@ func (a *server) kick(w http.ResponseWriter, r *http.Request) {
 	q := query{values: r.URL.Query()}
 	f := q.filter()
 	err := q.err()
-	if err == nil && f.ID == 0 && f.Owner == "" && f.Fingerprint == (proxy.Fingerprint{}) {
+	if err == nil && f.ID == 0 && f.Owner == "" && f.Fingerprint == (pki.Fingerprint{}) {
 		err = errKickWhom
 	}
 	if err != nil {
@@ -158,12 +159,12 @@ func (q *query) err(others ...string) error {
 
 // parseFingerprint takes hexadecimal digits in either case, with or without
 // colons.
-func parseFingerprint(text string) (fp proxy.Fingerprint, err error) {
+func parseFingerprint(text string) (fp pki.Fingerprint, err error) {
 	b, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
 	if err != nil || len(b) != len(fp) {
 		return fp, fmt.Errorf("expected the SHA-256 of a certificate, %d hexadecimal digits", 2*len(fp))
 	}
-	return proxy.Fingerprint(b), nil
+	return pki.Fingerprint(b), nil
 }
 
 // parseAddress takes an address or a prefix of addresses.

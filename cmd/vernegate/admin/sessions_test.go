@@ -14,6 +14,7 @@ import (
 	"testing/iotest"
 
 	"github.com/vernegate/vernegate/cmd/vernegate/admin"
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -91,7 +92,7 @@ func TestKickPassesTheFilterOn(t *testing.T) {
 	}
 }
 
-func mustFingerprint(text string) (fp proxy.Fingerprint) {
+func mustFingerprint(text string) (fp pki.Fingerprint) {
 	for i := range fp {
 		const digits = "0123456789ABCDEF"
 		fp[i] = byte(strings.IndexByte(digits, text[3*i])<<4 | strings.IndexByte(digits, text[3*i+1]))

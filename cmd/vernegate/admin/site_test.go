@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vernegate/vernegate/cmd/vernegate/admin"
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -127,7 +128,7 @@ func (c *crowd) Kick(f proxy.Filter) int {
 }
 
 // fingerprint is that of a certificate which does not exist.
-func fingerprint(text string) string { return proxy.Fingerprint(sha256.Sum256([]byte(text))).String() }
+func fingerprint(text string) string { return pki.Fingerprint(sha256.Sum256([]byte(text))).String() }
 
 // busySite is what an operator meets on a bad day: much is refused, a file is
 // broken, a CRL overdue, a broker down.

@@ -6,6 +6,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"os"
@@ -27,9 +28,10 @@ type session struct {
 	role   Role
 	began  time.Time
 
-	client   clientConn
-	tls      *tls.Conn // over client
-	verified Trust     // what was current when the handshake began
+	client clientConn
+	tls    *tls.Conn           // over client
+	chain  []*x509.Certificate // the client's that trust has accepted; nil before and when live, and so trust
+	trust  Trust
 
 	holds       holding
 	tlsVersion  uint16 // 0 until live, and so the next two
@@ -46,8 +48,7 @@ type session struct {
 	down        relay.Pipe   // broker to client
 	open        atomic.Int32 // how many of the two have not ended
 
-	writeFailed bool      // the client does not take what is written to it
-	lifetime    time.Time // when the session has lived long enough; zero = never
+	writeFailed bool // the client does not take what is written to it
 	live        registration
 	settled     load // guarded by traffic.mu
 
@@ -177,7 +178,9 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.join(broker)
-	s.enter()
+	if err := s.enter(); err != nil {
+		return err
+	}
 	answer := append(broker.reply.Bytes, broker.rest...)
 	if err := s.down.Follow(answer); err != nil {
 		return because(BackendClosed, err)

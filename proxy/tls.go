@@ -7,7 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
+	"fmt"
 	"os"
 	"sync/atomic"
 
@@ -62,20 +62,23 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 		// Small records at first are for pages that can be shown in part. A message is of use when all of it is there.
 		DynamicRecordSizingDisabled: true,
 	}
+	base.VerifyConnection = func(state tls.ConnectionState) error {
+		_, err := acceptedChain(current(), &state)
+		return err
+	}
 	var latest atomic.Pointer[trustConfig]
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		client := hello.Conn.(*clientConn)
 		client.greeted = true
-		if err := client.turn.begin(); err != nil {
+		if err := client.slot.begin(); err != nil {
 			return nil, err
 		}
 		trust := current()
 		c := latest.Load()
 		if c == nil || c.trust != trust {
-			c = c.next(base, trust, current)
+			c = &trustConfig{trust, forTrust(base, trust)}
 			latest.Store(c)
 		}
-		client.turn.use(c.chains)
 		return c.config, nil
 	}
 	return base
@@ -85,25 +88,11 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 type trustConfig struct {
 	trust  Trust
 	config *tls.Config
-	chains *chainCache
 }
 
-// next returns the configuration for another Trust. What is known of chains stays, unless the CAs are others. There may
-// be none before it.
-func (c *trustConfig) next(base *tls.Config, trust Trust, current func() Trust) *trustConfig {
-	config := forTrust(base, trust)
-	var chains *chainCache
-	if c != nil && c.chains.fits(config.ClientCAs) {
-		chains = c.chains
-	} else {
-		chains = newChainCache(base, config.ClientCAs, current)
-	}
-	config.VerifyConnection = chains.config.VerifyConnection
-	return &trustConfig{trust, config, chains}
-}
-
-// forTrust completes base for handshakes that begin under trust, but for VerifyConnection. crypto/tls verifies the chain
-// against its CAs, and so sends the alert that fits (unknown_ca, certificate_expired).
+// forTrust completes base for handshakes that begin under trust. crypto/tls verifies the chain against its CAs, and so
+// sends the alert that fits (unknown_ca, certificate_expired); what counts is VerifyConnection, which asks the Trust that
+// is current when the handshake ends.
 func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	config := base.Clone()
 	config.GetConfigForClient = nil
@@ -115,26 +104,53 @@ func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	return config
 }
 
-// handshake is step 3: TLS, with the client's certificate verified.
-func (s *session) handshake() error {
-	s.verified = s.server.cfg.Trust()
-	turn := &turn{session: s, deadline: s.began.Add(s.server.cfg.HandshakeTimeout)}
-	s.client.turn = turn
-	err := s.tls.Handshake()
-	turn.end(err == nil)
-	s.client.turn = nil
-	if err == nil {
-		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())
-		return nil
+// acceptChain asks the current Trust for the chain that it accepts, which the session is bound to from now on.
+// VerifyConnection has asked the same, but crypto/tls does not say for which connection it calls that. Here a Trust that
+// has come in between is heard, too.
+func (s *session) acceptChain() error {
+	state := s.tls.ConnectionState()
+	trust := s.server.cfg.Trust()
+	chain, err := acceptedChain(trust, &state)
+	if err != nil {
+		return err
 	}
-	if err == io.EOF && !s.client.greeted {
-		return because(ClientClosed, errSaidNothing)
-	}
-	s.client.release() // the alert
-	reason := handshakeReason(err)
-	s.server.cfg.Metrics.handshakes[s.role].failed(reason)
-	return because(reason, err)
+	s.chain, s.trust = chain, trust
+	return nil
 }
+
+// acceptedChain returns the chain that trust accepts of a client. There is none without one, and none that is too large
+// to be held for as long as a session lives.
+func acceptedChain(trust Trust, state *tls.ConnectionState) ([]*x509.Certificate, error) {
+	chain, err := trust.Verify(state.PeerCertificates, state.VerifiedChains)
+	if err != nil {
+		return nil, err
+	}
+	if len(chain) == 0 {
+		return nil, errNoChain
+	}
+	if size := sizeOf(chain[1:]); size > maxIssuersSize {
+		return nil, fmt.Errorf("%w: %d bytes above the client's, more than %d", errChainTooLarge, size, maxIssuersSize)
+	}
+	return chain, nil
+}
+
+// maxIssuersSize bounds the certificates above a client's, in bytes of DER. A client of a CA that lets it issue
+// certificates chooses how many there are. An RSA certificate takes 1 to 2 kB.
+const maxIssuersSize = 16 << 10
+
+// sizeOf returns how many bytes of DER certificates have.
+func sizeOf(certs []*x509.Certificate) (size int) {
+	for _, cert := range certs {
+		size += len(cert.Raw)
+	}
+	return size
+}
+
+// Chains that no session can be bound to.
+var (
+	errNoChain       = errors.New("no chain of certificates was accepted")
+	errChainTooLarge = errors.New("certificates are too large")
+)
 
 // errSaidNothing marks a connection that was closed before its first byte, as load balancers' health checks
 // are. It is logged for whoever debugs, not for whoever operates.
@@ -157,7 +173,7 @@ func handshakeReason(err error) Reason {
 	switch {
 	case errors.As(err, &notTLS) && beginsProxyHeader(notTLS.RecordHeader[:]):
 		return ProxyHeader
-	case errors.Is(err, errNoTurn):
+	case errors.Is(err, errTooManyHandshakes):
 		return RateLimited
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TLSTimeout
@@ -167,7 +183,8 @@ func handshakeReason(err error) Reason {
 		return TLSCRL
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return TLSExpired
-	case errors.As(err, &untrusted), errors.As(err, &unknown), errors.As(err, &invalid):
+	case errors.As(err, &untrusted), errors.As(err, &unknown), errors.As(err, &invalid),
+		errors.Is(err, errNoChain), errors.Is(err, errChainTooLarge):
 		return TLSUntrusted
 	case err.Error() == noCertificate:
 		return TLSNoCert

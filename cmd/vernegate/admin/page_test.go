@@ -137,7 +137,7 @@ func TestPageAnswersWhyADeviceWasRefused(t *testing.T) {
 			t.Errorf("%s: got %d rows of it, want 1", query, n)
 		}
 	}
-	wantOnPage(t, s.ask("GET", "/?q=nobody").Body.String(), "Nobody who was refused lately matches.", "No live session has")
+	wantOnPage(t, s.ask("GET", "/?q=nobody").Body.String(), "No recent refusal matches.", "No live session has")
 }
 
 func TestPageShowsWhatNeedsAttention(t *testing.T) {
@@ -154,7 +154,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"Backend 10.244.2.9:1883 is ejected.", "<code>dial</code>", "connection refused",
 		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform was due to be replaced 60 min ago.",
 		"The server certificate CN=vernemq-0 expires in 9 days.",
-		"Devices should not come now: shutting down.",
+		"Not ready for devices: shutting down.",
 		"sessions are nearly used up: 95 of 100.", "Any owner may use any client id",
 	)
 	if strings.Contains(body, "owners are nearly") {

@@ -22,7 +22,7 @@ func skipAll(b []byte, size int) (ends []int, f packets.Framer, err error) {
 				return ends, f, err
 			}
 			at, piece = at+n, piece[n:]
-			if f.AtBorder() {
+			if f.AtPacketBoundary() {
 				ends = append(ends, at)
 			}
 		}
@@ -66,14 +66,14 @@ func TestFramerIsAtNoBorderInsideAPacket(t *testing.T) {
 	t.Parallel()
 	packet := []byte("\x30\x83\x00abc")
 	var f packets.Framer
-	if !f.AtBorder() {
+	if !f.AtPacketBoundary() {
 		t.Error("got no border before the first packet")
 	}
 	for i := range packet {
 		if _, err := f.Skip(packet[i : i+1]); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := f.AtBorder(), i == len(packet)-1; got != want {
+		if got, want := f.AtPacketBoundary(), i == len(packet)-1; got != want {
 			t.Errorf("after %d bytes: got border %v, want %v", i+1, got, want)
 		}
 	}

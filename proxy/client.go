@@ -6,12 +6,14 @@ package proxy
 import (
 	"net"
 	"net/netip"
+
+	"github.com/vernegate/vernegate/proxy/relay"
 )
 
 // A clientConn is the accepted connection under the TLS connection. Its addresses are those of the client's own
 // connection, also where a proxy stands between: of the socket until a PROXY header has told better.
 type clientConn struct {
-	pollConn
+	relay.Conn
 	remote, local net.Addr
 	greeted       bool           // a ClientHello has come
 	slot          *handshakeSlot // nil unless a handshake is going on
@@ -19,7 +21,7 @@ type clientConn struct {
 }
 
 func (c *clientConn) open(conn net.Conn) {
-	c.pollConn.open(conn)
+	c.Conn.Open(conn)
 	c.remote, c.local = conn.RemoteAddr(), conn.LocalAddr()
 }
 

@@ -66,8 +66,8 @@ func (s *session) describe() Connection {
 		code := s.connack.code // c may be kept for longer than the session
 		c.Connack = &code
 	}
-	c.BytesUp, c.PacketsUp = s.up.carried()
-	c.BytesDown, c.PacketsDown = s.down.carried()
+	c.BytesUp, c.PacketsUp = s.up.Carried()
+	c.BytesDown, c.PacketsDown = s.down.Carried()
 	c.describeTLS(s)
 	return c
 }

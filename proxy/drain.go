@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -49,7 +50,7 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 
 // Shutdown stops accepting, ends every session, and returns when all have ended. What a session has read from
 // one side is still written to the other. When ctx is done first, the connections are cut and Shutdown returns
-// ctx's error.
+// ctx's error; it then waits cutTimeout at most, so that it returns even when something hangs.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopAccepting()
 	s.mu.Lock()
@@ -63,19 +64,31 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() {
 		defer close(ended)
 		s.running.Wait()
-		s.pollers.stop()
+		s.loops.Close()
 	}()
 	select {
 	case <-ended:
 		return nil
 	case <-ctx.Done():
 	}
-	for _, c := range s.snapshot() {
-		c.cut()
+	go func() {
+		for _, c := range s.snapshot() {
+			c.cut()
+		}
+	}()
+	select {
+	case <-ended:
+		return ctx.Err()
+	case <-time.After(cutTimeout):
+		return fmt.Errorf("%w, and %d connections did not end when they were cut", ctx.Err(), len(s.snapshot()))
 	}
-	<-ended
-	return ctx.Err()
 }
+
+// cutTimeout is how long connections may take to end that were cut.
+const cutTimeout = 5 * time.Second
+
+// Hung returns an error while what carries sessions hangs, so that only a restart of the process helps.
+func (s *Server) Hung() error { return s.loops.Hung() }
 
 // has tells whether a connection is still there.
 func (s *Server) has(c *session) bool {

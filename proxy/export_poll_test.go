@@ -1,9 +1,14 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build linux && !portable
+//go:build linux && !portable && !386 && !s390x
 
 package proxy
 
+import "time"
+
 // Polls tells that pollers wait for sessions.
 const Polls = true
+
+// TestingOnlyStall has what carries sessions call f before it does, and be looked at all the time.
+func (s *Server) TestingOnlyStall(f func()) { s.loops.TestingOnlyStall(f, 5*time.Millisecond) }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !linux || portable
+//go:build !linux || portable || 386 || s390x
 
 package proxy
 

@@ -120,10 +120,10 @@ func (h *handshakeSlot) resume() error {
 // Read implements net.Conn. During the handshake it waits without a place, and returns with one.
 func (c *clientConn) Read(p []byte) (int, error) {
 	if c.slot == nil {
-		return c.pollConn.Read(p)
+		return c.Conn.Read(p)
 	}
 	c.slot.release()
-	n, err := c.pollConn.Read(p)
+	n, err := c.Conn.Read(p)
 	if err == nil {
 		err = c.slot.resume()
 	}
@@ -148,11 +148,11 @@ func (c *clientConn) Write(p []byte) (int, error) {
 		}
 	}
 	if c.held == nil {
-		return c.pollConn.Write(p)
+		return c.Conn.Write(p)
 	}
 	held := len(c.held)
 	p, c.held = append(c.held, p...), nil
-	n, err := c.pollConn.Write(p)
+	n, err := c.Conn.Write(p)
 	return max(0, n-held), err
 }
 

@@ -117,7 +117,7 @@ func serveGate(t testing.TB, l net.Listener, role proxy.Role, change func(*proxy
 	cfg := proxy.Config{
 		Trust:   func() proxy.Trust { return g.trust.Load() },
 		Owner:   owned("admin:dev1"),
-		Place:   newTurns().place,
+		Lease:   newTurns().lease,
 		Metrics: proxy.NewMetrics(g.metrics),
 		Logger:  slog.New(slog.NewJSONHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -360,7 +360,7 @@ func brokers(all ...*broker) func(*proxy.Config) {
 	for _, b := range all {
 		addrs = append(addrs, b.addr())
 	}
-	return func(c *proxy.Config) { c.Place = newTurns(addrs...).place }
+	return func(c *proxy.Config) { c.Lease = newTurns(addrs...).lease }
 }
 
 // Packets as they look on the wire. The usernames in them are what the gate has to make of the others.

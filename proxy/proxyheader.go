@@ -41,7 +41,7 @@ func (s *session) learnAddresses() error {
 	if !slices.ContainsFunc(s.server.cfg.ProxyProtocolFrom, trusted) {
 		return nil // a header is no TLS, which ends the handshake
 	}
-	header, err := readProxyHeader(s.client.Conn)
+	header, err := readProxyHeader(s.client.NetConn())
 	if err == io.EOF {
 		return because(ClientClosed, errSaidNothing)
 	}

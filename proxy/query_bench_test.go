@@ -28,7 +28,6 @@ func crowd(b *testing.B, n int) *Server {
 			owner: fmt.Sprintf("tenant:device%06d", i), clientID: fmt.Sprintf("client%06d", i), backendAddr: "vernemq:1883",
 		}
 		c.client.open(addressed{nil, &net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i)), Port: 40000}})
-		c.up.bytes.Store(int64(i))
 		enter(b, s.live, c, device(i, ca), time.Now().Add(time.Hour))
 	}
 	return s
@@ -100,37 +99,3 @@ func (s *Server) count(f Filter, after SessionID, limit int) int {
 	page, _ := s.Sessions(f, after, limit)
 	return len(page)
 }
-
-// What a message of 64 bytes costs on its way through a pipe, without the system calls: to be compared with and
-// without counting.
-func BenchmarkCarry(b *testing.B) {
-	message := append([]byte{0x30, 62}, make([]byte, 62)...)
-	r := &repeated{message: message, times: b.N}
-	p := pipe{src: new(pollConn), dst: new(pollConn)}
-	p.src.open(r)
-	p.dst.open(r)
-	b.ReportAllocs()
-	b.ResetTimer()
-	if got := p.carry(); got.err != io.EOF {
-		b.Fatal(got.err)
-	}
-	if _, packets := p.carried(); packets != uint64(b.N) {
-		b.Fatalf("counted %d packets, want %d", packets, b.N)
-	}
-}
-
-// A repeated message is one read each time. What is written to it is gone.
-type repeated struct {
-	net.Conn
-	message []byte
-	times   int
-}
-
-func (r *repeated) Read(p []byte) (int, error) {
-	if r.times--; r.times < 0 {
-		return 0, io.EOF
-	}
-	return copy(p, r.message), nil
-}
-
-func (r *repeated) Write(p []byte) (int, error) { return len(p), nil }

@@ -134,8 +134,8 @@ func (r Reason) ReturnCode() packets.ReturnCode { return reasons[r].v3 }
 // ReasonCode is the CONNACK reason code for MQTT 5.0; 0 means close without a CONNACK.
 func (r Reason) ReasonCode() packets.ReasonCode { return reasons[r].v5 }
 
-// Bye is the DISCONNECT reason code for a session of MQTT 5.0; 0 means close without a DISCONNECT.
-func (r Reason) Bye() packets.ReasonCode { return reasons[r].bye }
+// DisconnectCode is the DISCONNECT reason code for a session of MQTT 5.0; 0 means close without a DISCONNECT.
+func (r Reason) DisconnectCode() packets.ReasonCode { return reasons[r].bye }
 
 // patience is how long the client may take to receive what it has been sent when its session is stopped. A
 // client that nobody may trust any more is not given the time of one that is only asked to come back later.

@@ -130,7 +130,7 @@ func TestEveryReasonWithACodeIsExercised(t *testing.T) {
 		tested[test.reason] = true
 	}
 	for _, r := range proxy.Reasons() {
-		if (r.ReturnCode() != 0 || r.ReasonCode() != 0 || r.Bye() != 0) && !tested[r] && elsewhere[r] == "" {
+		if (r.ReturnCode() != 0 || r.ReasonCode() != 0 || r.DisconnectCode() != 0) && !tested[r] && elsewhere[r] == "" {
 			t.Errorf("no test sees what a client is told for %v", r)
 		}
 	}

@@ -5,47 +5,30 @@ package proxy
 
 import (
 	"errors"
-	"io"
-	"net"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
+	"github.com/vernegate/vernegate/proxy/relay"
 )
-
-const (
-	// lingerTimeout is how long one side may take to end after the other has: to read what is still on its
-	// way to it, and to close.
-	lingerTimeout = 10 * time.Second
-	// hangUpTimeout is how long hangUp waits for the end of a peer that is silent, or was refused.
-	hangUpTimeout = time.Second
-)
-
-// aLongTimeAgo is a deadline that has passed: it ends waiting reads and writes at once.
-var aLongTimeAgo = time.Unix(1, 0)
 
 // relay is step 8, once the broker has answered: both directions until both have ended. It returns when they have
 // begun.
 func (s *session) relay() {
 	s.open.Store(2)
-	if s.server.pollers.adopt(s) {
-		return
-	}
-	s.relieve()
-	go s.up.work()
-	go s.down.work()
+	s.server.loops.Start(&s.up, &s.down)
 }
 
-// relieve takes both directions from the poller, since the session is coming to its end.
-func (s *session) relieve() {
-	s.up.relieve()
-	s.down.relieve()
+// detach takes both directions from their loop, since the session is coming to its end.
+func (s *session) detach() {
+	s.up.Detach()
+	s.down.Detach()
 }
 
-// ended is what becomes of a session when one direction has ended; with the second one it is over.
-func (s *session) ended(p *pipe, r result) {
-	s.relieve()
+// PipeEnded is what becomes of a session when one direction has ended; with the second one it is over. It implements
+// relay.Handler.
+func (s *session) PipeEnded(p *relay.Pipe, r relay.Result) {
+	s.detach()
 	if p == &s.up {
 		s.upEnded(r)
 	} else {
@@ -59,27 +42,27 @@ func (s *session) ended(p *pipe, r result) {
 
 // upEnded is the end of what the client sends. When the client ends, everything it sent is written before the broker
 // sees the FIN, which VerneMQ takes for the end of both directions; what the broker still has to say goes on.
-func (s *session) upEnded(r result) {
-	switch r.ender {
-	case byProtocol:
-		s.stop(protocolReason(r.err), r.err)
-	case byDestination:
-		s.over(BackendClosed, r.err)
+func (s *session) upEnded(r relay.Result) {
+	switch r.Cause {
+	case relay.ProtocolViolation:
+		s.stop(protocolReason(r.Err), r.Err)
+	case relay.DestinationFailed:
+		s.over(BackendClosed, r.Err)
 	default:
-		s.over(ClientClosed, r.err)
+		s.over(ClientClosed, r.Err)
 	}
 	if _, stopped := s.stoppedBy(); stopped {
 		return // the broker must not end yet: a packet of it may be half way to the client
 	}
-	_ = closeWrite(s.backend.Conn) // fails when the broker is gone, which the other direction will see
+	_ = closeWrite(s.backend.NetConn()) // fails when the broker is gone, which the other direction will see
 	soon := time.Now().Add(lingerTimeout)
-	s.setReadDeadline(s.backend.Conn, soon)
+	s.setReadDeadline(s.backend.NetConn(), soon)
 	_ = s.client.SetWriteDeadline(soon)
 }
 
-// protocolReason classifies what pipe.follow refuses.
+// protocolReason classifies what relay refuses to forward.
 func protocolReason(err error) Reason {
-	if errors.Is(err, errConnectAgain) {
+	if errors.Is(err, relay.ErrConnectAgain) {
 		return ConnectAgain
 	}
 	return PacketMalformed
@@ -87,74 +70,41 @@ func protocolReason(err error) Reason {
 
 // downEnded is the end of what the broker sends. When the broker ends, nobody is left to hear the client. When the
 // client does not take any more, what it had sent before may still be on its way up.
-func (s *session) downEnded(r result) {
-	if r.ender == byDestination {
-		s.over(ClientClosed, r.err)
-		s.deaf = true
+func (s *session) downEnded(r relay.Result) {
+	if r.Cause == relay.DestinationFailed {
+		s.over(ClientClosed, r.Err)
+		s.writeFailed = true
 		soon := time.Now().Add(lingerTimeout)
-		s.setReadDeadline(s.client.Conn, soon)
+		s.setReadDeadline(s.client.NetConn(), soon)
 		_ = s.backend.SetWriteDeadline(soon)
 		return
 	}
-	s.over(BackendClosed, r.err)
+	s.over(BackendClosed, r.Err)
 	if reason, stopped := s.stoppedBy(); stopped {
-		s.farewell(reason)
+		s.sendDisconnect(reason)
 	}
 	_ = s.client.SetReadDeadline(aLongTimeAgo)
 	_ = s.backend.SetWriteDeadline(aLongTimeAgo)
 }
 
-// farewell completes the packet that is half way to the client and then tells a 5.0 client why its session ends:
+// sendDisconnect completes the packet that is half way to the client and then tells a 5.0 client why its session ends:
 // a DISCONNECT can only stand between two packets, and only once a CONNACK has let the client in (5.0, 3.14).
-func (s *session) farewell(reason Reason) {
+func (s *session) sendDisconnect(reason Reason) {
 	_ = s.backend.SetReadDeadline(time.Now().Add(reason.patience()))
-	if err := s.down.finish(); err != nil {
-		s.deaf = errors.Is(err, os.ErrDeadlineExceeded)
+	if err := s.down.Finish(); err != nil {
+		s.writeFailed = errors.Is(err, os.ErrDeadlineExceeded)
 		return
 	}
-	code := reason.Bye()
+	code := reason.DisconnectCode()
 	if s.version != packets.V5 || code == 0 || !s.connack.accepted() {
 		return
 	}
-	bye := packets.AppendDisconnect(nil, code)
+	disconnect := packets.AppendDisconnect(nil, code)
 	if other := s.server.cfg.ServerReference; reason == Shutdown && other != "" {
-		bye = packets.AppendRedirect(nil, other)
+		disconnect = packets.AppendRedirect(nil, other)
 	}
-	_, _ = s.tls.Write(bye)
-	_ = s.client.drain() // it was collected, if the other direction was in a turn
-}
-
-// hangUp ends connections so that what was written to them arrives: our end first, on all of them, then reading
-// until the peer ends too, for a time. To close with unread bytes, or before bytes come, makes the kernel send RST,
-// which can overtake and discard a CONNACK or a TLS alert that the peer has not read yet. Who falls silent without
-// ending is not waited for until latest: nothing that comes from it can do that harm.
-func hangUp(latest time.Time, conns ...net.Conn) {
-	var ended sync.WaitGroup
-	for _, c := range conns {
-		if closeWrite(c) != nil {
-			_ = c.Close() // it is gone, or cannot be ended in one direction
-			continue
-		}
-		ended.Go(func() {
-			hearOut(c, latest)
-			_ = c.Close()
-		})
-	}
-	ended.Wait()
-}
-
-// hearOut reads until the peer ends, has been silent for hangUpTimeout, or it is too late.
-func hearOut(c net.Conn, latest time.Time) {
-	for heard, err := int64(1), os.ErrDeadlineExceeded; heard > 0 && errors.Is(err, os.ErrDeadlineExceeded); {
-		_ = c.SetReadDeadline(earlier(latest, time.Now().Add(hangUpTimeout)))
-		heard, err = io.Copy(io.Discard, c)
-	}
-}
-
-// closeWrite sends the end of the stream where the connection can do so in one direction.
-func closeWrite(c net.Conn) error {
-	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
+	_ = s.client.WriteLater(func() error {
+		_, err := s.tls.Write(disconnect)
+		return err
+	})
 }

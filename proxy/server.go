@@ -21,6 +21,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vernegate/vernegate/proxy/relay"
 )
 
 // A Server runs sessions. Its methods may be called concurrently.
@@ -31,7 +33,7 @@ type Server struct {
 	slots    *slots
 	live     *registry
 	limits   *limits
-	pollers  *pollers
+	loops    *relay.Loops
 	workers  *workerPool // for handshakes
 
 	ctx    context.Context // done when Shutdown is called
@@ -56,7 +58,7 @@ func New(cfg Config) *Server {
 		slots:     newSlots(cfg.MaxDescriptors),
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),
-		pollers:   &pollers{log: cfg.Logger},
+		loops:     relay.NewLoops(cfg.Logger),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}

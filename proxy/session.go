@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
+	"github.com/vernegate/vernegate/proxy/relay"
 )
 
 // refusalTimeout is how long a client may take to receive a CONNACK that refuses it.
@@ -41,21 +42,21 @@ type session struct {
 	clientID    string
 	connack     connack // zero until the broker has answered
 
-	place       Place // among the brokers; nil until it was looked for
+	lease       Lease // of a broker; nil until one was looked for
 	backendAddr string
-	up          pipe         // client to broker
-	down        pipe         // broker to client
+	up          relay.Pipe   // client to broker
+	down        relay.Pipe   // broker to client
 	open        atomic.Int32 // how many of the two have not ended
 
-	deaf    bool // the client does not take what is written to it
-	live    registration
-	settled load // guarded by traffic.mu
+	writeFailed bool // the client does not take what is written to it
+	live        registration
+	settled     load // guarded by traffic.mu
 
 	mu      sync.Mutex
-	backend *pollConn // nil until a broker has answered
-	stopped bool      // reads are to end at once
-	reason  Reason    // 0 until over; the first one counts
-	err     error     // the detail of reason, or nil
+	backend *relay.Conn // nil until a broker has answered
+	stopped bool        // reads are to end at once
+	reason  Reason      // 0 until over; the first one counts
+	err     error       // the detail of reason, or nil
 }
 
 // A connack is the broker's answer to the CONNECT. With enhanced authentication it comes too late to be seen.
@@ -104,7 +105,7 @@ func (s *session) establish(ctx context.Context) error {
 	if err := s.handshake(); err != nil {
 		return err
 	}
-	identity := s.identify(ctx, s.tls.ConnectionState().PeerCertificates[0])
+	identity := s.identify(ctx, s.chain[0])
 	connect, err := s.readConnect()
 	if err != nil {
 		return err
@@ -170,42 +171,40 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.server.slots.take()
-	s.place = s.server.cfg.Place(s.clientID)
-	g, err := s.server.backends.open(ctx, s.place, packet, s.version)
+	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
+	broker, err := s.server.backends.open(ctx, s.lease, packet, s.version)
 	if err != nil {
 		s.server.slots.give()
 		return err
 	}
-	s.join(g)
+	s.join(broker)
 	if err := s.enter(); err != nil {
 		return err
 	}
-	greeting := append(g.reply.Bytes, g.rest...)
-	if _, err := s.down.follow(greeting); err != nil {
+	answer := append(broker.reply.Bytes, broker.rest...)
+	if err := s.down.Follow(answer); err != nil {
 		return because(BackendClosed, err)
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if _, err := s.tls.Write(greeting); err != nil {
+	if _, err := s.tls.Write(answer); err != nil {
 		return because(ClientClosed, err)
 	}
-	s.down.count(len(greeting))
 	s.setDeadlines(0)
 	return nil
 }
 
 // join makes the broker the other side of the session.
-func (s *session) join(g *greeting) {
-	backend := new(pollConn)
-	backend.open(g.conn)
-	s.backendAddr, s.connack = g.addr, connackOf(g.reply)
-	s.up.src, s.up.srcTLS, s.up.dst = &s.client.pollConn, s.tls, backend
-	s.down.src, s.down.dst, s.down.dstTLS = backend, &s.client.pollConn, s.tls
-	s.up.session, s.down.session = s, s
+func (s *session) join(b *brokerConn) {
+	backend := new(relay.Conn)
+	backend.Open(b.conn)
+	s.backendAddr, s.connack = b.addr, connackOf(b.reply)
+	s.up.ConnectUp(&s.client.Conn, s.tls, backend, s)
+	s.down.ConnectDown(backend, &s.client.Conn, s.tls, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backend = backend
 	if s.stopped {
-		s.halt(backend.Conn)
+		s.halt(b.conn)
 	}
 }
 
@@ -222,37 +221,46 @@ func (s *session) refuse(err error) {
 	if len(connack) > 0 && s.backend == nil {
 		_ = s.client.SetWriteDeadline(time.Now().Add(refusalTimeout))
 		_, err = s.tls.Write(connack)
-		s.deaf = err != nil
+		s.writeFailed = err != nil
 	}
 }
 
 // close is step 9, the one place where a connection ends.
 func (s *session) close() {
 	s.server.live.remove(s)
-	s.up.post.leave(&s.up)
-	s.down.post.leave(&s.down)
-	if !s.deaf {
-		if s.client.stalled() { // an answer of crypto/tls to what the client sent
-			_ = s.client.SetWriteDeadline(time.Now().Add(hangUpTimeout))
-			_ = s.client.drain()
+	s.up.Release()
+	s.down.Release()
+	if !s.writeFailed {
+		if s.client.Pending() { // an answer of crypto/tls to what the client sent
+			_ = s.client.SetWriteDeadline(time.Now().Add(silenceTimeout))
+			_ = s.client.Flush()
 		}
 		_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
 	}
-	patience := hangUpTimeout
+	patience := silenceTimeout
 	if s.backend != nil {
 		patience = s.reason.patience()
 	}
-	hangUp(time.Now().Add(patience), s.speaking()...)
+	lingerClose(time.Now().Add(patience), s.speaking()...)
 	for range s.conns() {
 		s.server.slots.give()
 	}
-	if s.place != nil {
-		s.place.Leave()
+	if s.lease != nil {
+		if s.dropped() {
+			s.lease.Dropped()
+		}
+		s.lease.Release()
 	}
 	s.giveBack()
 	s.server.forget(s)
 	s.report()
 	s.server.running.Done()
+}
+
+// dropped reports whether the broker has ended the session without a reason that could be seen: its own DISCONNECT, or
+// that of the client.
+func (s *session) dropped() bool {
+	return s.reason == BackendClosed && !s.up.Disconnected() && !s.down.Disconnected()
 }
 
 // over notes why the session ends; what came first is the cause of the rest.
@@ -278,7 +286,7 @@ func (s *session) stop(reason Reason, err error) {
 	for _, c := range s.conns() {
 		s.halt(c)
 	}
-	s.relieve()
+	s.detach()
 }
 
 // halt ends what a stopped session waits for on a connection; mu must be held.
@@ -301,21 +309,21 @@ func (s *session) cut() {
 	for _, c := range s.conns() {
 		_ = c.Close()
 	}
-	s.relieve()
+	s.detach()
 }
 
 // conns are the connections there are, the client's first; mu must be held, or the session be over.
 func (s *session) conns() []net.Conn {
 	if s.backend == nil {
-		return []net.Conn{s.client.Conn}
+		return []net.Conn{s.client.NetConn()}
 	}
-	return []net.Conn{s.client.Conn, s.backend.Conn}
+	return []net.Conn{s.client.NetConn(), s.backend.NetConn()}
 }
 
 // speaking closes the connections whose peers have ended, and returns the others. There is no harm in that: nothing
-// more comes from those (see hangUp).
+// more comes from those (see lingerClose).
 func (s *session) speaking() (others []net.Conn) {
-	silent := []bool{s.up.finished, s.down.finished}
+	silent := []bool{s.up.SourceEnded(), s.down.SourceEnded()}
 	for i, c := range s.conns() {
 		if silent[i] {
 			_ = c.Close()
@@ -336,7 +344,7 @@ func (s *session) setDeadlines(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		s.halt(s.client.Conn)
+		s.halt(s.client.NetConn())
 	}
 }
 

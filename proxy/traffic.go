@@ -55,8 +55,8 @@ func (t *traffic) settle(s *session) {
 // add is settle for who holds mu.
 func (t *traffic) add(s *session) {
 	var now load
-	now.up.bytes, now.up.packets = s.up.carried()
-	now.down.bytes, now.down.packets = s.down.carried()
+	now.up.bytes, now.up.packets = s.up.Carried()
+	now.down.bytes, now.down.packets = s.down.Carried()
 	sum := &t.sums[s.role]
 	sum.up.add(now.up, s.settled.up)
 	sum.down.add(now.down, s.settled.down)

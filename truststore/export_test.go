@@ -11,9 +11,9 @@ import (
 
 // The pace of the store, for tests that measure it.
 const (
-	QuietTime  = quietTime
-	Patience   = patience
-	SettleTime = settleTime
+	QuietTime   = quietTime
+	Patience    = patience
+	SettleDelay = settleDelay
 )
 
 // Follow is Run with changes told by the test.

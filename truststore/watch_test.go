@@ -36,7 +36,7 @@ func run(v *volume) *running {
 	v.date(time.Now().Add(-time.Hour)) // nothing is about to be written
 	r := &running{volume: v, looks: make(chan truststore.Result, 1000)}
 	config := v.config()
-	config.OnLook = func(result truststore.Result, _ error) { r.looks <- result }
+	config.OnReload = func(result truststore.Result, _ error) { r.looks <- result }
 	r.store = open(v.t, config)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup

@@ -26,16 +26,26 @@ type works struct {
 // works from the start, and tells what there is to tell.
 func (g *gate) newAdminServer() *http.Server {
 	return admin.New(admin.Config{
+		Live:     g.live,
 		Ready:    g.ready.err,
 		Metrics:  g.registry,
 		Status:   g.status,
 		Sessions: g.sessions,
 		Reload:   g.reload,
 		History:  &g.history,
+		Hosts:    g.cfg.AdminHosts,
 		Token:    g.cfg.adminToken(),
 		Log:      g.log,
 		Audit:    g.audit,
 	})
+}
+
+// live returns why the process has to be restarted, nil if it works.
+func (g *gate) live() error {
+	if w := g.works.Load(); w != nil {
+		return w.server.Hung()
+	}
+	return nil
 }
 
 // sessions returns the live sessions, nil before there can be any.

@@ -4,9 +4,12 @@
 package main
 
 import (
+	"context"
 	"log/slog"
+	"time"
 
 	"github.com/vernegate/vernegate/backend"
+	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -16,7 +19,9 @@ func (c config) backendPool(log *slog.Logger) *backend.Pool {
 		Addrs:   c.Backends,
 		Balance: c.Balance,
 		Probe:   c.backendProbe(),
-		Logger:  log,
+
+		ProbeDecides: c.BackendHealthURL != "",
+		Logger:       log,
 	})
 }
 
@@ -33,7 +38,24 @@ func (c config) backendProbe() backend.Probe {
 	return dial
 }
 
-// placeFunc lets the proxy use a pool.
-func placeFunc(pool *backend.Pool) func(clientID string) proxy.Place {
-	return func(clientID string) proxy.Place { return pool.Place(clientID) }
+// probeOnce asks the broker at addr whether it is well.
+func (c config) probeOnce(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(c.DialTimeout))
+	defer cancel()
+	return c.backendProbe()(ctx, addr)
+}
+
+// tryBroker is a client of the broker at addr for a moment. It returns the code
+// of the CONNACK.
+func (c config) tryBroker(ctx context.Context, addr string) (packets.ReturnCode, error) {
+	return proxy.TryBroker(ctx, proxy.Config{
+		BackendProxyProtocol: byte(c.BackendProxyProtocol),
+		DialTimeout:          time.Duration(c.DialTimeout),
+		ConnackTimeout:       time.Duration(c.ConnackTimeout),
+	}, addr)
+}
+
+// leaseFunc lets the proxy use a pool.
+func leaseFunc(pool *backend.Pool) func(owner, clientID string) proxy.Lease {
+	return func(owner, clientID string) proxy.Lease { return pool.Lease(owner, clientID) }
 }

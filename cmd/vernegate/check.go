@@ -21,8 +21,9 @@ import (
 
 // check prints what serve would meet with this environment, without listening
 // and without waiting for files to become good, and returns the exit code: 0
-// unless something failed. Warnings do not fail.
-func check(ctx context.Context, environ []string, stdout io.Writer) int {
+// unless something failed. Warnings do not fail. It speaks MQTT to the backends
+// unless noMQTT is set: brokers log that.
+func check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer) int {
 	r := &report{w: stdout}
 	cfg, err := loadConfig(environ)
 	if err != nil {
@@ -38,7 +39,7 @@ func check(ctx context.Context, environ []string, stdout io.Writer) int {
 	}
 	r.checkFiles(ctx, cfg)
 	r.checkACL(ctx, cfg)
-	r.checkBackends(ctx, cfg)
+	r.checkBackends(ctx, cfg, noMQTT)
 	return r.exitCode()
 }
 
@@ -140,29 +141,38 @@ func (r *report) checkACL(ctx context.Context, cfg config) {
 }
 
 // checkBackends resolves the backends' names and asks each of them whether it
-// is well, as serve will do again and again.
-func (r *report) checkBackends(ctx context.Context, cfg config) {
-	pool, probe := cfg.backendPool(nil), cfg.backendProbe()
+// is well, as serve will do again and again, and then as a client.
+func (r *report) checkBackends(ctx context.Context, cfg config, noMQTT bool) {
+	pool := cfg.backendPool(nil)
 	pool.Resolve(ctx)
 	for _, b := range pool.Status() {
-		r.checkBackend(ctx, b, probe, time.Duration(cfg.DialTimeout))
+		r.checkBackend(ctx, cfg, b, noMQTT)
 	}
 }
 
-func (r *report) checkBackend(ctx context.Context, b backend.Status, probe backend.Probe, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+func (r *report) checkBackend(ctx context.Context, cfg config, b backend.Status, noMQTT bool) {
 	subject := "backend " + b.Name
 	if b.Addr != b.Name {
 		subject += " at " + b.Addr
 	}
 	err := errors.New(b.Detail)
 	if b.State != backend.Unresolved {
-		err = probe(ctx, b.Addr)
+		err = cfg.probeOnce(ctx, b.Addr)
 	}
 	if err != nil {
 		r.failedLines(subject+": ", err)
 		return
 	}
-	r.ok("%s is well (MQTT was not spoken)", subject)
+	if noMQTT {
+		r.ok("%s is well (MQTT was not spoken)", subject)
+		return
+	}
+	switch code, err := cfg.tryBroker(ctx, b.Addr); {
+	case err != nil:
+		r.failedLines(subject+": ", err)
+	case code != 0:
+		r.ok("%s is well, and refuses a client that nobody knows with code %d", subject, code)
+	default:
+		r.ok("%s is well and accepts clients", subject)
+	}
 }

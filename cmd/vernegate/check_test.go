@@ -66,6 +66,7 @@ func TestCheckFailsWithoutCertificateACL(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"status 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
 		"body":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"body: a 404 that is not certificate-acl's": http.NotFound,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,6 +127,51 @@ func TestCheckFailsForABackendsNameThatDoesNotResolve(t *testing.T) {
 	}
 	wantLine(t, report, "failed", "backend vernemq.invalid:1883: lookup")
 	wantLine(t, report, "ok", "backend localhost:"+portOf(t, w.backend)+" at "+w.backend.Addr().String())
+}
+
+// localHeader is what a broker with proxy_protocol gets from somebody who is no
+// client's proxy.
+const localHeader = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
+
+func TestCheckIsAClientForAMoment(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		proxyProtocol    string // of vernegate
+		header, connack  string // of the broker
+		verdict, text    string // of the report
+		followed, noMQTT bool
+	}{
+		"accepted":                   {"off", "", "\x20\x02\x00\x00", "ok", "accepts clients", true, false},
+		"refused":                    {"off", "", "\x20\x02\x00\x05", "ok", "refuses a client that nobody knows with code 5", false, false},
+		"unavailable":                {"off", "", "\x20\x02\x00\x03", "failed", "it is unavailable", false, false},
+		"with the header":            {"v2", localHeader, "\x20\x02\x00\x00", "ok", "accepts clients", true, false},
+		"without the header":         {"off", localHeader, "\x20\x02\x00\x00", "failed", "it may expect a PROXY header, see VERNEGATE_BACKEND_PROXY_PROTOCOL", false, false},
+		"with a header unasked":      {"v2", "", "\x20\x02\x00\x00", "failed", "it may not expect the PROXY header of VERNEGATE_BACKEND_PROXY_PROTOCOL=v2", false, false},
+		"with a header of version 1": {"v1", "PROXY TCP4 127.0.0.1 127.0.0.1 ", "", "failed", "hung up", false, false},
+		"told not to speak MQTT":     {"off", localHeader, "", "ok", "is well (MQTT was not spoken)", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.answering.Do(func() {})
+			followed := answerConnects(t, w.backend, test.header, test.connack)
+			w.vars["VERNEGATE_BACKEND_PROXY_PROTOCOL"] = test.proxyProtocol
+			var args []string
+			if test.noMQTT {
+				args = []string{"-no-mqtt"}
+			}
+			code, report := w.check(args...)
+			if want := map[string]int{"ok": exitOK, "failed": exitMistake}[test.verdict]; code != want {
+				t.Errorf("ends with %d, want %d:\n%s", code, want, report)
+			}
+			wantLine(t, report, test.verdict, test.text)
+			if test.followed {
+				if got := <-followed; got != "\xe0\x00" {
+					t.Errorf("behind the CONNECT came % x, want a DISCONNECT", got)
+				}
+			}
+		})
+	}
 }
 
 func portOf(t *testing.T, l net.Listener) string {

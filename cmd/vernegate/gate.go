@@ -152,7 +152,7 @@ func (g *gate) openStore(ctx context.Context, onSwap func(old, current *truststo
 	g.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
 	cfg := g.cfg.trustConfig(g.log)
 	cfg.StartTimeout = startTimeout
-	cfg.OnLook = g.looks.looked
+	cfg.OnReload = g.looks.looked
 	cfg.OnSwap = onSwap
 	store, err := g.cfg.openTrust(ctx, cfg)
 	if err != nil {
@@ -178,7 +178,7 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *ba
 	return proxy.New(proxy.Config{
 		Trust: func() proxy.Trust { return trust{store.Current()} },
 		Owner: cache.Owner,
-		Place: placeFunc(pool),
+		Lease: leaseFunc(pool),
 		TLS: proxy.TLSPolicy{
 			MinVersion:       uint16(g.cfg.TLSMinVersion),
 			CipherSuites:     g.cfg.TLSCiphers,

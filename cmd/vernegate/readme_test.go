@@ -55,7 +55,7 @@ func TestReadmeHasAllEndings(t *testing.T) {
 	b.WriteString("| reason | level | CONNACK 3.1, 3.1.1 | CONNACK 5.0 | DISCONNECT 5.0 | meaning |\n|---|---|---|---|---|---|\n")
 	for _, r := range proxy.Reasons() {
 		fmt.Fprintf(&b, "| `%v` | %s | %s | %s | %s | %s |\n", r, strings.ToLower(r.Level().String()),
-			codeOrNone("%d", r.ReturnCode()), codeOrNone("0x%02x", r.ReasonCode()), codeOrNone("0x%02x", r.Bye()), r.Meaning())
+			codeOrNone("%d", r.ReturnCode()), codeOrNone("0x%02x", r.ReasonCode()), codeOrNone("0x%02x", r.DisconnectCode()), r.Meaning())
 	}
 	wantSection(t, "endings", b.String())
 }

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
@@ -29,6 +30,8 @@ type world struct {
 	backend net.Listener
 	acl     *httptest.Server
 	vars    map[string]string
+
+	answering sync.Once // backend begins to answer
 }
 
 // newWorld returns a world in which everything is right. Its variables name
@@ -37,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	root := certtest.NewCA("root")
 	server := root.Issue("vernegate", certtest.Server("127.0.0.1"))
-	w := &world{t: t, dir: t.TempDir(), root: root, backend: listenLoopback(t), acl: httptest.NewServer(http.NotFoundHandler())}
+	w := &world{t: t, dir: t.TempDir(), root: root, backend: listenLoopback(t), acl: httptest.NewServer(http.HandlerFunc(knowsNobody))}
 	t.Cleanup(w.acl.Close)
 	w.vars = map[string]string{
 		"VERNEGATE_LISTEN":         "127.0.0.1:0",
@@ -51,6 +54,13 @@ func newWorld(t *testing.T) *world {
 		"CERTIFICATE_ACL_URL":      w.acl.URL + "/acl-entries/",
 	}
 	return w
+}
+
+// knowsNobody answers as certificate-acl does about a certificate without an owner.
+func knowsNobody(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, `{"error":"The fingerprint 00 doesn't exist."}`)
 }
 
 // write puts a file into the world, as if it had been there for an hour, and
@@ -76,11 +86,49 @@ func (w *world) environ() []string {
 	return environ
 }
 
-// check runs "vernegate check" and returns its exit code and report.
-func (w *world) check() (code int, report string) {
+// check runs "vernegate check" with these arguments, and a backend that accepts
+// every client, and returns its exit code and report.
+func (w *world) check(args ...string) (code int, report string) {
+	w.answering.Do(func() { answerConnects(w.t, w.backend, "", "\x20\x02\x00\x00") })
 	var out bytes.Buffer
-	code = run(w.t.Context(), []string{"check"}, w.environ(), &out, io.Discard)
+	code = run(w.t.Context(), append([]string{"check"}, args...), w.environ(), &out, io.Discard)
 	return code, out.String()
+}
+
+// answerConnects is a broker until the test ends: it expects header before a
+// CONNECT and answers with connack and then the end, or hangs up. It returns the
+// packets that followed the CONNECTs.
+func answerConnects(t *testing.T, l net.Listener, header, connack string) (followed chan string) {
+	t.Helper()
+	followed = make(chan string, 100)
+	answer := func(conn net.Conn) {
+		defer conn.Close()
+		begin := make([]byte, len(header))
+		if _, err := io.ReadFull(conn, begin); err != nil || string(begin) != header {
+			return
+		}
+		if _, err := packets.ReadConnect(conn, 1<<10); err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, connack)
+		rest, _ := io.ReadAll(conn)
+		followed <- string(rest)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { answer(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		conns.Wait()
+	})
+	return followed
 }
 
 // serve runs "vernegate serve" to its end and returns its exit code and what

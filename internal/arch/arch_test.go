@@ -44,7 +44,7 @@ const (
 // forbidden says what a package must not import, and why.
 var forbidden = map[pattern]map[pattern]string{
 	"proxy/...": {
-		"backend/...":    "cmd hands it a Place func, so that it can be tested and read alone",
+		"backend/...":    "cmd hands it a Lease func, so that it can be tested and read alone",
 		"certacl/...":    "cmd hands it an Owner func, so that it can be tested and read alone",
 		"truststore/...": "cmd hands it a Trust, so that it can be tested and read alone",
 		"cmd/...":        onlyCmdKnowsAll,
@@ -60,7 +60,7 @@ var forbidden = map[pattern]map[pattern]string{
 	},
 	"backend/...": {
 		"proxy/...":      "siblings do not know each other",
-		"packets/...":    "it speaks no MQTT; whoever takes a Place does",
+		"packets/...":    "it speaks no MQTT; the holder of a Lease does",
 		"certacl/...":    "siblings do not know each other",
 		"truststore/...": "siblings do not know each other",
 		"cmd/...":        onlyCmdKnowsAll,

@@ -1,0 +1,239 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package relay
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"sync/atomic"
+
+	"github.com/vernegate/vernegate/packets"
+)
+
+// A Pipe is one direction of a session. Writing is what paces reading: while the destination does not take bytes, none are
+// read from the source, so that back-pressure reaches the sender.
+//
+// Connect comes first, then Follow for what has passed already, then Loops.Start.
+type Pipe struct {
+	handler Handler
+	src     *Conn
+	dst     *Conn
+	srcTLS  *tls.Conn      // over src; nil = what src says is what is carried
+	dstTLS  *tls.Conn      // over dst; nil = likewise
+	frames  packets.Framer // follows what was written to dst
+
+	state        pipeState
+	registration registration
+	closing      bool // only what completes a packet is carried
+	sourceEnded  bool // src has ended in an orderly way
+
+	// What has been written to dst, for anyone to read; only the goroutine that pumps adds to it.
+	bytes   atomic.Int64
+	packets atomic.Uint64 // that have begun
+}
+
+// ConnectUp makes p carry from a client, whose TLS connection is over src, to a broker.
+func (p *Pipe) ConnectUp(src *Conn, srcTLS *tls.Conn, dst *Conn, handler Handler) {
+	p.src, p.srcTLS, p.dst, p.handler = src, srcTLS, dst, handler
+}
+
+// ConnectDown makes p carry from a broker to a client, whose TLS connection is over dst.
+func (p *Pipe) ConnectDown(src, dst *Conn, dstTLS *tls.Conn, handler Handler) {
+	p.src, p.dst, p.dstTLS, p.handler = src, dst, dstTLS, handler
+}
+
+// Carried returns how many bytes and packets have gone through so far. It may be called concurrently.
+func (p *Pipe) Carried() (bytes int64, packets uint64) { return p.bytes.Load(), p.packets.Load() }
+
+// SourceEnded reports whether the source has ended in an orderly way. It is for the handler, once p has ended.
+func (p *Pipe) SourceEnded() bool { return p.sourceEnded }
+
+// Follow takes note of b, which the caller writes to the destination before p is started. The error is that of a packet
+// that must not be forwarded.
+func (p *Pipe) Follow(b []byte) error {
+	if _, err := p.follow(b); err != nil {
+		return err
+	}
+	p.count(len(b))
+	return nil
+}
+
+// Disconnected reports whether the last packet that p has carried is a DISCONNECT. It is for the handler, once p has ended.
+func (p *Pipe) Disconnected() bool { return packets.IsDisconnect(p.frames.FirstByte()) }
+
+// Finish carries the rest of a packet that has begun, and waits for that until the deadlines of source and destination. It
+// is for the handler, once p has ended because its source was told to stop.
+func (p *Pipe) Finish() error {
+	if p.frames.AtPacketBoundary() {
+		return nil
+	}
+	p.closing = true
+	if r := p.carry(); r.Cause != AtPacketBoundary {
+		return r.Err
+	}
+	return nil
+}
+
+// pump carries what there is to read, up to the size of a scratch, without waiting for anything: unless src is no socket.
+// It takes bounded time, whatever the client sends. What was read before src ended has been written, or stays for Flush.
+func (p *Pipe) pump(s *scratch) (r Result) {
+	p.cork(s)
+	n, readErr := p.read(s)
+	r.Cause, r.Err = p.pass(s, s.room[:n])
+	if err := p.uncork(s); err != nil && r.Cause == None {
+		r.Cause, r.Err = DestinationFailed, err
+	}
+	r.stalled = p.dst.Pending() || p.src.overfull()
+	switch {
+	case r.Cause != None:
+	case readErr == errWouldBlock{}:
+		r.dry = true
+	case readErr != nil:
+		r.Cause, r.Err = SourceEnded, readErr
+	default:
+		r.dry = p.src.dry
+	}
+	return r
+}
+
+// cork has what crypto/tls writes collected: records to the client, and what it answers to some that it reads.
+func (p *Pipe) cork(s *scratch) {
+	p.src.dry = false
+	if p.srcTLS != nil {
+		p.src.cork(s, false)
+	}
+	if p.dstTLS != nil {
+		p.dst.cork(s, true)
+	}
+}
+
+// uncork writes what was collected. The error is that of dst; the pipe that writes to src will see the one of src.
+func (p *Pipe) uncork(s *scratch) (err error) {
+	if p.dstTLS != nil {
+		err = p.dst.uncork(s, true)
+	}
+	if p.srcTLS != nil {
+		_ = p.src.uncork(s, false)
+	}
+	return err
+}
+
+// read reads into s.room, from its beginning.
+func (p *Pipe) read(s *scratch) (int, error) {
+	if p.srcTLS == nil {
+		return p.src.readNow(s, s.room[:wireSize])
+	}
+	p.src.scratch = s
+	defer func() { p.src.scratch = nil }()
+	if !feedsRecords || p.src.raw == nil || decrypted(p.srcTLS) > 0 || rawInput(p.srcTLS).Len() > wireSize {
+		return p.pull(s)
+	}
+	return p.readRecords(s)
+}
+
+// pass delivers what may be forwarded of b, and returns what ends the pipe there, if anything does.
+func (p *Pipe) pass(s *scratch, b []byte) (EndCause, error) {
+	if len(b) == 0 {
+		return None, nil
+	}
+	whole, followErr := p.follow(b)
+	if err := p.deliver(s, b[:whole]); err != nil {
+		return DestinationFailed, err
+	}
+	switch {
+	case followErr == nil:
+		return None, nil
+	case followErr == errAtBoundary:
+		return AtPacketBoundary, nil
+	}
+	return ProtocolViolation, followErr
+}
+
+// errAtBoundary is that the packet which closing waits for is complete.
+var errAtBoundary = errors.New("the packet is complete")
+
+// follow goes over the packets in b, up to what must not be forwarded.
+func (p *Pipe) follow(b []byte) (n int, err error) {
+	if p.closing {
+		if n, err = p.frames.Skip(b); err == nil && p.frames.AtPacketBoundary() {
+			err = errAtBoundary
+		}
+		return n, err
+	}
+	for n < len(b) && err == nil {
+		if p.frames.AtPacketBoundary() && packets.IsConnect(b[n]) {
+			return n, ErrConnectAgain
+		}
+		var packet int
+		packet, err = p.frames.Skip(b[n:])
+		n += packet
+	}
+	return n, err
+}
+
+// deliver writes b while p is corked.
+func (p *Pipe) deliver(s *scratch, b []byte) (err error) {
+	if len(b) == 0 {
+		return nil
+	}
+	if p.dstTLS != nil {
+		_, err = p.dstTLS.Write(b)
+	} else {
+		err = p.dst.writeNow(s, b)
+	}
+	p.count(len(b))
+	return err
+}
+
+// count notes what was written to dst.
+func (p *Pipe) count(n int) {
+	p.bytes.Add(int64(n))
+	p.packets.Store(p.frames.Packets())
+}
+
+// flush writes what pumps have left to be written, however long that takes. What is left for src is the other pipe's
+// business, within bounds: one direction must not wait for the other.
+func (p *Pipe) flush() error {
+	if p.src.overfull() {
+		_ = p.src.Flush() // the pipe that writes to src will see the error, too
+	}
+	return p.dst.Flush()
+}
+
+// carry pumps, and waits in between, until one of the sides ends.
+func (p *Pipe) carry() (r Result) {
+	p.src.ending.Store(true) // here no loop announces it
+	attempt := func(uintptr) bool {
+		r = p.pumpOnce()
+		return !r.dry || r.stalled
+	}
+	for r.Cause == None {
+		if err := p.flush(); err != nil {
+			return Result{Cause: DestinationFailed, Err: err}
+		}
+		if p.src.raw == nil {
+			attempt(0)
+		} else if err := p.src.raw.Read(attempt); err != nil {
+			return Result{Cause: SourceEnded, Err: err} // the deadline has passed, or the connection was closed
+		}
+	}
+	return r
+}
+
+// pumpOnce is a pump in a scratch that is borrowed for it.
+func (p *Pipe) pumpOnce() Result {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	return p.pump(s)
+}
+
+// end tells the handler what has ended the pipe, once everything is written that was read before.
+func (p *Pipe) end(r Result) {
+	if err := p.flush(); err != nil && r.Cause != DestinationFailed {
+		r = Result{Cause: DestinationFailed, Err: err}
+	}
+	p.sourceEnded = r.Cause == SourceEnded && r.Err == io.EOF
+	p.handler.PipeEnded(p, r)
+}

@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package relay carries bytes between a TLS client and a broker, both ways at once.
+//
+// A [Pipe] is one direction. [Loops] carries the pipes of all sessions: where there is epoll, a pipe that has nothing to
+// carry has neither a goroutine nor a buffer. The package looks at MQTT packets only to know where they begin and end.
+// It knows no sessions: when a pipe ends, it tells the pipe's [Handler] why, and the handler decides what becomes of the
+// other direction.
+//
+// It does not shake hands, set deadlines or close connections.
+//
+// How a read turns into a write:
+//
+//	socket ─► Conn.readNow ─► Pipe.readRecords ─► crypto/tls, one record at a time ─► Pipe.follow ─► the other Conn
+//
+// Two builds exist. The usual one on Linux uses epoll and the accesses of unsafe.go. The portable one, which is that of
+// all other systems and of the build tag "portable", does without both: a pipe that waits has a goroutine, and crypto/tls
+// keeps its buffers.
+package relay
+
+import "errors"
+
+// A Handler is told how a pipe has ended.
+type Handler interface {
+	// PipeEnded is called once for each pipe, on a goroutine that may wait. Everything that the pipe had read
+	// before is written, or cannot be.
+	PipeEnded(p *Pipe, r Result)
+}
+
+// A Result is what a pipe has come to.
+type Result struct {
+	Cause EndCause
+	Err   error // io.EOF for an orderly end of the source; nil only if Cause is None
+
+	dry     bool // the source has nothing to read
+	stalled bool // something is to be written that the socket does not take yet
+}
+
+// An EndCause is what ended a pipe.
+type EndCause uint8
+
+// The causes.
+const (
+	None              EndCause = iota // nothing has ended it
+	SourceEnded                       // nothing more can be read
+	DestinationFailed                 // nothing more can be written
+	ProtocolViolation                 // the source sent what must not be forwarded: ErrConnectAgain, or packets.ErrMalformed
+	AtPacketBoundary                  // as Finish wanted it
+)
+
+// ErrConnectAgain is a second CONNECT: a client must not send one [MQTT-3.1.0-2], and a broker could take over the username
+// in it, which nobody has checked.
+var ErrConnectAgain = errors.New("a CONNECT inside a session")

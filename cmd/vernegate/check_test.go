@@ -33,10 +33,11 @@ func TestCheckFindsNothingWrong(t *testing.T) {
 		t.Errorf("ends with %d", code)
 	}
 	for line := range strings.Lines(report) {
-		if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "value ") {
+		if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "value ") && !strings.HasPrefix(line, "note ") {
 			t.Errorf("complains: %s", line)
 		}
 	}
+	wantLine(t, report, "note", "VERNEGATE_CLIENT_ID=any: an owner may use every client id")
 	for _, subject := range []string{
 		"configuration", `server certificate "CN=vernegate"`, `CA "CN=root"`, `CRL of "CN=root" with 0 entries`,
 		"certificate-acl at " + w.acl.URL, "backend " + w.backend.Addr().String(),

@@ -146,6 +146,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	s.status.State, s.status.Detail = admin.Draining, "shutting down"
 	used := 95
 	s.status.Limits = []admin.Limit{{Name: "sessions", Limit: 100, Used: &used}, {Name: "owners", Used: &used}}
+	s.status.AnyClientID = true
 	body := html.UnescapeString(s.ask("GET", "/").Body.String())
 	wantOnPage(t, body, "(7) vernegate vernemq-0",
 		"The trust files are refused. Generation 41 of 2026-05-01 11:37:42 UTC serves on.", "its signature is not that of",
@@ -154,7 +155,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform was due to be replaced 60 min ago.",
 		"The server certificate CN=vernemq-0 expires in 9 days.",
 		"Not ready for devices: shutting down.",
-		"sessions are nearly used up: 95 of 100.",
+		"sessions are nearly used up: 95 of 100.", "Any owner may use any client id",
 	)
 	if strings.Contains(body, "owners are nearly") {
 		t.Error("what has no limit is nearly used up")

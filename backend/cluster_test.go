@@ -79,6 +79,24 @@ func TestDroppingDifferentClientsEjects(t *testing.T) {
 	}, one, two)
 }
 
+// A broker that was killed is ejected as soon as it is dialed, and not for having ended its sessions.
+func TestSessionsThatEndTogetherCountOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		var sessions []*backend.Lease
+		for i := range 20 {
+			l := f.client(one, fmt.Sprint(i))
+			l.Succeeded(true)
+			sessions = append(sessions, l)
+		}
+		time.Sleep(time.Second)
+		for _, l := range sessions {
+			l.Dropped()
+			l.Release()
+		}
+		f.wantState(one, backend.Up)
+	}, one)
+}
+
 // VerneMQ ends the session of a client that publishes what it must not: that is no reason to eject it.
 func TestDropsDoNotCountAgainstABrokerThatKeepsOthers(t *testing.T) {
 	for name, well := range map[string]func(f *fleet, i int){

@@ -100,6 +100,7 @@ type member struct {
 	probeFailures   int        // probes that failed since one succeeded
 	hangUps         clients    // whose CONNECTs were not answered since one was
 	drops           clients    // whose sessions were dropped early since one was not
+	firstDrop       time.Time  // when the first of these was
 	live            *list.List // of *Lease: the sessions that it has accepted in this epoch, oldest first
 
 	due     time.Time // for the next probe
@@ -212,16 +213,23 @@ func (p *Pool) hungUp(m *member, client uint64, err error) {
 	}
 }
 
-// dropped is called when m has ended a client's session soon after it had accepted it. As long as other sessions last,
-// that is the client's fault: VerneMQ ends the session of a client that publishes what it must not. p.mu is held.
-func (p *Pool) dropped(m *member, client uint64) {
-	if m.state == Ejected || m.settled(time.Now()) {
+// dropped is called when m has ended the session of l soon after it had accepted it. As long as other sessions last, that
+// is the client's fault: VerneMQ ends the session of a client that publishes what it must not. Sessions that end together
+// count once: a broker that was killed is found out by dialing it. p.mu is held.
+func (p *Pool) dropped(m *member, l *Lease) {
+	now := time.Now()
+	if m.state == Ejected || m.settled(now) {
 		return
 	}
-	if !m.proven(time.Now()) {
+	if !m.proven(now) {
 		m.answered = time.Time{} // the trial begins anew
 	}
-	if m.drops = m.drops.add(client); len(m.drops) >= clientLimit {
+	if len(m.drops) == 0 {
+		m.firstDrop = now
+	} else if !l.began.After(m.firstDrop) {
+		return
+	}
+	if m.drops = m.drops.add(l.client); len(m.drops) >= clientLimit {
 		p.eject(m, Reset, fmt.Errorf("the sessions of %d clients in a row ended within %v of their CONNACK", len(m.drops), settleTime))
 	}
 }

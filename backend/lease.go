@@ -103,7 +103,7 @@ func (l *Lease) Dropped() {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
 	if m := l.current(); m != nil && !l.began.IsZero() && time.Since(l.began) < settleTime {
-		l.pool.dropped(m, l.client)
+		l.pool.dropped(m, l)
 		l.began = time.Time{}
 	}
 }

@@ -50,6 +50,8 @@ type trust struct {
 	pool    *x509.CertPool
 	revoked []*x509.Certificate
 	err     error // what Verify says when it is content otherwise
+
+	nameless bool // clients are not told the names of CAs
 }
 
 func newTrust(revoked ...*x509.Certificate) *trust {
@@ -58,6 +60,7 @@ func newTrust(revoked ...*x509.Certificate) *trust {
 
 func (t *trust) ServerCertificates() []tls.Certificate { return t.certs }
 func (t *trust) ClientCAs() *x509.CertPool             { return t.pool }
+func (t *trust) NamesCAs() bool                        { return !t.nameless }
 
 func (t *trust) Verify(peer []*x509.Certificate, _ [][]*x509.Certificate) ([]*x509.Certificate, error) {
 	opts := x509.VerifyOptions{

@@ -37,6 +37,13 @@ type TicketTrust interface {
 	TicketKeys() [][32]byte
 }
 
+// A NamingTrust is a Trust that says whether clients are told the names of its ClientCAs, which helps them to choose a
+// certificate, and which may be more than fits into a handshake or into a small client. Other Trusts have them told.
+type NamingTrust interface {
+	Trust
+	NamesCAs() bool
+}
+
 // TLSPolicy narrows what crypto/tls would negotiate. The zero value is Go's own policy with TLS 1.2 at least.
 type TLSPolicy struct {
 	MinVersion       uint16        // tls.VersionTLS12 and so on; 0 = TLS 1.2
@@ -51,17 +58,7 @@ type TLSPolicy struct {
 // Tickets stay on, as a storm of reconnecting devices needs them. That is safe, whoever has made them, because
 // crypto/tls calls VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
 func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
-	if policy.MinVersion == 0 {
-		policy.MinVersion = tls.VersionTLS12
-	}
-	base := &tls.Config{
-		MinVersion:       policy.MinVersion,
-		CipherSuites:     policy.CipherSuites,
-		CurvePreferences: policy.CurvePreferences,
-		ClientAuth:       tls.RequireAndVerifyClientCert,
-		// Small records at first are for pages that can be shown in part. A message is of use when all of it is there.
-		DynamicRecordSizingDisabled: true,
-	}
+	base := policy.config()
 	base.VerifyConnection = func(state tls.ConnectionState) error {
 		_, err := acceptedChain(current(), &state)
 		return err
@@ -84,6 +81,25 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 	return base
 }
 
+// config returns what does not depend on a Trust.
+func (p TLSPolicy) config() *tls.Config {
+	if p.MinVersion == 0 {
+		p.MinVersion = tls.VersionTLS12
+	}
+	return &tls.Config{
+		MinVersion:       p.MinVersion,
+		CipherSuites:     p.CipherSuites,
+		CurvePreferences: p.CurvePreferences,
+		ClientAuth:       tls.RequireAndVerifyClientCert,
+		// Small records at first are for pages that can be shown in part. A message is of use when all of it is there.
+		DynamicRecordSizingDisabled: true,
+	}
+}
+
+// Handshake returns the configuration of handshakes under a Trust, to try the Trust with. It does not verify whom a
+// Server verifies.
+func (p TLSPolicy) Handshake(trust Trust) *tls.Config { return forTrust(p.config(), trust) }
+
 // A trustConfig is the configuration for one Trust, made once and not for every handshake.
 type trustConfig struct {
 	trust  Trust
@@ -93,11 +109,19 @@ type trustConfig struct {
 // forTrust completes base for handshakes that begin under trust. crypto/tls verifies the chain against its CAs, and so
 // sends the alert that fits (unknown_ca, certificate_expired); what counts is VerifyConnection, which asks the Trust that
 // is current when the handshake ends.
+//
+// The names that clients are told are the subjects of tls.Config.ClientCAs, and there is no pool that verifies and has
+// none. So where they are not told, crypto/tls is given no CAs, and demands a certificate without verifying it:
+// VerifyConnection, which gets no chains then, builds them as crypto/tls would have. All that differs is the alert, which
+// is bad_certificate whatever was wrong.
 func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	config := base.Clone()
 	config.GetConfigForClient = nil
 	config.Certificates = ellipticFirst(trust.ServerCertificates())
 	config.ClientCAs = trust.ClientCAs()
+	if t, ok := trust.(NamingTrust); ok && !t.NamesCAs() {
+		config.ClientCAs, config.ClientAuth = nil, tls.RequireAnyClientCert
+	}
 	if t, ok := trust.(TicketTrust); ok && len(t.TicketKeys()) > 0 {
 		config.SetSessionTicketKeys(t.TicketKeys())
 	}

@@ -7,7 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net"
-	"strconv"
+	"net/netip"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -41,22 +41,16 @@ func TryBroker(ctx context.Context, cfg Config, addr string) (packets.ReturnCode
 	return packets.ReturnCode(broker.reply.Code), nil
 }
 
-// tryHeader is the PROXY header for a client of our own. Version 1 has to name one.
+// tryHeader is a PROXY header as a session's, with the broker's address for that of the client, which does not exist: a
+// LOCAL one may be taken for a health check, and answered with the end.
 func tryHeader(version byte, addr string) ([]byte, error) {
-	switch version {
-	case 0:
+	if version == 0 {
 		return nil, nil
-	case 2:
-		return LocalHeader(), nil
 	}
-	host, port, err := net.SplitHostPort(addr)
+	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return nil, err
-	}
-	to := &net.TCPAddr{IP: net.ParseIP(host), Port: n}
-	return proxyproto.HeaderProxyFromAddrs(version, to, to).Format()
+	broker := net.TCPAddrFromAddrPort(to)
+	return proxyproto.HeaderProxyFromAddrs(version, broker, broker).Format()
 }

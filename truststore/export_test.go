@@ -6,6 +6,7 @@ package truststore
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -15,6 +16,9 @@ const (
 	Patience    = patience
 	SettleDelay = settleDelay
 )
+
+// MemoryPipe is what trials shake hands over.
+func MemoryPipe() (a, b net.Conn) { return memoryPipe() }
 
 // Follow is Run with changes told by the test.
 func (s *Store) Follow(ctx context.Context, changes <-chan struct{}, interval time.Duration) {

@@ -138,12 +138,15 @@ func (f *listFile) add(l *crl.List, err error, now time.Time) {
 	})
 }
 
-var errMayNotSign = errors.New("its issuer is a CA that may not sign CRLs")
+var (
+	errStranger   = errors.New("its issuer is no CA of the bundle")
+	errMayNotSign = errors.New("its issuer is a CA that may not sign CRLs")
+)
 
 // findSigner finds the CA whose signature a list bears.
 func (l *list) findSigner(candidates []*authority) error {
 	if len(candidates) == 0 {
-		return errors.New("its issuer is no CA of the bundle")
+		return errStranger
 	}
 	err := errMayNotSign
 	for _, auth := range candidates {
@@ -220,6 +223,11 @@ func (a *attempt) judgeLists() {
 	a.next.lists = after
 	for _, file := range after.files {
 		a.reportFile(file)
+		for _, l := range file.lists {
+			if l.authorityIn(a.next.bundle) == nil {
+				a.notNeeded(file.Path, l.Issuer, errStranger)
+			}
+		}
 		for i := range file.unused {
 			a.reportUnused(file, &file.unused[i])
 		}
@@ -261,13 +269,18 @@ func (a *attempt) reportFile(f *listFile) {
 	}
 }
 
+// notNeeded reports a list that concerns nobody.
+func (a *attempt) notNeeded(path, issuer string, why error) {
+	a.notice("CRL is not needed and is passed over", slog.String("file", path), slog.String("ca", issuer), slog.String("err", why.Error()))
+}
+
 // reportUnused reports a list that does not count.
 func (a *attempt) reportUnused(f *listFile, u *unusedList) {
 	p := problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Name: u.name, Err: u.err}, start: u.start()}
 	used := a.next.lists.find(a.next.bundle, func(l *list) bool { return l.issuer == u.issuer })
 	switch {
 	case u.stranger || u.start() == goesOn && a.next.lists.offers(u.issuer):
-		a.notice("CRL is not needed and is passed over", slog.String("file", f.Path), slog.String("ca", u.name), slog.String("err", u.err.Error()))
+		a.notNeeded(f.Path, u.name, u.err)
 		return
 	case used == nil && u.issuer != "":
 		p.none = true

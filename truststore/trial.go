@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func shakeHands(config *tls.Config, version uint16) error {
 	config.MinVersion, config.MaxVersion = version, version
 	config.ClientAuth = tls.RequestClientCert
 	config.VerifyPeerCertificate, config.VerifyConnection = nil, nil
-	serverEnd, clientEnd := net.Pipe()
+	serverEnd, clientEnd := memoryPipe()
 	server := tls.Server(serverEnd, config)
 	client := tls.Client(clientEnd, &tls.Config{
 		MinVersion: version, MaxVersion: version,
@@ -129,4 +130,46 @@ func shakeHands(config *tls.Config, version uint16) error {
 	serverEnd.Close()
 	running.Wait()
 	return errors.Join(serverErr, clientErr) // the end of one is an error of the other
+}
+
+// A memoryConn is one end of a connection in memory. Unlike net.Pipe it takes what is written without waiting for the
+// other end to read: a server that sends its flight and a client that sends an alert would wait for each other.
+type memoryConn struct {
+	net.Conn // nil: crypto/tls asks for nothing else
+	in       <-chan []byte
+	out      chan<- []byte
+	rest     []byte
+}
+
+// memoryWrites is more than both sides of a handshake together write.
+const memoryWrites = 1 << 10
+
+func memoryPipe() (a, b net.Conn) {
+	there, back := make(chan []byte, memoryWrites), make(chan []byte, memoryWrites)
+	return &memoryConn{in: back, out: there}, &memoryConn{in: there, out: back}
+}
+
+// Read implements io.Reader.
+func (c *memoryConn) Read(b []byte) (int, error) {
+	if len(c.rest) == 0 {
+		c.rest = <-c.in
+	}
+	if len(c.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// Write implements io.Writer.
+func (c *memoryConn) Write(b []byte) (int, error) {
+	c.out <- bytes.Clone(b)
+	return len(b), nil
+}
+
+// Close ends what the other end reads. It must be called once, and nothing must be written any more.
+func (c *memoryConn) Close() error {
+	close(c.out)
+	return nil
 }

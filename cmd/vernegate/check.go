@@ -16,6 +16,7 @@ import (
 	"github.com/vernegate/vernegate/backend"
 	"github.com/vernegate/vernegate/cmd/vernegate/admin"
 	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -36,6 +37,9 @@ func check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer)
 	r.tellOrigins(cfg)
 	for _, name := range cfg.TLSCiphers.insecure() {
 		r.warn("VERNEGATE_TLS_CIPHERS: %s is insecure", name)
+	}
+	if proxy.ClientIDPolicy(cfg.ClientID) == proxy.AnyClientID {
+		r.print("note", "VERNEGATE_CLIENT_ID=any: an owner may use every client id, also one of another owner, whose session the broker then ends")
 	}
 	r.checkFiles(ctx, cfg)
 	r.checkACL(ctx, cfg)

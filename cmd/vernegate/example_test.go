@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write what convert makes of the examples anew")
+var update = flag.Bool("update", false, "write the tables of the documents and what convert makes of the examples")
 
 // TestExampleIsWhatConvertMakesOfIt holds examples/compose/converted to old.env
 // beside it.

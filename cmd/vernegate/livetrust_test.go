@@ -46,7 +46,7 @@ func startLiveTrust(t *testing.T, cas ...*x509.Certificate) *liveTrust {
 		t.Fatal(err)
 	}
 	l.store = store
-	answerConnects(t, l.backend, "", "\x20\x03\x00\x00\x00")
+	answerConnects(t, l.backend, false, "\x20\x03\x00\x00\x00")
 	server := proxy.New(proxy.Config{
 		Trust:    func() proxy.Trust { return trust{store.Current()} },
 		Owner:    func(context.Context, pki.Fingerprint) (string, bool, error) { return "acme:lamp", true, nil },

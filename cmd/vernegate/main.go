@@ -21,12 +21,12 @@ const (
 	exitMistake = 2 // wrong configuration or command line
 )
 
-const usage = `vernegate [serve]    take devices; configured by VERNEGATE_* and CERTIFICATE_ACL_* variables
-vernegate check      validate configuration and files, try certificate-acl and the backends; -no-mqtt only connects to these
-vernegate convert    turn the configuration of dojot's patched VerneMQ into that of stock VerneMQ and vernegate; -h tells more
-vernegate drain      have the vernegate that is process 1 of this container drain, as SIGTERM does
-vernegate version    say which build this is
-vernegate help       print this
+const usage = `vernegate [serve]    accept devices until SIGTERM; configured by VERNEGATE_* and CERTIFICATE_ACL_* variables
+vernegate check      check the configuration and the files, try certificate-acl and the backends; -no-mqtt only connects to the backends
+vernegate convert    convert the configuration of dojot's patched VerneMQ for stock VerneMQ and vernegate; see convert -h
+vernegate drain      make the vernegate that is process 1 of this container drain, as SIGTERM does
+vernegate version    print the version
+vernegate help       print this text
 `
 
 func main() {

@@ -157,7 +157,7 @@ func TestServeTakesADevice(t *testing.T) {
 	if code := v.stop(); code != exitOK {
 		t.Errorf("ends with %d, want %d", code, exitOK)
 	}
-	wantLoggedKeysInReadme(t, v.await("connection ended"))
+	wantLoggedKeysExplained(t, v.await("connection ended"))
 	v.await("stopped")
 }
 

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pires/go-proxyproto"
 
 	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -89,29 +92,31 @@ func (w *world) environ() []string {
 // check runs "vernegate check" with these arguments, and a backend that accepts
 // every client, and returns its exit code and report.
 func (w *world) check(args ...string) (code int, report string) {
-	w.answering.Do(func() { answerConnects(w.t, w.backend, "", "\x20\x02\x00\x00") })
+	w.answering.Do(func() { answerConnects(w.t, w.backend, false, "\x20\x02\x00\x00") })
 	var out bytes.Buffer
 	code = run(w.t.Context(), append([]string{"check"}, args...), w.environ(), &out, io.Discard)
 	return code, out.String()
 }
 
-// answerConnects is a broker until the test ends: it expects header before a
-// CONNECT and answers with connack and then the end, or hangs up. It returns the
-// packets that followed the CONNECTs.
-func answerConnects(t *testing.T, l net.Listener, header, connack string) (followed chan string) {
+// answerConnects is a broker until the test ends, which demands a PROXY header or
+// does not expect one, and hangs up when that is not so. It returns what followed
+// the CONNECTs that it has answered.
+func answerConnects(t *testing.T, l net.Listener, header bool, connack string) (followed chan string) {
 	t.Helper()
 	followed = make(chan string, 100)
 	answer := func(conn net.Conn) {
 		defer conn.Close()
-		begin := make([]byte, len(header))
-		if _, err := io.ReadFull(conn, begin); err != nil || string(begin) != header {
-			return
+		r := bufio.NewReader(conn)
+		if header {
+			if h, err := proxyproto.Read(r); err != nil || h.Command.IsLocal() {
+				return
+			}
 		}
-		if _, err := packets.ReadConnect(conn, 1<<10); err != nil {
+		if _, err := packets.ReadConnect(r, 1<<10); err != nil {
 			return
 		}
 		_, _ = io.WriteString(conn, connack)
-		rest, _ := io.ReadAll(conn)
+		rest, _ := io.ReadAll(r)
 		followed <- string(rest)
 	}
 	var conns sync.WaitGroup

@@ -44,6 +44,7 @@ func (g *gate) status() admin.Status {
 		}
 		s.Backends = backendStatus(w.pool.Status())
 		s.Limits = g.limits(w.server)
+		s.AnyClientID = proxy.ClientIDPolicy(g.cfg.ClientID) == proxy.AnyClientID
 	}
 	return s
 }

@@ -105,7 +105,7 @@ func (s *session) establish(ctx context.Context) error {
 	if err := s.handshake(); err != nil {
 		return err
 	}
-	identity := s.identify(ctx, s.tls.ConnectionState().PeerCertificates[0])
+	identity := s.identify(ctx, s.chain[0])
 	connect, err := s.readConnect()
 	if err != nil {
 		return err

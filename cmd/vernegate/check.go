@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -98,10 +97,11 @@ func (r *report) checkFiles(ctx context.Context, cfg config) {
 	if n := len(g.TicketKeys()); n > 0 {
 		r.ok("session ticket keys: %d", n)
 	}
-	for _, path := range cfg.TLSCRL {
-		if !slices.ContainsFunc(g.Files(), func(f truststore.File) bool { return f.Path == path }) {
-			r.warn("CRL file %s is absent, nothing is revoked by it", path)
-		}
+	for _, n := range store.Notices() {
+		r.warn("%v", n)
+	}
+	for _, part := range store.Refusals() {
+		r.failedLines("", cfg.withVariables(part.Err))
 	}
 }
 

@@ -227,7 +227,7 @@ func TestCheckOfACRLThatIsAbsent(t *testing.T) {
 	if code != exitOK {
 		t.Errorf("only the default CRL is absent, and it ends with %d", code)
 	}
-	wantLine(t, report, "warning", "CRL file /vernemq/cert/ca.crl is absent")
+	wantLine(t, report, "warning", "CRL file is absent, nothing is revoked by it: file=/vernemq/cert/ca.crl")
 }
 
 func TestCheckReadsTicketKeys(t *testing.T) {

@@ -158,7 +158,7 @@ func (g *gate) openStore(ctx context.Context, onSwap func(old, current *truststo
 	if err != nil {
 		return nil, err
 	}
-	g.registry.MustRegister(generationCollector(store.Current))
+	g.registry.MustRegister(generationCollector(store.Current), &partsCollector{cfg, store.Refusals})
 	return store, nil
 }
 
@@ -176,14 +176,10 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *ba
 		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
 	}
 	return proxy.New(proxy.Config{
-		Trust: func() proxy.Trust { return trust{store.Current()} },
-		Owner: cache.Owner,
-		Lease: leaseFunc(pool),
-		TLS: proxy.TLSPolicy{
-			MinVersion:       uint16(g.cfg.TLSMinVersion),
-			CipherSuites:     g.cfg.TLSCiphers,
-			CurvePreferences: g.cfg.TLSCurves,
-		},
+		Trust:                func() proxy.Trust { return trust{store.Current()} },
+		Owner:                cache.Owner,
+		Lease:                leaseFunc(pool),
+		TLS:                  g.cfg.tlsPolicy(),
 		ProxyProtocolFrom:    g.cfg.ProxyProtocolFrom,
 		BackendProxyProtocol: byte(g.cfg.BackendProxyProtocol),
 

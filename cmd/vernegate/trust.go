@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"sync"
@@ -28,6 +29,8 @@ func (c config) trustConfig(log *slog.Logger) truststore.Config {
 		CRLExpired:      c.CRLExpired,
 		CRLExpiredGrace: time.Duration(c.CRLExpiredGrace),
 		CRLMissing:      c.CRLMissing,
+		CANames:         c.TLSCANames,
+		ServerConfig:    func(g *truststore.Generation) *tls.Config { return c.tlsPolicy().Handshake(trust{g}) },
 		Logger:          log,
 	}
 }
@@ -35,7 +38,19 @@ func (c config) trustConfig(log *slog.Logger) truststore.Config {
 // trust lets the proxy believe in a generation, and seal tickets with its keys.
 type trust struct{ *truststore.Generation }
 
-var _ proxy.TicketTrust = trust{}
+var (
+	_ proxy.TicketTrust = trust{}
+	_ proxy.NamingTrust = trust{}
+)
+
+// tlsPolicy is what handshakes may negotiate.
+func (c config) tlsPolicy() proxy.TLSPolicy {
+	return proxy.TLSPolicy{
+		MinVersion:       uint16(c.TLSMinVersion),
+		CipherSuites:     c.TLSCiphers,
+		CurvePreferences: c.TLSCurves,
+	}
+}
 
 // Verify asks the generation about now.
 func (t trust) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) ([]*x509.Certificate, error) {

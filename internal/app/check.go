@@ -1,0 +1,167 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// Check prints what Run would meet with this environment, without listening
+// and without waiting for files to become good, and reports whether all is
+// well. Warnings do not count.
+func Check(ctx context.Context, environ []string, stdout io.Writer) bool {
+	r := &report{w: stdout}
+	cfg, err := config.Load(environ)
+	if err != nil {
+		r.failedLines("", err)
+		r.failedLines("", TryFiles(ctx, cfg))
+		r.print("skipped", "certificate-acl and the backends, as the configuration is wrong")
+		return !r.failed
+	}
+	r.ok("configuration")
+	for _, line := range cfg.Values() {
+		r.print("value", "%s", line)
+	}
+	for _, line := range cfg.Warnings() {
+		r.warn("%s", line)
+	}
+	for _, name := range cfg.TLSCiphers.Insecure() {
+		r.warn("VERNEGATE_TLS_CIPHERS: %s is insecure", name)
+	}
+	r.checkFiles(ctx, cfg)
+	r.checkACL(ctx, cfg)
+	r.checkBackends(ctx, cfg)
+	return !r.failed
+}
+
+// report prints findings, one a line.
+type report struct {
+	w      io.Writer
+	failed bool
+}
+
+func (r *report) print(verdict, format string, args ...any) {
+	fmt.Fprintf(r.w, "%-8s %s\n", verdict, fmt.Sprintf(format, args...))
+}
+
+func (r *report) ok(format string, args ...any)   { r.print("ok", format, args...) }
+func (r *report) warn(format string, args ...any) { r.print("warning", format, args...) }
+
+// failedLines prints an error that may have several lines, or is nil.
+func (r *report) failedLines(subject string, err error) {
+	if err == nil {
+		return
+	}
+	r.failed = true
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		r.print("failed", "%s%s", subject, line)
+	}
+}
+
+// checkFiles reads the trust files once.
+func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
+	store, err := openTrust(ctx, cfg, trustConfig(cfg, nil))
+	if err != nil {
+		r.failedLines("", err)
+		return
+	}
+	g, now := store.Current(), time.Now()
+	for _, pair := range g.ServerCertificates() {
+		r.checkExpiry("server certificate", pair.Leaf, now)
+	}
+	for _, ca := range g.CAs() {
+		r.checkExpiry("CA", ca, now)
+	}
+	for _, list := range g.CRLs() {
+		r.checkCRL(list, now)
+	}
+	if n := len(g.TicketKeys()); n > 0 {
+		r.ok("session ticket keys: %d", n)
+	}
+	for _, path := range cfg.TLSCRL {
+		if !slices.ContainsFunc(g.Files(), func(f truststore.File) bool { return f.Path == path }) {
+			r.warn("CRL file %s is absent, nothing is revoked by it", path)
+		}
+	}
+}
+
+func (r *report) checkExpiry(kind string, cert *x509.Certificate, now time.Time) {
+	end := cert.NotAfter.Format(time.RFC3339)
+	switch termOf(cert, now) {
+	case admin.Over:
+		r.warn("%s %q has expired on %s", kind, cert.Subject, end)
+	case admin.Soon:
+		r.warn("%s %q expires soon, on %s", kind, cert.Subject, end)
+	default:
+		r.ok("%s %q expires on %s", kind, cert.Subject, end)
+	}
+}
+
+func (r *report) checkCRL(list truststore.CRL, now time.Time) {
+	switch {
+	case list.NextUpdate.IsZero():
+		r.ok("CRL of %q with %d entries", list.Issuer, list.Entries)
+	case now.After(list.NextUpdate):
+		r.warn("CRL of %q with %d entries was due to be replaced on %s", list.Issuer, list.Entries, list.NextUpdate.Format(time.RFC3339))
+	default:
+		r.ok("CRL of %q with %d entries, next update on %s", list.Issuer, list.Entries, list.NextUpdate.Format(time.RFC3339))
+	}
+}
+
+// checkACL asks certificate-acl about a certificate that cannot exist.
+func (r *report) checkACL(ctx context.Context, cfg config.Config) {
+	client := aclClient(cfg)
+	defer client.CloseIdleConnections()
+	name := "certificate-acl at " + config.Redact(string(cfg.ACLURL))
+	_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
+	switch {
+	case err != nil:
+		r.failedLines(name+": ", err)
+	case ok:
+		r.warn("%s names an owner of a certificate that does not exist", name)
+	default:
+		r.ok("%s answers", name)
+	}
+}
+
+// checkBackends resolves the backends' names and asks each of them whether it
+// is well, as serve will do again and again.
+func (r *report) checkBackends(ctx context.Context, cfg config.Config) {
+	pool, probe := backendPool(cfg, nil), backendProbe(cfg)
+	pool.Resolve(ctx)
+	for _, b := range pool.Status() {
+		r.checkBackend(ctx, b, probe, time.Duration(cfg.DialTimeout))
+	}
+}
+
+func (r *report) checkBackend(ctx context.Context, b backend.Status, probe backend.Probe, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	subject := "backend " + b.Name
+	if b.Addr != b.Name {
+		subject += " at " + b.Addr
+	}
+	err := errors.New(b.Detail)
+	if b.State != backend.Unresolved {
+		err = probe(ctx, b.Addr)
+	}
+	if err != nil {
+		r.failedLines(subject+": ", err)
+		return
+	}
+	r.ok("%s is well (MQTT was not spoken)", subject)
+}

@@ -1,0 +1,167 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/app/apptest"
+	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+func TestStatusBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	a := New(mustLoad(t), Build{}, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler))
+	s := a.status()
+	if s.State != admin.Starting || s.Detail != errNoGeneration.Error() || s.Trust != nil || s.CertificateACL != nil || s.Sessions != nil {
+		t.Errorf("got %+v", s)
+	}
+	if a.sessions() != nil {
+		t.Error("there are sessions before the start")
+	}
+	if _, err := a.reload(t.Context()); !errors.Is(err, admin.ErrNotStarted) {
+		t.Errorf("reload: got %v, want %v", err, admin.ErrNotStarted)
+	}
+}
+
+func TestStatusTellsWhatThereIs(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	w.Vars["CERTIFICATE_ACL_URL"] = "http://me:hunter2@127.0.0.1:1/"
+	lost := w.Root.Issue("lost")
+	w.Write("ca.crl", w.Root.CRL(certtest.CRLOptions{
+		Number: 7, Revoked: []*x509.Certificate{lost.Leaf},
+		ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: time.Now().Add(-time.Hour),
+	}))
+	a := newTestAppIn(t, w)
+	a.ready.set(errShuttingDown)
+	s := a.status()
+	if s.State != admin.Draining || s.Trust == nil || s.LastLook == nil || s.CertificateACL == nil {
+		t.Fatalf("got %+v", s)
+	}
+	if got := s.Sessions; len(got) != 2 || got["devices"] != 0 || got["services"] != 0 {
+		t.Errorf("got sessions %v, want none of devices and services", got)
+	}
+	if s.Trust.Generation != 1 || len(s.Trust.Files) != 4 || len(s.Trust.Certificates) != 2 || s.LastLook.Result != "swapped" {
+		t.Errorf("got %+v and %+v", s.Trust, s.LastLook)
+	}
+	content, err := os.ReadFile(s.Trust.Files[0].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := sha256.Sum256(content); s.Trust.Files[0].SHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("got hash %s of %s", s.Trust.Files[0].SHA256, s.Trust.Files[0].Path)
+	}
+	crl := s.Trust.CRLs[0]
+	if crl.Number != "7" || crl.Entries != 1 || crl.Term != admin.Over || crl.Issuer != "CN=root" {
+		t.Errorf("got CRL %+v", crl)
+	}
+	if got := s.CertificateACL.URL; got != "http://redacted@127.0.0.1:1/" {
+		t.Errorf("got URL %s", got)
+	}
+	if len(s.Limits) == 0 || s.Limits[0].Limit <= 0 || *s.Limits[0].Used != 0 {
+		t.Errorf("got limits %+v", s.Limits)
+	}
+}
+
+func TestStatusOfBackends(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[backend.State]admin.Term{
+		backend.Up: admin.Fine, backend.Returning: admin.Soon, backend.Gone: admin.Soon,
+		backend.Ejected: admin.Over, backend.Unresolved: admin.Over,
+	} {
+		got := backendStatus([]backend.Status{{Addr: "a:1", Name: "n:1", Sessions: 3, State: state, Reason: "dial", Detail: "refused"}})
+		if len(got) != 1 || got[0] != (admin.Backend{
+			Address: "a:1", Name: "n:1", Sessions: 3, State: state.String(), Term: want, Reason: "dial", Detail: "refused",
+		}) {
+			t.Errorf("%v: got %+v, want %s", state, got, want)
+		}
+	}
+	if got := newTestAppIn(t, apptest.NewWorld(t)).status().Backends; len(got) == 0 {
+		t.Error("there are no backends")
+	}
+}
+
+func TestReloadTellsOfTheGeneration(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	a := newTestAppIn(t, w)
+	want := func(generation uint64, changed, good bool) {
+		t.Helper()
+		got, err := a.reload(t.Context())
+		if got != (admin.Reloaded{Generation: generation, Changed: changed}) || (err == nil) != good {
+			t.Errorf("got %+v and %v, want generation %d, changed: %v, good: %v", got, err, generation, changed, good)
+		}
+	}
+	want(1, false, true)
+	w.Write("ca.crt", certtest.CertsPEM(w.Root.Cert, certtest.NewCA("second").Cert))
+	want(2, true, true)
+	w.Write("ca.crt", []byte("nonsense"))
+	want(2, false, false)
+	if look := a.status().LastLook; look.Result != "refused" || len(look.Errors) == 0 {
+		t.Errorf("got last look %+v", look)
+	}
+	w.Write("ca.crt", w.Root.PEM())
+	want(3, true, true)
+	if look := a.status().LastLook; look.Result != "swapped" || len(look.Errors) > 0 {
+		t.Errorf("got last look %+v", look)
+	}
+}
+
+func TestCertificateTerms(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		lived, left time.Duration
+		term        admin.Term
+		days        int
+	}{
+		{365 * day, 100 * day, admin.Fine, 100},
+		{365 * day, 14 * day, admin.Fine, 14},
+		{365 * day, 14*day - time.Second, admin.Soon, 13},
+		{365 * day, 0, admin.Soon, 0},
+		{365 * day, -time.Second, admin.Over, -1},
+		{18 * time.Hour, 6 * time.Hour, admin.Fine, 0}, // renewed daily
+		{22 * time.Hour, 2 * time.Hour, admin.Soon, 0},
+	} {
+		cert := &x509.Certificate{SerialNumber: certtest.NewCA("x").Cert.SerialNumber, NotBefore: now.Add(-row.lived), NotAfter: now.Add(row.left)}
+		got := certificateStatus(admin.KindCA, cert, now)
+		if got.Term != row.term || got.DaysLeft != row.days {
+			t.Errorf("%v after %v: got %s and %d days, want %s and %d", row.left, row.lived, got.Term, got.DaysLeft, row.term, row.days)
+		}
+	}
+}
+
+func TestStatusOfCertificateACL(t *testing.T) {
+	t.Parallel()
+	m := newIdentityMetrics(newRegistry(Build{}))
+	if s := m.status(); s.HitRatio != nil || s.Failing() || !s.LastSuccess.IsZero() {
+		t.Errorf("before the first request: got %+v", s)
+	}
+	for range 3 {
+		m.answered(certacl.OutcomeHit)
+	}
+	m.answered(certacl.OutcomeMiss)
+	m.note(&certacl.LookupError{Kind: certacl.KindTimeout, Err: errShuttingDown})
+	s := m.status()
+	if !s.Failing() || s.LastError != "timeout" || s.HitRatio == nil || *s.HitRatio != 0.75 || s.Answers["hit"] != 3 {
+		t.Errorf("after a failure: got %+v", s)
+	}
+	m.note(nil)
+	m.note(&certacl.LookupError{Kind: certacl.KindCanceled, Err: errShuttingDown}) // says nothing
+	if s := m.status(); s.Failing() || s.LastSuccess.IsZero() || s.LastError != "timeout" {
+		t.Errorf("after an answer: got %+v", s)
+	}
+}

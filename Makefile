@@ -90,7 +90,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: build ## Compare with the other proxies that are installed, and put that into the README: 9 minutes
+bench: build ## Compare with the other proxies that are installed, and put that into docs/performance.md: 9 minutes
 	go run ./bench compare $(BENCHFLAGS)
 
 .PHONY: scale

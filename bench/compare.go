@@ -19,8 +19,7 @@ import (
 
 // Where compare writes what it has found.
 const (
-	readmeFile  = "README.md"
-	readmeMark  = "bench"
+	compareMark = "bench" // in documentFile
 	compareFile = "docs/bench.svg"
 )
 
@@ -60,7 +59,7 @@ func compare(ctx context.Context, o *options, out io.Writer) (err error) {
 	}
 	return errors.Join(
 		os.WriteFile(compareFile, found.chart(), 0o644),
-		rewrite(readmeFile, readmeMark, report),
+		rewrite(documentFile, compareMark, report),
 	)
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/vernegate/vernegate/bench/peer"
 )
 
-// scaleFile is where scale writes tables, between marks with their keys.
-const scaleFile = "docs/performance.md"
+// documentFile is where compare and scale write tables, between marks.
+const documentFile = "docs/performance.md"
 
 // A study is one question about how cost grows. It writes its charts itself, if that is asked for, and adds to what is
 // known what others count with.
@@ -80,7 +80,7 @@ func scale(ctx context.Context, o *options, out io.Writer) (err error) {
 		if !o.write {
 			continue
 		}
-		if err := rewrite(scaleFile, study.key, text); err != nil {
+		if err := rewrite(documentFile, study.key, text); err != nil {
 			return err
 		}
 	}

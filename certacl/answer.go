@@ -6,10 +6,10 @@ package certacl
 import "time"
 
 // staleBackOff is how long a remembered owner is handed out without asking
-// after asking for it failed. While certificate-acl hangs, a device that
-// connects again and again waits for the time-out once in this while. The
-// pause is per fingerprint: were it per Cache, one fingerprint that
-// certificate-acl stumbles over would keep all others from being asked for.
+// after asking for it has failed. While certificate-acl hangs, a device that
+// connects again and again waits for a timeout once per staleBackOff. It counts
+// per fingerprint: a single one that certificate-acl cannot answer must not keep
+// the others from being asked for.
 const staleBackOff = time.Second
 
 // answer is what certificate-acl said, and until when it holds.
@@ -18,29 +18,29 @@ type answer struct {
 	ok    bool
 	stale bool // past its TTL, and asking again has failed
 
-	askAt  time.Time // until then it is handed out without asking
-	usable time.Time // until then it stands in when asking fails; never before askAt
+	freshUntil  time.Time // it is handed out without asking
+	usableUntil time.Time // it stands in when asking fails; not before freshUntil
 }
 
-// dated returns a with its times, counted from now.
-func (c *Cache) dated(a answer, now time.Time) answer {
+// withTimes returns a with its times, counted from now.
+func (c *Cache) withTimes(a answer, now time.Time) answer {
 	if !a.ok {
-		a.askAt = now.Add(c.NegativeTTL)
-		a.usable = a.askAt
+		a.freshUntil = now.Add(c.NegativeTTL)
+		a.usableUntil = a.freshUntil
 		return a
 	}
-	a.askAt = now.Add(max(c.TTL, 0))
-	a.usable = a.askAt.Add(max(c.StaleIfError, 0))
+	a.freshUntil = now.Add(max(c.TTL, 0))
+	a.usableUntil = a.freshUntil.Add(max(c.StaleIfError, 0))
 	return a
 }
 
-// standIn returns a, which is usable at now, for use in place of an answer
-// that did not come: not to be asked for again before staleBackOff is over.
-func (a answer) standIn(now time.Time) answer {
+// asStale returns a, which must be usable at now, to stand in for an answer that
+// did not come. It is not asked for again before staleBackOff is over.
+func (a answer) asStale(now time.Time) answer {
 	a.stale = true
-	a.askAt = now.Add(staleBackOff)
-	if a.askAt.After(a.usable) {
-		a.askAt = a.usable
+	a.freshUntil = now.Add(staleBackOff)
+	if a.freshUntil.After(a.usableUntil) {
+		a.freshUntil = a.usableUntil
 	}
 	return a
 }

@@ -122,8 +122,8 @@ func outcomeOf(found answer, asked bool, err error) Outcome {
 // flight are one step under the lock, so that no answer slips in between.
 func (c *Cache) find(ctx context.Context, fp pki.Fingerprint) (found answer, asked bool, err error) {
 	c.mu.Lock()
-	known := c.recall(fp)
-	if time.Now().Before(known.askAt) {
+	known := c.remembered(fp)
+	if time.Now().Before(known.freshUntil) {
 		c.mu.Unlock()
 		return known, false, nil
 	}
@@ -136,9 +136,9 @@ func (c *Cache) find(ctx context.Context, fp pki.Fingerprint) (found answer, ask
 	return found, true, err
 }
 
-// recall returns what is remembered, however old, or the zero answer, which is
-// neither handed out nor stands in. The caller holds mu.
-func (c *Cache) recall(fp pki.Fingerprint) answer {
+// remembered returns the answer in memory, however old, or the zero answer, which
+// is never fresh and never usable. The caller holds mu.
+func (c *Cache) remembered(fp pki.Fingerprint) answer {
 	if c.answers == nil {
 		return answer{}
 	}
@@ -146,9 +146,8 @@ func (c *Cache) recall(fp pki.Fingerprint) answer {
 	return known
 }
 
-// remember keeps a for as long as it is usable and the size permits. One that
-// is of no use after now takes no room, but replaces the one before all the
-// same. The caller holds mu.
+// remember keeps a while it is usable and the size permits. One that is not
+// usable after now takes no room, but removes the one before. The caller holds mu.
 func (c *Cache) remember(fp pki.Fingerprint, a answer, now time.Time) {
 	if c.Size <= 0 {
 		return
@@ -157,7 +156,7 @@ func (c *Cache) remember(fp pki.Fingerprint, a answer, now time.Time) {
 		// The error is for sizes that are not positive.
 		c.answers, _ = simplelru.NewLRU[pki.Fingerprint, answer](c.Size, nil)
 	}
-	if now.Before(a.usable) {
+	if now.Before(a.usableUntil) {
 		c.answers.Add(fp, a)
 	} else {
 		c.answers.Remove(fp)

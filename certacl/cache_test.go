@@ -100,196 +100,148 @@ func numbered(n int) (fp pki.Fingerprint) {
 	return fp
 }
 
-// wantOwner asks for the owner of fingerprint 0, who is owner, or nobody when
-// that is empty, and wants certificate-acl to have been asked that many times.
-func wantOwner(t *testing.T, cache *certacl.Cache, acl *certificateACL, owner string, requests int) {
+// A reply is what certificate-acl says of fingerprint 0, or what a cache makes of it.
+type reply struct {
+	owner string // "" = nobody, unless err says otherwise
+	err   error
+}
+
+var (
+	lamp   = reply{owner: "admin:a1"}
+	door   = reply{owner: "admin:a2"}
+	nobody = reply{}
+	down   = reply{err: errDown}
+)
+
+// wantReply asks for the owner of fingerprint 0, and wants certificate-acl to have
+// been asked that many times.
+func wantReply(t *testing.T, cache *certacl.Cache, acl *certificateACL, want reply, requests int) {
 	t.Helper()
-	got, ok, err := cache.Owner(t.Context(), pki.Fingerprint{})
-	if got != owner || ok != (owner != "") || err != nil {
-		t.Errorf("got %q, %t, %v; want %q", got, ok, err, owner)
+	owner, ok, err := cache.Owner(t.Context(), pki.Fingerprint{})
+	if owner != want.owner || ok != (owner != "") || !errors.Is(err, want.err) {
+		t.Errorf("got %q, %t, %v; want %q, %v", owner, ok, err, want.owner, want.err)
 	}
 	if got := acl.requests(); got != requests {
 		t.Errorf("got %d requests, want %d", got, requests)
 	}
 }
 
-// wantError is wantOwner for an answer that cannot be told.
-func wantError(t *testing.T, cache *certacl.Cache, acl *certificateACL, want error, requests int) {
+// A step asks for the owner of fingerprint 0.
+type step struct {
+	after    time.Duration // the pause before it
+	said     reply         // what certificate-acl says by then
+	want     reply
+	requests int // how often certificate-acl is asked
+	outcome  certacl.Outcome
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	const (
+		hit, negative, miss, stale, failed = certacl.OutcomeHit, certacl.OutcomeNegativeHit, certacl.OutcomeMiss,
+			certacl.OutcomeStale, certacl.OutcomeFailed
+		backOff = certacl.StaleBackOff
+	)
+	forgetful := []step{
+		{0, lamp, lamp, 1, miss}, {0, lamp, lamp, 1, miss},
+		{0, nobody, nobody, 1, miss}, {0, nobody, nobody, 1, miss},
+		{0, down, down, 1, failed},
+	}
+	lostOwner := func(memory time.Duration) []step {
+		return []step{{0, lamp, lamp, 1, miss}, {ttl, nobody, nobody, 1, miss}, {memory, down, down, 1, failed}}
+	}
+	withoutTTL := []step{
+		{0, lamp, lamp, 1, miss}, {0, lamp, lamp, 1, miss},
+		{window - instant, down, lamp, 1, stale}, {instant, down, down, 1, failed},
+	}
+	withoutWindow := []step{{0, lamp, lamp, 1, miss}, {ttl - instant, down, lamp, 0, hit}, {instant, down, down, 1, failed}}
+
+	for name, test := range map[string]struct {
+		change func(*certacl.Cache) // nil = the times above
+		delay  time.Duration        // of each answer
+		steps  []step
+	}{
+		"an owner is remembered for TTL": {nil, 0, []step{
+			{0, lamp, lamp, 1, miss}, {ttl - instant, door, lamp, 0, hit}, {instant, door, door, 1, miss}, {0, door, door, 0, hit},
+		}},
+		"TTL counts from the answer": {nil, time.Second, []step{
+			{0, lamp, lamp, 1, miss}, {ttl - instant, door, lamp, 0, hit}, {instant, door, door, 1, miss},
+		}},
+		"the absence of an owner is remembered for NegativeTTL": {nil, 0, []step{
+			{0, nobody, nobody, 1, miss}, {negativeTTL - instant, lamp, nobody, 0, negative}, {instant, lamp, lamp, 1, miss},
+		}},
+		"an owner stands in for an error until StaleIfError is over": {nil, 0, []step{
+			{0, lamp, lamp, 1, miss}, {ttl, down, lamp, 1, stale}, {window - instant, down, lamp, 1, stale}, {instant, down, down, 1, failed},
+		}},
+		"a stale owner gives way to an answer": {nil, 0, []step{
+			{0, lamp, lamp, 1, miss}, {ttl, down, lamp, 1, stale}, {0, door, lamp, 0, stale}, {backOff, door, door, 1, miss}, {ttl - instant, lamp, door, 0, hit},
+		}},
+		// A device that lost its owner must not get it back because certificate-acl goes down next, whether or not the
+		// loss itself is remembered.
+		"the absence of an owner replaces a stale owner":        {nil, 0, lostOwner(negativeTTL)},
+		"the absence of an owner replaces it without memory of": {func(c *certacl.Cache) { c.NegativeTTL = 0 }, 0, lostOwner(0)},
+		"the absence of an owner does not stand in for an error": {nil, 0, []step{
+			{0, nobody, nobody, 1, miss}, {negativeTTL - instant, down, nobody, 0, negative}, {instant, down, down, 1, failed},
+		}},
+		"a stale owner is not asked for during the back-off": {nil, certacl.DefaultTimeout, []step{
+			{0, lamp, lamp, 1, miss},
+			{ttl, down, lamp, 1, stale}, {0, down, lamp, 0, stale}, {backOff - instant, down, lamp, 0, stale},
+			{instant, down, lamp, 1, stale}, {0, down, lamp, 0, stale}, {backOff - instant, down, lamp, 0, stale},
+			{instant, down, lamp, 1, stale},
+		}},
+		"the back-off ends with the stale window": {nil, 0, []step{
+			{0, lamp, lamp, 1, miss}, {ttl + window - backOff/2, down, lamp, 1, stale},
+			{backOff/2 - instant, down, lamp, 0, stale}, {instant, down, down, 1, failed},
+		}},
+		// What counts is whether the owner is usable when the look-up fails, not when it began.
+		"the stale window may end during the look-up": {nil, time.Second, []step{
+			{0, lamp, lamp, 1, miss}, {ttl + window - time.Second, down, down, 1, failed},
+		}},
+		"an error is not remembered": {nil, 0, []step{{0, down, down, 1, failed}, {0, down, down, 1, failed}, {0, lamp, lamp, 1, miss}}},
+
+		"no size":           {func(c *certacl.Cache) { c.Size = 0 }, 0, forgetful},
+		"a negative size":   {func(c *certacl.Cache) { c.Size = -1 }, 0, forgetful},
+		"no times":          {func(c *certacl.Cache) { c.TTL, c.NegativeTTL, c.StaleIfError = 0, 0, 0 }, 0, forgetful},
+		"negative times":    {func(c *certacl.Cache) { c.TTL, c.NegativeTTL, c.StaleIfError = -1, -1, -1 }, 0, forgetful},
+		"neither":           {func(c *certacl.Cache) { c.Size, c.TTL, c.NegativeTTL, c.StaleIfError = 0, 0, 0, 0 }, 0, forgetful},
+		"a window, no TTL":  {func(c *certacl.Cache) { c.TTL = 0 }, 0, withoutTTL},
+		"a negative TTL":    {func(c *certacl.Cache) { c.TTL = -time.Hour }, 0, withoutTTL},
+		"a TTL, no window":  {func(c *certacl.Cache) { c.StaleIfError = 0 }, 0, withoutWindow},
+		"a negative window": {func(c *certacl.Cache) { c.StaleIfError = -time.Hour }, 0, withoutWindow},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				acl := &certificateACL{delay: test.delay}
+				cache := newCache(acl)
+				if test.change != nil {
+					test.change(cache)
+				}
+				for i, step := range test.steps {
+					step.check(t, cache, acl)
+					if t.Failed() {
+						t.Fatalf("in step %d", i)
+					}
+				}
+			})
+		})
+	}
+}
+
+// check takes the step. An answer that needs no request takes no time.
+func (s step) check(t *testing.T, cache *certacl.Cache, acl *certificateACL) {
 	t.Helper()
-	got, ok, err := cache.Owner(t.Context(), pki.Fingerprint{})
-	if got != "" || ok || !errors.Is(err, want) {
-		t.Errorf("got %q, %t, %v; want %v", got, ok, err, want)
+	time.Sleep(s.after)
+	acl.set(s.said.owner, s.said.err)
+	var outcome certacl.Outcome
+	cache.Observe = func(o certacl.Outcome) { outcome += o }
+	began := time.Now()
+	wantReply(t, cache, acl, s.want, s.requests)
+	if took, want := time.Since(began), time.Duration(s.requests)*acl.delay; took != want {
+		t.Errorf("took %v, want %v", took, want)
 	}
-	if got := acl.requests(); got != requests {
-		t.Errorf("got %d requests, want %d", got, requests)
+	if outcome != s.outcome {
+		t.Errorf("observed %q, want %q", outcome, s.outcome)
 	}
-}
-
-func TestOwnerIsRememberedForTTL(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{owner: "admin:a1"}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		acl.set("admin:a2", nil)
-		time.Sleep(ttl - instant)
-		wantOwner(t, cache, acl, "admin:a1", 0)
-		time.Sleep(instant)
-		wantOwner(t, cache, acl, "admin:a2", 1)
-		wantOwner(t, cache, acl, "admin:a2", 0)
-	})
-}
-
-func TestTTLCountsFromTheAnswer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{owner: "admin:a1", delay: time.Second}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		time.Sleep(ttl - instant)
-		wantOwner(t, cache, acl, "admin:a1", 0)
-	})
-}
-
-func TestNoOwnerIsRememberedForNegativeTTL(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "", 1)
-		acl.set("admin:a1", nil)
-		time.Sleep(negativeTTL - instant)
-		wantOwner(t, cache, acl, "", 0)
-		time.Sleep(instant)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-	})
-}
-
-func TestStaleOwnerStandsInForAnError(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{owner: "admin:a1"}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		acl.set("", errDown)
-		time.Sleep(ttl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		time.Sleep(window - instant)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		time.Sleep(instant)
-		wantError(t, cache, acl, errDown, 1)
-	})
-}
-
-func TestStaleOwnerGivesWayToAnAnswer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{owner: "admin:a1"}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		acl.set("", errDown)
-		time.Sleep(ttl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		acl.set("admin:a2", nil)
-		time.Sleep(certacl.StaleBackOff)
-		wantOwner(t, cache, acl, "admin:a2", 1)
-		time.Sleep(ttl - instant)
-		wantOwner(t, cache, acl, "admin:a2", 0)
-	})
-}
-
-// A device that lost its owner must not get it back because certificate-acl
-// goes down next, whether or not the loss itself is remembered.
-func TestNoOwnerReplacesStaleOwner(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		for _, negativeTTL := range []time.Duration{0, negativeTTL} {
-			acl := &certificateACL{owner: "admin:a1"}
-			cache := newCache(acl)
-			cache.NegativeTTL = negativeTTL
-			wantOwner(t, cache, acl, "admin:a1", 1)
-			time.Sleep(ttl)
-			acl.set("", nil)
-			wantOwner(t, cache, acl, "", 1)
-			acl.set("", errDown)
-			time.Sleep(negativeTTL)
-			wantError(t, cache, acl, errDown, 1)
-		}
-	})
-}
-
-func TestNoOwnerDoesNotStandInForAnError(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "", 1)
-		acl.set("", errDown)
-		time.Sleep(negativeTTL - instant)
-		wantOwner(t, cache, acl, "", 0)
-		time.Sleep(instant)
-		wantError(t, cache, acl, errDown, 1)
-	})
-}
-
-func TestStaleOwnerIsNotAskedForDuringBackOff(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{owner: "admin:a1"}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		time.Sleep(ttl)
-		acl.set("", errDown)
-		acl.setDelay(certacl.DefaultTimeout)
-
-		for range 3 {
-			start := time.Now()
-			wantOwner(t, cache, acl, "admin:a1", 1)
-			if got := time.Since(start); got != certacl.DefaultTimeout {
-				t.Errorf("asking took %v, want %v", got, certacl.DefaultTimeout)
-			}
-			start = time.Now()
-			wantOwner(t, cache, acl, "admin:a1", 0)
-			time.Sleep(certacl.StaleBackOff - instant)
-			wantOwner(t, cache, acl, "admin:a1", 0)
-			if got := time.Since(start); got != certacl.StaleBackOff-instant {
-				t.Errorf("a stale owner took %v", got-certacl.StaleBackOff+instant)
-			}
-			time.Sleep(instant)
-		}
-	})
-}
-
-func TestBackOffEndsWithTheStaleWindow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{owner: "admin:a1"}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		acl.set("", errDown)
-		time.Sleep(ttl + window - certacl.StaleBackOff/2)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		time.Sleep(certacl.StaleBackOff/2 - instant)
-		wantOwner(t, cache, acl, "admin:a1", 0)
-		time.Sleep(instant)
-		wantError(t, cache, acl, errDown, 1)
-	})
-}
-
-// What counts is whether the owner is usable when the look-up fails, not when
-// it began.
-func TestStaleWindowMayEndDuringTheLookup(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{owner: "admin:a1"}
-		cache := newCache(acl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-		acl.set("", errDown)
-		acl.setDelay(time.Second)
-		time.Sleep(ttl + window - time.Second)
-		wantError(t, cache, acl, errDown, 1)
-	})
-}
-
-func TestErrorIsNotRemembered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{owner: "admin:a1", err: errDown}
-		cache := newCache(acl)
-		wantError(t, cache, acl, errDown, 1)
-		wantError(t, cache, acl, errDown, 1)
-		acl.set("admin:a1", nil)
-		wantOwner(t, cache, acl, "admin:a1", 1)
-	})
 }
 
 func TestOneLookupForAllWhoWait(t *testing.T) {
@@ -418,7 +370,7 @@ func TestLookupWithoutWaitersFillsMemory(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		wantOwner(t, cache, acl, "admin:a1", 1)
+		wantReply(t, cache, acl, lamp, 1)
 	})
 }
 
@@ -427,7 +379,7 @@ func TestStaleOwnerStandsInAtTheWaitersDeadline(t *testing.T) {
 		acl := &certificateACL{owner: "admin:a1"}
 		cache := newCache(acl)
 		defer cache.Close()
-		wantOwner(t, cache, acl, "admin:a1", 1)
+		wantReply(t, cache, acl, lamp, 1)
 		time.Sleep(ttl)
 		acl.setDelay(time.Hour)
 
@@ -471,7 +423,6 @@ func TestLeastRecentlyAskedForIsForgotten(t *testing.T) {
 	})
 }
 
-// An owner that is forgotten while it is asked for again still stands in.
 func TestLenIsWhatIsRemembered(t *testing.T) {
 	t.Parallel()
 	cache := newCache(&certificateACL{owner: "acme:lamp"})
@@ -489,12 +440,13 @@ func TestLenIsWhatIsRemembered(t *testing.T) {
 	}
 }
 
+// An owner that is forgotten while it is asked for again still stands in.
 func TestStaleOwnerOutlivesEviction(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		acl := &certificateACL{owner: "admin:a1"}
 		cache := newCache(acl)
 		cache.Size = 1
-		wantOwner(t, cache, acl, "admin:a1", 1)
+		wantReply(t, cache, acl, lamp, 1)
 		time.Sleep(ttl)
 		acl.setDelay(time.Second)
 		var waiter sync.WaitGroup
@@ -513,79 +465,18 @@ func TestStaleOwnerOutlivesEviction(t *testing.T) {
 	})
 }
 
-func TestZeroSwitchesMemoryOff(t *testing.T) {
-	configurations := map[string]func(*certacl.Cache){
-		"size":          func(c *certacl.Cache) { c.Size = 0 },
-		"negative size": func(c *certacl.Cache) { c.Size = -1 },
-		"times":         func(c *certacl.Cache) { c.TTL, c.NegativeTTL, c.StaleIfError = 0, 0, 0 },
-		"negative times": func(c *certacl.Cache) {
-			c.TTL, c.NegativeTTL, c.StaleIfError = -time.Hour, -time.Hour, -time.Hour
-		},
-		"all": func(c *certacl.Cache) { c.Size, c.TTL, c.NegativeTTL, c.StaleIfError = 0, 0, 0, 0 },
-	}
-	for name, configure := range configurations {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				acl := &certificateACL{owner: "admin:a1"}
-				cache := newCache(acl)
-				configure(cache)
-				wantOwner(t, cache, acl, "admin:a1", 1)
-				wantOwner(t, cache, acl, "admin:a1", 1)
-				acl.set("", nil)
-				wantOwner(t, cache, acl, "", 1)
-				wantOwner(t, cache, acl, "", 1)
-				acl.set("", errDown)
-				wantError(t, cache, acl, errDown, 1)
-			})
-		})
-	}
-}
-
-func TestStaleWindowWithoutTTL(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		for _, off := range []time.Duration{0, -time.Hour} {
-			acl := &certificateACL{owner: "admin:a1"}
-			cache := newCache(acl)
-			cache.TTL = off
-			wantOwner(t, cache, acl, "admin:a1", 1)
-			wantOwner(t, cache, acl, "admin:a1", 1)
-			acl.set("", errDown)
-			time.Sleep(window - instant)
-			wantOwner(t, cache, acl, "admin:a1", 1)
-			time.Sleep(instant)
-			wantError(t, cache, acl, errDown, 1)
-		}
-	})
-}
-
-func TestTTLWithoutStaleWindow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		for _, off := range []time.Duration{0, -time.Hour} {
-			acl := &certificateACL{owner: "admin:a1"}
-			cache := newCache(acl)
-			cache.StaleIfError = off
-			wantOwner(t, cache, acl, "admin:a1", 1)
-			acl.set("", errDown)
-			time.Sleep(ttl - instant)
-			wantOwner(t, cache, acl, "admin:a1", 0)
-			time.Sleep(instant)
-			wantError(t, cache, acl, errDown, 1)
-		}
-	})
-}
-
 func TestAnswerOfNoLaterUseTakesNoRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		acl := &certificateACL{owner: "admin:a1"}
 		cache := newCache(acl)
 		cache.Size, cache.NegativeTTL = 1, 0
-		wantOwner(t, cache, acl, "admin:a1", 1)
+		wantReply(t, cache, acl, lamp, 1)
 		acl.set("", nil)
 		if _, ok, err := cache.Owner(t.Context(), numbered(1)); ok || err != nil {
 			t.Errorf("got %t, %v; want no owner", ok, err)
 		}
 		acl.requests()
-		wantOwner(t, cache, acl, "admin:a1", 0)
+		wantReply(t, cache, acl, lamp, 0)
 	})
 }
 
@@ -643,7 +534,7 @@ func TestCloseEndsLookups(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		acl := &certificateACL{owner: "admin:a1"}
 		cache := newCache(acl)
-		wantOwner(t, cache, acl, "admin:a1", 1)
+		wantReply(t, cache, acl, lamp, 1)
 		acl.setDelay(time.Hour)
 		var waiter sync.WaitGroup
 		waiter.Go(func() {
@@ -660,9 +551,9 @@ func TestCloseEndsLookups(t *testing.T) {
 		}
 
 		acl.requests()
-		wantOwner(t, cache, acl, "admin:a1", 0)
+		wantReply(t, cache, acl, lamp, 0)
 		time.Sleep(ttl)
-		wantError(t, cache, acl, certacl.ErrClosed, 0)
+		wantReply(t, cache, acl, reply{err: certacl.ErrClosed}, 0)
 		cache.Close()
 	})
 }
@@ -681,45 +572,6 @@ func TestCloseWaitsForLookups(t *testing.T) {
 		cache.Close()
 		if got := time.Since(start); got != time.Second {
 			t.Errorf("closing took %v, want 1s", got)
-		}
-	})
-}
-
-func TestEveryOutcomeIsObserved(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		acl := &certificateACL{}
-		cache := newCache(acl)
-		var got []certacl.Outcome
-		cache.Observe = func(outcome certacl.Outcome) { got = append(got, outcome) }
-		steps := []struct {
-			owner string
-			err   error
-			after time.Duration
-			want  certacl.Outcome
-		}{
-			{"", errDown, 0, certacl.OutcomeFailed},
-			{"", nil, 0, certacl.OutcomeMiss},
-			{"", nil, 0, certacl.OutcomeNegativeHit},
-			{"admin:a1", nil, negativeTTL, certacl.OutcomeMiss},
-			{"admin:a1", nil, 0, certacl.OutcomeHit},
-			{"", errDown, ttl, certacl.OutcomeStale},
-			{"", errDown, 0, certacl.OutcomeStale},
-			{"admin:a1", nil, certacl.StaleBackOff, certacl.OutcomeMiss},
-			{"admin:a1", nil, 0, certacl.OutcomeHit},
-			{"", errDown, ttl + window, certacl.OutcomeFailed},
-		}
-		for i, step := range steps {
-			acl.set(step.owner, step.err)
-			time.Sleep(step.after)
-			_, _, _ = cache.Owner(t.Context(), pki.Fingerprint{})
-			if len(got) != i+1 || got[i] != step.want {
-				t.Fatalf("step %d: observed %q, want %q last", i, got, step.want)
-			}
-		}
-		cache.Close()
-		_, _, _ = cache.Owner(t.Context(), pki.Fingerprint{})
-		if last := got[len(got)-1]; len(got) != len(steps)+1 || last != certacl.OutcomeFailed {
-			t.Errorf("closed: observed %q, want %q last", got, certacl.OutcomeFailed)
 		}
 	})
 }

@@ -10,7 +10,8 @@
 // somebody owns the certificate (owner, true, nil), nobody does ("", false,
 // nil), or it could not be told ("", false, err). An owner is what
 // certificate-acl said, "tenant:device" or the name of a service; whether it
-// is fit to be an MQTT username is for the caller to judge.
+// is fit to be an MQTT username is for the caller to judge. What something else
+// on the way says in its place, such as the 404 of an ingress, is no answer.
 package certacl
 
 import (
@@ -34,7 +35,7 @@ const (
 )
 
 // DefaultMaxInFlight bounds the requests that a Client has under way. At
-// 10 ms an answer, 64 places are 6 400 answers a second: all of the platform's
+// 10 ms an answer, 64 requests at a time are 6 400 answers a second: all of the platform's
 // 100 000 devices within 16 s of an outage, while certificate-acl, a
 // single-threaded event loop, sees no longer queue than that.
 const DefaultMaxInFlight = 64
@@ -57,8 +58,8 @@ type Client struct {
 	// Empty means DefaultURL.
 	URL string
 
-	// Timeout bounds one Lookup, from waiting for a place in flight to the
-	// last byte of the body. Zero means DefaultTimeout.
+	// Timeout bounds one Lookup, from waiting for a slot to the last byte
+	// of the body. Zero means DefaultTimeout.
 	Timeout time.Duration
 
 	// MaxInFlight bounds the requests under way at any moment and the
@@ -69,23 +70,23 @@ type Client struct {
 	// of the system.
 	TLS *tls.Config
 
-	once   sync.Once
-	http   http.Client
-	places chan struct{} // one element for each request under way
+	once  sync.Once
+	http  http.Client
+	slots chan struct{} // one element for each request under way
 }
 
 // Lookup asks for the owner of the certificate with this fingerprint. Status
-// 200 with a JSON string is an owner, 404 is none, and everything else is a
-// *LookupError. Cancelling ctx ends it early.
+// 200 with a JSON string is an owner, 404 with certificate-acl's own words is
+// none, and everything else is a *LookupError. Cancelling ctx ends it early.
 func (c *Client) Lookup(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
 	c.once.Do(c.init)
 	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, DefaultTimeout))
 	defer cancel()
 
-	if err := c.enter(ctx); err != nil {
+	if err := c.acquire(ctx); err != nil {
 		return "", false, err
 	}
-	defer c.leave()
+	defer c.release()
 
 	resp, err := c.get(ctx, fp)
 	if err != nil {
@@ -94,11 +95,8 @@ func (c *Client) Lookup(ctx context.Context, fp pki.Fingerprint) (owner string, 
 	defer resp.Body.Close()
 
 	switch resp.StatusCode {
-	case http.StatusOK:
-		return readOwner(ctx, resp)
-	case http.StatusNotFound:
-		drain(resp.Body)
-		return "", false, nil
+	case http.StatusOK, http.StatusNotFound:
+		return readAnswer(ctx, resp)
 	default:
 		drain(resp.Body)
 		return "", false, &LookupError{Kind: KindStatus, Status: resp.StatusCode}
@@ -115,8 +113,8 @@ func (c *Client) CloseIdleConnections() {
 
 func (c *Client) init() {
 	timeout := orDefault(c.Timeout, DefaultTimeout)
-	places := orDefault(c.MaxInFlight, DefaultMaxInFlight)
-	c.places = make(chan struct{}, places)
+	slots := orDefault(c.MaxInFlight, DefaultMaxInFlight)
+	c.slots = make(chan struct{}, slots)
 	c.http = http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
@@ -128,7 +126,7 @@ func (c *Client) init() {
 			TLSHandshakeTimeout: timeout,
 			TLSClientConfig:     c.TLS.Clone(),
 
-			MaxIdleConnsPerHost:    places, // net/http's 2 would close most of a burst
+			MaxIdleConnsPerHost:    slots, // net/http's 2 would close most of a burst
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxBody,
 			DisableCompression:     true, // maxBody is to bound what arrives, too
@@ -136,13 +134,13 @@ func (c *Client) init() {
 	}
 }
 
-// enter takes a place in flight, which leave gives back.
-func (c *Client) enter(ctx context.Context) error {
+// acquire takes a slot for one request; release gives it back.
+func (c *Client) acquire(ctx context.Context) error {
 	select {
-	case c.places <- struct{}{}:
+	case c.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		err := fmt.Errorf("%d requests in flight: %w", cap(c.places), ctx.Err())
+		err := fmt.Errorf("%d requests in flight: %w", cap(c.slots), ctx.Err())
 		if ctx.Err() == context.Canceled {
 			return &LookupError{Kind: KindCanceled, Err: err}
 		}
@@ -150,7 +148,7 @@ func (c *Client) enter(ctx context.Context) error {
 	}
 }
 
-func (c *Client) leave() { <-c.places }
+func (c *Client) release() { <-c.slots }
 
 func (c *Client) get(ctx context.Context, fp pki.Fingerprint) (*http.Response, error) {
 	prefix := c.URL
@@ -166,18 +164,22 @@ func (c *Client) get(ctx context.Context, fp pki.Fingerprint) (*http.Response, e
 	return c.http.Do(req)
 }
 
-// readOwner reads the owner in the body of a 200. The Content-Type is not
-// looked at: a page of HTML is no JSON string whatever it calls itself.
-func readOwner(ctx context.Context, resp *http.Response) (owner string, ok bool, err error) {
+// readAnswer reads the body of a 200 or a 404. The Content-Type is not looked at:
+// a page of HTML is no JSON whatever it calls itself.
+func readAnswer(ctx context.Context, resp *http.Response) (owner string, ok bool, err error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
 		return "", false, transportError(ctx, err, resp.StatusCode)
 	}
-	owner, err = parseOwner(body)
+	if resp.StatusCode == http.StatusOK {
+		owner, err = parseOwner(body)
+	} else {
+		err = checkNotFound(body)
+	}
 	if err != nil {
 		return "", false, &LookupError{Kind: KindBody, Status: resp.StatusCode, Err: err}
 	}
-	return owner, true, nil
+	return owner, resp.StatusCode == http.StatusOK, nil
 }
 
 // drain reads a body that does not matter, so that its connection can carry

@@ -84,10 +84,8 @@ func TestLookupAnswers(t *testing.T) {
 		{"service", 200, `"v2k-bridge"`, "v2k-bridge", true},
 		{"white space", 200, "\r\n \"admin:a1b2c3\"\n", "admin:a1b2c3", true},
 		{"largest", 200, quotedOfSize(certacl.MaxBody), strings.Repeat("x", certacl.MaxBody-2), true},
-		{"unknown", 404, `{"error":"not found"}`, "", false},
-		{"unknown with an owner's body", 404, `"admin:a1b2c3"`, "", false},
-		{"unknown without a body", 404, "", "", false},
-		{"unknown at length", 404, strings.Repeat("x", 2*certacl.MaxBody), "", false},
+		{"unknown", 404, notFound, "", false},
+		{"unknown with a detail", 404, `{"error":"not associated", "detail":{"fingerprint":"00"}}`, "", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -96,6 +94,40 @@ func TestLookupAnswers(t *testing.T) {
 			owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{})
 			if owner != test.owner || ok != test.ok || err != nil {
 				t.Errorf("got %.40q, %t, %v; want %.40q, %t", owner, ok, err, test.owner, test.ok)
+			}
+		})
+	}
+}
+
+// notFound is what certificate-acl says with 404.
+const notFound = `{"error":"The fingerprint 00:11 doesn't exist."}`
+
+// Things between vernegate and certificate-acl, and wrong URLs, answer 404 too:
+// that a certificate has no owner is only for certificate-acl to say.
+func TestForeignNotFoundIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"empty":            "",
+		"ingress":          "default backend - 404",
+		"Go":               "404 page not found\n",
+		"nginx":            "<html>\r\n<head><title>404 Not Found</title></head>\r\n</html>",
+		"Express":          "<!DOCTYPE html>\n<html lang=\"en\">\n<body>\n<pre>Cannot GET /acl-entries00:11</pre>\n</body>\n</html>\n",
+		"Kong":             `{"message":"no Route matched with those values"}`,
+		"Kubernetes":       `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`,
+		"an owner":         `"admin:a1b2c3"`,
+		"no object":        `["error"]`,
+		"null":             "null",
+		"empty error":      `{"error":""}`,
+		"error is no text": `{"error":{"code":404}}`,
+		"half":             notFound[:20],
+		"two objects":      notFound + notFound,
+		"large":            `{"error":` + quotedOfSize(certacl.MaxBody) + `}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := wantKind(t, newClient(t, serve(t, answering(http.StatusNotFound, body)).URL), certacl.KindBody)
+			if err.Status != http.StatusNotFound || err.Err == nil {
+				t.Errorf("got status %d, cause %v", err.Status, err.Err)
 			}
 		})
 	}
@@ -237,7 +269,7 @@ func TestRequestOnTheWire(t *testing.T) {
 			head := make(chan []string, 1)
 			url := talk(t, func(conn net.Conn) {
 				head <- readHead(conn)
-				_, _ = io.WriteString(conn, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+				_, _ = io.WriteString(conn, fmt.Sprintf("HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s", len(notFound), notFound))
 			})
 			client := newClient(t, "")
 			client.URL = url + prefix
@@ -337,7 +369,7 @@ func TestSlowAnswerIsNoAnswer(t *testing.T) {
 	}
 }
 
-// The status of an answer tells, so a body that never ends does not untell it.
+// Whose 404 it is stands in the body.
 func TestSlowBodyOfNoOwner(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -346,9 +378,7 @@ func TestSlowBodyOfNoOwner(t *testing.T) {
 		<-r.Context().Done()
 	}).URL)
 	client.Timeout = impatience
-	if owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); owner != "" || ok || err != nil {
-		t.Errorf("got %q, %t, %v; want no owner", owner, ok, err)
-	}
+	wantKind(t, client, certacl.KindTimeout)
 }
 
 func TestCallerCancels(t *testing.T) {
@@ -391,7 +421,8 @@ func TestConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	answers := []http.HandlerFunc{
 		answering(200, `"admin:a1"`),
-		answering(404, `{"error":"not found"}`),
+		answering(404, notFound),
+		answering(404, "<html>"),
 		answering(500, `{"error":"`+strings.Repeat("x", 10_000)+`"}`),
 		answering(302, "Found"),
 		answering(200, "<html>"),
@@ -487,7 +518,7 @@ func TestBurstKeepsItsConnections(t *testing.T) {
 
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
-	const places, callers = 4, 20
+	const slots, callers = 4, 20
 	var now, most atomic.Int32
 	arrived, release := make(chan struct{}, callers), make(chan struct{})
 	client := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -499,7 +530,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 		now.Add(-1)
 		_, _ = io.WriteString(w, `"admin:a1"`)
 	}).URL)
-	client.MaxInFlight = places
+	client.MaxInFlight = slots
 
 	var waiting sync.WaitGroup
 	for n := range callers {
@@ -509,7 +540,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 			}
 		})
 	}
-	for range places {
+	for range slots {
 		<-arrived
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), impatience)
@@ -520,15 +551,15 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	}
 	close(release)
 	waiting.Wait()
-	if got := most.Load(); got != places {
-		t.Errorf("the server saw %d requests at once, want %d", got, places)
+	if got := most.Load(); got != slots {
+		t.Errorf("the server saw %d requests at once, want %d", got, slots)
 	}
 }
 
-func TestWaitingForAPlaceCountsAgainstTimeout(t *testing.T) {
+func TestWaitingForASlotCountsAgainstTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		client := &certacl.Client{}
-		certacl.TakeAllPlaces(client)
+		certacl.TakeAllSlots(client)
 		start := time.Now()
 		err := wantKind(t, client, certacl.KindBusy)
 		if got := time.Since(start); got != certacl.DefaultTimeout {
@@ -540,10 +571,10 @@ func TestWaitingForAPlaceCountsAgainstTimeout(t *testing.T) {
 	})
 }
 
-func TestCallerCancelsWaitingForAPlace(t *testing.T) {
+func TestCallerCancelsWaitingForASlot(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		client := &certacl.Client{}
-		certacl.TakeAllPlaces(client)
+		certacl.TakeAllSlots(client)
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
 		_, ok, err := client.Lookup(ctx, pki.Fingerprint{})

@@ -18,12 +18,12 @@ type Kind string
 
 // The kinds of LookupError.
 const (
-	KindBusy       Kind = "busy"       // no place in flight became free in time
+	KindBusy       Kind = "busy"       // no slot for the request became free in time
 	KindTimeout    Kind = "timeout"    // no complete answer in time
 	KindCanceled   Kind = "canceled"   // the caller's context was cancelled
 	KindConnection Kind = "connection" // not resolved, refused, reset, or not HTTP
 	KindStatus     Kind = "status"     // a status other than 200 and 404
-	KindBody       Kind = "body"       // a 200 whose body is not one JSON string
+	KindBody       Kind = "body"       // a 200 or 404 whose body is not certificate-acl's
 )
 
 // LookupError is the error of a look-up that could not tell who owns a

@@ -4,7 +4,10 @@
 package certacl
 
 // What the tests of package certacl_test see of the inside.
-var ParseOwner = parseOwner
+var (
+	ParseOwner    = parseOwner
+	CheckNotFound = checkNotFound
+)
 
 const (
 	IdleTimeout  = idleTimeout
@@ -12,10 +15,10 @@ const (
 	StaleBackOff = staleBackOff
 )
 
-// TakeAllPlaces leaves c no place in flight.
-func TakeAllPlaces(c *Client) {
+// TakeAllSlots leaves c no slot for a request.
+func TakeAllSlots(c *Client) {
 	c.once.Do(c.init)
-	for range cap(c.places) {
-		c.places <- struct{}{}
+	for range cap(c.slots) {
+		c.slots <- struct{}{}
 	}
 }

@@ -13,19 +13,22 @@ import (
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
-// errUnanswered is what waiters get when Lookup neither returned nor panicked
-// but ended its goroutine.
+// errUnanswered is what waiters get when Lookup has ended its goroutine with
+// runtime.Goexit.
 var errUnanswered = errors.New("asking certificate-acl: the look-up ended without an answer")
 
-// flight is one look-up and what those who wait for it get.
+// flight is one look-up under way and what its waiters get.
 //
-// Why not singleflight: its lock is not ours, so an answer that arrives between
-// missing it in memory and joining would be asked for twice. DoChan also makes
-// a channel per waiter, ends the process when the look-up panics, and leaves
-// its waiters waiting when the look-up calls runtime.Goexit.
+// It is not golang.org/x/sync/singleflight, for three reasons. Cache looks into
+// memory and joins a flight under one lock; singleflight has a lock of its own,
+// and an answer that arrives between the two would be asked for twice. A waiter
+// here may leave with its context, and then gets the stale owner; DoChan makes a
+// channel for each waiter to allow that. And a look-up that panics or calls
+// runtime.Goexit must fail its waiters; singleflight ends the process on the first,
+// and leaves those of DoChan waiting for ever on the second.
 type flight struct {
 	cancel context.CancelFunc
-	before answer // what was remembered when it began
+	known  answer // what was remembered when it began
 
 	done  chan struct{} // closed when found and err are final
 	found answer
@@ -42,19 +45,19 @@ func (c *Cache) join(fp pki.Fingerprint, known answer) (*flight, error) {
 		return nil, ErrClosed
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // its waiters come and go
-	f := &flight{cancel: cancel, before: known, done: make(chan struct{}), err: errUnanswered}
+	f := &flight{cancel: cancel, known: known, done: make(chan struct{}), err: errUnanswered}
 	if c.flights == nil {
 		c.flights = make(map[pki.Fingerprint]*flight)
 	}
 	c.flights[fp] = f
-	c.asking.Go(func() { c.fly(ctx, fp, f) })
+	c.asking.Go(func() { c.run(ctx, fp, f) })
 	return f, nil
 }
 
 // fly is the goroutine of a flight.
-func (c *Cache) fly(ctx context.Context, fp pki.Fingerprint, f *flight) {
+func (c *Cache) run(ctx context.Context, fp pki.Fingerprint, f *flight) {
 	defer f.cancel()
-	defer c.land(fp, f) // however Lookup ends, its waiters are let go
+	defer c.finish(fp, f) // also when Lookup calls runtime.Goexit
 	f.found.owner, f.found.ok, f.err = c.ask(ctx, fp)
 }
 
@@ -68,13 +71,13 @@ func (c *Cache) ask(ctx context.Context, fp pki.Fingerprint) (owner string, ok b
 }
 
 // land settles what the flight found, remembers it, and lets the waiters go.
-func (c *Cache) land(fp pki.Fingerprint, f *flight) {
+func (c *Cache) finish(fp pki.Fingerprint, f *flight) {
 	now := time.Now()
 	switch {
 	case f.err == nil:
-		f.found = c.dated(f.found, now)
-	case now.Before(f.before.usable):
-		f.found, f.err = f.before.standIn(now), nil
+		f.found = c.withTimes(f.found, now)
+	case now.Before(f.known.usableUntil):
+		f.found, f.err = f.known.asStale(now), nil
 	default:
 		f.found = answer{} // whatever came with the error
 	}
@@ -86,8 +89,8 @@ func (c *Cache) land(fp pki.Fingerprint, f *flight) {
 	close(f.done)
 }
 
-// wait returns what the flight found. For a caller whose deadline passes first
-// the look-up has failed; one who cancels wants no answer.
+// wait returns what the flight found. A caller whose deadline passes first gets
+// the same as if the look-up had failed; one that cancels gets an error.
 func (f *flight) wait(ctx context.Context) (answer, error) {
 	select {
 	case <-f.done:
@@ -95,8 +98,8 @@ func (f *flight) wait(ctx context.Context) (answer, error) {
 	case <-ctx.Done():
 	}
 	now := time.Now()
-	if ctx.Err() == context.DeadlineExceeded && now.Before(f.before.usable) {
-		return f.before.standIn(now), nil
+	if ctx.Err() == context.DeadlineExceeded && now.Before(f.known.usableUntil) {
+		return f.known.asStale(now), nil
 	}
 	return answer{}, fmt.Errorf("waiting for certificate-acl: %w", ctx.Err())
 }

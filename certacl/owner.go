@@ -21,6 +21,7 @@ var (
 	errBodySize  = errors.New("larger than 64 KiB")
 	errNotString = errors.New("not one JSON string")
 	errLossy     = errors.New("string holds invalid UTF-8, a lone surrogate or U+FFFD")
+	errForeign   = errors.New("a 404 that is not certificate-acl's: the URL is wrong, or something else answers there")
 )
 
 // parseOwner returns the one JSON string that body is, with nothing but JSON
@@ -45,4 +46,27 @@ func parseOwner(body []byte) (string, error) {
 		return "", errLossy
 	}
 	return owner, nil
+}
+
+// checkNotFound returns nil if body is certificate-acl's own way to say that
+// nobody owns a certificate: a JSON object that names the error, such as
+//
+//	{"error":"The fingerprint 9A:83:… doesn't exist."}
+//
+// Others answer 404 as well when they cannot reach certificate-acl, or when the
+// URL is wrong: an ingress with a page of HTML, Express with "Cannot GET …" for a
+// path that is no route, an API gateway with {"message":…}. None of them knows
+// anything about the certificate.
+func checkNotFound(body []byte) error {
+	if len(body) > maxBody {
+		return errBodySize
+	}
+	var members map[string]any
+	if json.Unmarshal(body, &members) != nil {
+		return errForeign
+	}
+	if text, _ := members["error"].(string); text == "" {
+		return errForeign
+	}
+	return nil
 }

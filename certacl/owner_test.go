@@ -67,6 +67,7 @@ func FuzzParseOwner(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	f.Add([]byte(notFound))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		owner, err := certacl.ParseOwner(body)
 
@@ -81,6 +82,9 @@ func FuzzParseOwner(f *testing.F) {
 		}
 		if err != nil {
 			return
+		}
+		if certacl.CheckNotFound(body) == nil {
+			t.Fatalf("%q says who the owner is, and that there is none", body)
 		}
 		if owner != reference {
 			t.Fatalf("got %q, encoding/json got %q", owner, reference)

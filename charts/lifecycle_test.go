@@ -13,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// shutdown is what vernegate and Kubernetes need beside the drain: the README says ten seconds.
+// shutdown is what vernegate and Kubernetes need beside the drain: docs/operations.md says ten seconds.
 const shutdown = 10 * time.Second
 
 func TestGatewayHasTimeToDrain(t *testing.T) {

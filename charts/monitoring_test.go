@@ -175,7 +175,7 @@ func mustJSON(t *testing.T, value any) string {
 
 func TestNotesWarnOfWhatIsOpen(t *testing.T) {
 	t.Parallel()
-	const crl, brokers, prometheus = "No CRL is named", "may call itself what it likes", "Prometheus cannot reach the metrics"
+	const crl, brokers, prometheus = "No CRL is named", "can choose any username", "Prometheus cannot reach the metrics"
 	for values, want := range map[string][]string{
 		leastGateway: {crl, brokers},
 		leastGateway + "networkPolicy: {broker: {podSelector: {matchLabels: {a: b}}}}\nmetrics: {monitor: {enabled: true}}": {crl, prometheus},

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,7 @@ var outages = []outage{
 	{"5xx", func(acl *stack.ACL) error { acl.Answer(stack.ServerError); return comeBack(acl) }},
 	{"slow", func(acl *stack.ACL) error { acl.Answer(stack.Hang); return nil }},
 	{"lying", func(acl *stack.ACL) error { acl.Answer(stack.HTML); return nil }},
+	{"behind an ingress without it", func(acl *stack.ACL) error { acl.Answer(stack.DefaultBackend); return nil }},
 }
 
 func TestKnownDevicesConnectWhileCertificateACLIsGone(t *testing.T) {
@@ -175,6 +177,18 @@ func TestNotFoundIsAskedAgainAfterItsTTL(t *testing.T) {
 	}
 }
 
+// A 404 for a path without its last slash is Express', and says nothing about any
+// certificate.
+func TestWrongURLCouldNotTell(t *testing.T) {
+	t.Parallel()
+	acl := must(stack.StartACL())(t)
+	t.Cleanup(func() { acl.Close() })
+	s := newSite(t, broker, "CERTIFICATE_ACL_URL", strings.TrimSuffix(acl.URL, "/"))
+	if code := answerTo(within(t, 30*time.Second), t, s.through(s.device("acme:lamp"), 0), stack.V5); code != 0x88 {
+		t.Errorf("got 0x%02X, want 0x88: certificate-acl was not asked", code)
+	}
+}
+
 func TestLiesCouldNotTell(t *testing.T) {
 	t.Parallel()
 	truth := must(stack.StartACL())(t) // where the redirect leads
@@ -183,6 +197,8 @@ func TestLiesCouldNotTell(t *testing.T) {
 		"redirect":     stack.Redirect(truth.URL + "AA"),
 		"web page":     stack.HTML,
 		"object":       stack.Object,
+		"no route":     stack.NoRoute,
+		"ingress":      stack.DefaultBackend,
 		"huge":         stack.Huge,
 		"drip":         stack.Drip,
 		"hang":         stack.Hang,

@@ -56,6 +56,7 @@ func TestOutageOfCertificateACLEndsNothing(t *testing.T) {
 		{"5xx", func() { _ = comeBack(s.acl); s.acl.Answer(stack.ServerError) }},
 		{"slow", func() { s.acl.Answer(stack.Hang) }},
 		{"lying", func() { s.acl.Answer(stack.HTML) }},
+		{"behind an ingress without it", func() { s.acl.Answer(stack.DefaultBackend) }},
 	} {
 		outage.begin()
 		began, before := time.Now(), s.couldNotTell(t)

@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"net"
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,6 +113,35 @@ func TestMissingHeaderIsRefused(t *testing.T) {
 	}
 	s.ending(t, raw.LocalAddr(), "proxy_header")
 	s.checkCounts(t, "proxy_header")
+}
+
+// check is a client for a moment, behind the header that is configured, and says what is
+// most likely the matter when the broker hangs up.
+func TestCheckNamesTheProxyProtocol(t *testing.T) {
+	t.Parallel()
+	demanding, plain := must(stack.StartDouble())(t), must(stack.StartDouble())(t)
+	t.Cleanup(func() { demanding.Close(); plain.Close() })
+	demanding.Behave(stack.Habit{Proxy: true})
+	for name, test := range map[string]struct{ addr, header, want string }{
+		"plain":                        {plain.Addr, "off", "ok       backend " + plain.Addr + " is well and accepts clients"},
+		"with the header of version 1": {demanding.Addr, "v1", "ok       backend " + demanding.Addr + " is well and accepts clients"},
+		"with the header of version 2": {demanding.Addr, "v2", "ok       backend " + demanding.Addr + " is well and accepts clients"},
+		"without it":                   {demanding.Addr, "off", "it may expect a PROXY header"},
+		"a header for nothing":         {broker, "v2", "it may not expect the PROXY header"},
+		"Mosquitto":                    {broker, "off", "ok       backend " + broker + " is well and accepts clients"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(within(t, 30*time.Second), program, "check")
+			for name, value := range prepareSite(t).env(test.addr, "VERNEGATE_BACKEND_PROXY_PROTOCOL", test.header) {
+				cmd.Env = append(cmd.Env, name+"="+value)
+			}
+			report, err := cmd.Output()
+			if well := strings.HasPrefix(test.want, "ok "); well != (err == nil) || !strings.Contains(string(report), test.want) {
+				t.Errorf("it ends with %v, and the report does not say %q:\n%s", err, test.want, report)
+			}
+		})
+	}
 }
 
 // A whole session with a broker that expects a header: VerneMQ, where

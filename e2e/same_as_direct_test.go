@@ -175,19 +175,23 @@ func (r *run) willAfterCut() {
 	}
 }
 
-// noWillAfterDisconnect says goodbye: no will. The connection's end is awaited, for
-// only then has the broker read the DISCONNECT.
+// noWillAfterDisconnect says goodbye: no will. DISCONNECT goes out behind the CONNACK,
+// since VerneMQ does not read what comes together with CONNECT until more follows. The
+// connection's end is awaited, for only then has the broker read the DISCONNECT.
 func (r *run) noWillAfterDisconnect() {
 	watcher := r.connect("w", stack.Options{})
 	r.subscribe(watcher, 1)
 	will := stack.Message{Topic: r.name + "/will", Payload: "gone"}
 	w := dialWire(r.t, r.dial)
 	hello := connectPacket{version: r.version, clientID: r.name + "d", will: &will}.bytes()
-	if err := w.Send(slices.Concat(hello, disconnectPacket)); err != nil {
+	if err := w.Send(hello); err != nil {
 		r.t.Fatal(err)
 	}
-	connack := must(w.ReadToEnd())(r.t)
-	r.note("answer to CONNECT and DISCONNECT: % X", connack)
+	connack := must(w.ReadN(len(accepted(r.version))))(r.t)
+	if err := w.Send(disconnectPacket); err != nil {
+		r.t.Fatal(err)
+	}
+	r.note("answer to CONNECT: % X, to DISCONNECT: % X", connack, must(w.ReadToEnd())(r.t))
 	r.publish(watcher, stack.Message{Topic: "marker", QoS: 1})
 	r.receive(watcher) // the marker, and nothing before it
 }

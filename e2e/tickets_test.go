@@ -46,7 +46,7 @@ func (s *site) visit(t *testing.T, config *tls.Config) (resumed bool) {
 
 // TestTicketsCountAtOtherReplicas has a device go back and forth between two
 // replicas with one TLS session, while the key of its tickets is rotated as the
-// README says, until the device is revoked.
+// docs/operations.md says, until the device is revoked.
 func TestTicketsCountAtOtherReplicas(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ticket.keys")

@@ -17,6 +17,7 @@ type Framer struct {
 	size  int  // remaining length as far as it has come
 
 	packets uint64
+	first   byte // of the packet that began last
 }
 
 // AtPacketBoundary reports that the stream so far ends with a whole packet.
@@ -24,6 +25,10 @@ func (f *Framer) AtPacketBoundary() bool { return f.left == 0 && f.shift == 0 }
 
 // Packets is the number of packets that have begun so far.
 func (f *Framer) Packets() uint64 { return f.packets }
+
+// FirstByte is the first byte of the packet that began last, 0 before the first
+// packet.
+func (f *Framer) FirstByte() byte { return f.first }
 
 // Skip goes on to the end of the packet that b begins within, or begins with,
 // and returns how many bytes of b belong to it: all of b when the packet goes
@@ -47,6 +52,7 @@ func (f *Framer) Skip(b []byte) (n int, err error) {
 func (f *Framer) header(b []byte) (n int, err error) {
 	if f.shift == 0 && len(b) > 0 {
 		f.packets++
+		f.first = b[0]
 		f.shift, f.size, n = 7, 0, 1
 	}
 	for ; n < len(b); n++ {
@@ -66,3 +72,6 @@ func (f *Framer) header(b []byte) (n int, err error) {
 // IsConnect reports whether a packet that begins with this byte is a CONNECT,
 // whatever its flags are (2.2.1).
 func IsConnect(first byte) bool { return first>>4 == connectByte>>4 }
+
+// IsDisconnect is IsConnect for DISCONNECT.
+func IsDisconnect(first byte) bool { return first>>4 == disconnectByte>>4 }

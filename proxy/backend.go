@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
@@ -23,71 +25,76 @@ const (
 	maxReply = 256 << 10
 )
 
-// A Place is a session's place among the brokers: it chooses them, and hears how they fare. Its methods are called
-// from one goroutine at a time.
-type Place interface {
-	// Next moves on to another broker and returns its address, host:port; false when there is none that the place
-	// was not at. The session counts on that broker until the next call of Next or Leave.
+// A Lease is what a session holds of the brokers: it chooses them, and is told what became of each. Its methods are
+// called from one goroutine at a time.
+type Lease interface {
+	// Next moves on to another broker and returns its address, host:port; false when there is none that the lease did
+	// not have before. The session counts on that broker until the next call of Next or Release.
 	Next() (addr string, ok bool)
-	// What became of the broker that Next returned last. None of these is called for one that ended the connection
-	// without an answer, or sent nonsense: the CONNECT may be to blame.
-	Answered()             // with a CONNACK, be it one that refuses this client, or an AUTH
-	Unreachable(err error) // by TCP
-	Silent()               // for ConnackTimeout after the CONNECT
-	Unavailable()          // says the broker's CONNACK
-	// Leave is called when the session ends.
-	Leave()
+	// What became of the broker that Next returned last.
+	Succeeded(accepted bool) // with a CONNACK, which accepts this client or refuses it, or with an AUTH
+	Unreachable(err error)   // by TCP
+	Silent()                 // for ConnackTimeout after the CONNECT
+	Unavailable()            // says the broker's CONNACK
+	HungUp(err error)        // without an answer, or with one that is not MQTT: the CONNECT may be to blame
+	// Dropped is called before Release if the broker has ended the session although neither side has sent a DISCONNECT.
+	Dropped()
+	// Release is called when the session ends.
+	Release()
 }
 
 // backends connect sessions to brokers.
 type backends struct {
 	dialTimeout    time.Duration
 	connackTimeout time.Duration
-	far            net.Dialer // for brokers on other hosts: finds out when one is gone
-	near           net.Dialer // for those on this host, where the kernel knows
+	proxyProtocol  byte       // version of the PROXY header that brokers get; 0 = none
+	remoteDialer   net.Dialer // for brokers on other hosts: finds out when one is gone
+	loopbackDialer net.Dialer // for those on this host, where the kernel knows
 }
 
 func newBackends(cfg *Config) *backends {
 	return &backends{
 		dialTimeout:    cfg.DialTimeout,
 		connackTimeout: cfg.ConnackTimeout,
-		far: net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		proxyProtocol:  cfg.BackendProxyProtocol,
+		remoteDialer: net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 			Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount,
 		}},
-		near: net.Dialer{KeepAlive: -1},
+		loopbackDialer: net.Dialer{KeepAlive: -1},
 	}
 }
 
-// A greeting is a broker that has answered a CONNECT.
-type greeting struct {
+// A brokerConn is a connection to a broker that has answered a CONNECT.
+type brokerConn struct {
 	conn  net.Conn // the caller closes it
-	addr  string   // as the place named it
+	addr  string   // as the lease named it
 	reply *packets.FirstPacket
 	rest  []byte // what came behind the reply already
 }
 
-// open sends connect to one broker after the other, as place names them, until one has answered, be it with a refusal.
+// open sends packet, a CONNECT, to one broker after the other, as lease names them, until one has answered, be it with a
+// refusal.
 // A broker without an answer has made no session out of the CONNECT, and neither has one that says it is unavailable
 // (3 or 0x88), so that another one may get it.
 //
 // All of that is to happen while the client still waits for its CONNACK. So it takes no longer in sum than one broker
 // may take at worst: dialTimeout and connackTimeout. Clients give up after 10 s to 30 s. The error is an *endError.
-func (b *backends) open(ctx context.Context, place Place, connect []byte, v packets.Version) (*greeting, error) {
+func (b *backends) open(ctx context.Context, lease Lease, packet []byte, v packets.Version) (*brokerConn, error) {
 	latest := time.Now().Add(b.dialTimeout + b.connackTimeout)
 	var failed failures
 	for ctx.Err() == nil && time.Now().Before(latest) {
-		addr, ok := place.Next()
+		addr, ok := lease.Next()
 		if !ok {
 			break
 		}
-		g, err := b.greet(ctx, latest, addr, connect, v)
+		conn, err := b.connect(ctx, latest, addr, packet, v)
 		if err == nil {
-			place.Answered()
-			return g, nil
+			lease.Succeeded(connackOf(conn.reply).accepted())
+			return conn, nil
 		}
 		failed.add(err)
 		if ctx.Err() == nil && time.Now().Before(latest) { // else it was not given all of its time
-			tell(place, err)
+			report(lease, err)
 		}
 	}
 	if ctx.Err() != nil {
@@ -96,17 +103,19 @@ func (b *backends) open(ctx context.Context, place Place, connect []byte, v pack
 	return nil, failed.end()
 }
 
-// tell lets place know of a failure to greet.
-func tell(place Place, err error) {
+// report tells lease why the broker did not answer.
+func report(lease Lease, err error) {
 	var dial *dialError
 	var unavailable *unavailableError
 	switch {
 	case errors.As(err, &dial):
-		place.Unreachable(dial.err)
+		lease.Unreachable(dial.err)
 	case errors.As(err, &unavailable):
-		place.Unavailable()
+		lease.Unavailable()
 	case errors.Is(err, errSilent):
-		place.Silent()
+		lease.Silent()
+	default:
+		lease.HungUp(err)
 	}
 }
 
@@ -158,11 +167,27 @@ type unavailableError struct {
 }
 
 func (e *unavailableError) Error() string {
-	return fmt.Sprintf("greeting broker %s: it is unavailable", e.addr)
+	return fmt.Sprintf("connecting to broker %s: it is unavailable", e.addr)
 }
 
-// isUnavailable tells whether the broker has refused for its own sake, and not for that of this client. With a netsplit
-// all nodes of a VerneMQ cluster do so, whatever their health page says.
+// A hangUpError is a broker that ended the connection without an answer to the CONNECT. If it does so to every client, the
+// two sides most likely disagree about the PROXY protocol, which neither can find out by asking.
+type hangUpError struct {
+	proxyProtocol byte // version of the header that it got; 0 = none
+	err           error
+}
+
+func (e *hangUpError) Error() string {
+	if e.proxyProtocol == 0 {
+		return fmt.Sprintf("hung up on the CONNECT without an answer; if on every one, it may expect a PROXY header, see VERNEGATE_BACKEND_PROXY_PROTOCOL (%v)", e.err)
+	}
+	return fmt.Sprintf("hung up on the CONNECT without an answer; if on every one, it may not expect the PROXY header of VERNEGATE_BACKEND_PROXY_PROTOCOL=v%d (%v)", e.proxyProtocol, e.err)
+}
+
+func (e *hangUpError) Unwrap() error { return e.err }
+
+// isUnavailable reports whether the broker cannot serve any client, and not only this one. With a netsplit all nodes of a
+// VerneMQ cluster answer so, whatever their health page says.
 func isUnavailable(reply *packets.FirstPacket, v packets.Version) bool {
 	code := byte(packets.ReturnServerUnavailable)
 	if v == packets.V5 {
@@ -171,9 +196,9 @@ func isUnavailable(reply *packets.FirstPacket, v packets.Version) bool {
 	return reply.Kind == packets.Connack && reply.Code == code
 }
 
-// greet dials one broker, sends it the CONNECT and reads the first packet of its answer. The CONNECT goes out
+// connect dials one broker, sends it the CONNECT and reads the first packet of its answer. The CONNECT goes out
 // alone: VerneMQ does not look at bytes that arrive together with it until more of them come.
-func (b *backends) greet(ctx context.Context, latest time.Time, addr string, connect []byte, v packets.Version) (*greeting, error) {
+func (b *backends) connect(ctx context.Context, latest time.Time, addr string, packet []byte, v packets.Version) (*brokerConn, error) {
 	conn, err := b.dial(ctx, latest, addr)
 	if err != nil {
 		return nil, &dialError{err}
@@ -182,28 +207,31 @@ func (b *backends) greet(ctx context.Context, latest time.Time, addr string, con
 	defer stop()
 
 	r := bufio.NewReaderSize(conn, replyBuffer)
-	reply, err := exchange(conn, r, connect, v, earlier(latest, time.Now().Add(b.connackTimeout)))
+	reply, err := exchange(conn, r, packet, v, earlier(latest, time.Now().Add(b.connackTimeout)))
 	if err != nil {
 		_ = conn.Close()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			err = errSilent
+		case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+			err = &hangUpError{b.proxyProtocol, err}
 		}
-		return nil, fmt.Errorf("greeting broker %s: %w", addr, err)
+		return nil, fmt.Errorf("connecting to broker %s: %w", addr, err)
 	}
 	if isUnavailable(reply, v) {
 		_ = conn.Close()
 		return nil, &unavailableError{addr, reply}
 	}
 	rest, _ := r.Peek(r.Buffered())
-	return &greeting{conn, addr, reply, rest}, nil
+	return &brokerConn{conn, addr, reply, rest}, nil
 }
 
 func (b *backends) dial(ctx context.Context, latest time.Time, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithDeadline(ctx, earlier(latest, time.Now().Add(b.dialTimeout)))
 	defer cancel()
-	dialer := &b.far
+	dialer := &b.remoteDialer
 	if to, err := netip.ParseAddrPort(addr); err == nil && to.Addr().IsLoopback() {
-		dialer = &b.near
+		dialer = &b.loopbackDialer
 	}
 	return dialer.DialContext(ctx, "tcp", addr)
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func gateTo(t *testing.T, addrs ...string) (*gate, *turns) {
 	t.Helper()
 	turns := newTurns(addrs...)
 	return startGate(t, func(c *proxy.Config) {
-		c.Place = turns.place
+		c.Lease = turns.lease
 		c.ConnackTimeout = 50 * time.Millisecond
 	}), turns
 }
@@ -52,7 +53,7 @@ func TestNoBackendIsUnavailable(t *testing.T) {
 			wantEOF(t, client)
 			g.wantEnd(proxy.BackendUnavailable)
 			turns.wantTold(t, "unreachable", one, "unreachable", two)
-			turns.wantLeft(t)
+			turns.wantReleased(t)
 		})
 	}
 }
@@ -67,22 +68,22 @@ func TestNoBackendKnownIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestSessionHasItsPlaceUntilItEnds(t *testing.T) {
+func TestSessionHasItsLeaseUntilItEnds(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)
 	g, turns := gateTo(t, b.addr())
 	client, backend := session(g, b)
-	if got := turns.places[0].at; got != b.addr() {
+	if got := turns.leases[0].at; got != b.addr() {
 		t.Errorf("the session counts on %q, want %q", got, b.addr())
 	}
-	if got := turns.places[0].clientID; got != "c1" {
-		t.Errorf("the place was taken for client %q, want c1", got)
+	if got := turns.leases[0].clientID; got != "c1" {
+		t.Errorf("the lease was taken for client %q, want c1", got)
 	}
-	turns.wantTold(t, "answered", b.addr())
+	turns.wantTold(t, "succeeded", b.addr())
 	_ = client.Close()
 	wantEOF(t, backend)
 	_ = backend.Close()
-	turns.wantLeft(t)
+	turns.wantReleased(t)
 }
 
 func TestDeadBackendIsNotSeenByAClient(t *testing.T) {
@@ -90,7 +91,7 @@ func TestDeadBackendIsNotSeenByAClient(t *testing.T) {
 	dead, b := deadAddr(t), startBroker(t)
 	g, turns := gateTo(t, dead, b.addr())
 	session(g, b)
-	turns.wantTold(t, "unreachable", dead, "answered", b.addr())
+	turns.wantTold(t, "unreachable", dead, "succeeded", b.addr())
 }
 
 // A full VerneMQ lets TCP connect and then says nothing.
@@ -102,7 +103,7 @@ func TestSilentBackendIsPassedOver(t *testing.T) {
 	wantBytes(t, silent.accept(), connect311Owned)
 	b.greet(connect311Owned, connack311)
 	wantBytes(t, client, connack311)
-	turns.wantTold(t, "silent", silent.addr(), "answered", b.addr())
+	turns.wantTold(t, "silent", silent.addr(), "succeeded", b.addr())
 }
 
 func TestSilentBackendEndsInTime(t *testing.T) {
@@ -115,7 +116,7 @@ func TestSilentBackendEndsInTime(t *testing.T) {
 			client := g.device(v.connect)
 			wantBytes(t, client, v.unavailable)
 			g.wantEnd(proxy.BackendSilent)
-			turns.wantLeft(t)
+			turns.wantReleased(t)
 		})
 	}
 }
@@ -126,7 +127,7 @@ func TestFailoverEndsInTime(t *testing.T) {
 	all := []*broker{startBroker(t), startBroker(t), startBroker(t), startBroker(t)}
 	turns := newTurns(all[0].addr(), all[1].addr(), all[2].addr(), all[3].addr())
 	g := startGate(t, func(c *proxy.Config) {
-		c.Place = turns.place
+		c.Lease = turns.lease
 		c.DialTimeout = 150 * time.Millisecond
 		c.ConnackTimeout = 200 * time.Millisecond
 	})
@@ -156,12 +157,66 @@ func TestBackendWithoutAConnackIsPassedOver(t *testing.T) {
 			t.Parallel()
 			odd, b := startBroker(t), startBroker(t)
 			turns := newTurns(odd.addr(), b.addr())
-			g := startGate(t, func(c *proxy.Config) { c.Place = turns.place })
+			g := startGate(t, func(c *proxy.Config) { c.Lease = turns.lease })
 			client := g.device(connect311)
 			_ = odd.greet(connect311Owned, []byte(reply)).Close()
 			b.greet(connect311Owned, connack311)
 			wantBytes(t, client, connack311)
-			turns.wantTold(t, "answered", b.addr()) // the CONNECT may have been to blame
+			turns.wantTold(t, "hung up", odd.addr(), "succeeded", b.addr())
+		})
+	}
+}
+
+// Who ends a session first says something about the broker, unless one side has said why.
+func TestLeaseIsToldOfDroppedSessions(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		end  func(client, backend net.Conn)
+		told bool
+	}{
+		"the broker ends it":               {func(_, backend net.Conn) { _ = backend.Close() }, true},
+		"the client ends it":               {func(client, _ net.Conn) { _ = client.Close() }, false},
+		"the broker ends it with a reason": {func(_, backend net.Conn) { _, _ = backend.Write([]byte("\xe0\x01\x8b")); _ = backend.Close() }, false},
+		"the client takes its leave": {func(client, backend net.Conn) {
+			_, _ = client.Write([]byte("\xe0\x00"))
+			_, _ = io.ReadFull(backend, make([]byte, 2))
+			_ = backend.Close()
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g, turns := gateTo(t, b.addr())
+			client, backend := session(g, b)
+			test.end(client, backend)
+			_, _ = io.Copy(io.Discard, client)
+			_ = client.Close()
+			_, _ = io.Copy(io.Discard, backend)
+			_ = backend.Close()
+			turns.wantReleased(t)
+			want := []string{"succeeded", b.addr()}
+			if test.told {
+				want = append(want, "dropped", b.addr())
+			}
+			turns.wantTold(t, want...)
+		})
+	}
+}
+
+// What is most likely the matter stands in the log line, since neither side can find out by asking.
+func TestHangUpNamesTheProxyProtocol(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[byte]string{0: "it may expect a PROXY header", 2: "it may not expect the PROXY header"} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			turns := newTurns(b.addr())
+			g := startGate(t, func(c *proxy.Config) { c.Lease, c.BackendProxyProtocol = turns.lease, version })
+			g.device(connect311)
+			_ = b.accept().Close()
+			if got, _ := g.wantEnd(proxy.BackendUnavailable)["err"].(string); !strings.Contains(got, want) {
+				t.Errorf("got err %q, want it to say that %s", got, want)
+			}
 		})
 	}
 }
@@ -187,7 +242,7 @@ func TestRefusingBackendIsNotPassedOver(t *testing.T) {
 			if n := two.count.Load(); n != 0 {
 				t.Errorf("the other backend got %d connections, want none", n)
 			}
-			turns.wantTold(t, "answered", one.addr())
+			turns.wantTold(t, "succeeded", one.addr())
 		})
 	}
 }
@@ -204,7 +259,7 @@ func TestUnavailableBackendIsPassedOver(t *testing.T) {
 			wantEOF(t, unwell.greet(v.owned, v.unavailable))
 			b.greet(v.owned, v.accepted)
 			wantBytes(t, client, v.accepted)
-			turns.wantTold(t, "unavailable", unwell.addr(), "answered", b.addr())
+			turns.wantTold(t, "unavailable", unwell.addr(), "succeeded", b.addr())
 		})
 	}
 }
@@ -224,7 +279,7 @@ func TestLastUnavailableBackendHasTheWord(t *testing.T) {
 		t.Errorf("got connack %v in the log, want %v", line["connack"], 0x88)
 	}
 	turns.wantTold(t, "unavailable", one.addr(), "unavailable", two.addr(), "unreachable", dead)
-	turns.wantLeft(t)
+	turns.wantReleased(t)
 }
 
 // A shutdown says nothing about the broker that is being waited for.
@@ -232,7 +287,7 @@ func TestShutdownWhileABrokerIsSilent(t *testing.T) {
 	t.Parallel()
 	silent := startBroker(t)
 	turns := newTurns(silent.addr(), silent.addr())
-	g := startGate(t, func(c *proxy.Config) { c.Place = turns.place })
+	g := startGate(t, func(c *proxy.Config) { c.Lease = turns.lease })
 	client := g.device(connect311)
 	wantBytes(t, silent.accept(), connect311Owned)
 	if err := g.Shutdown(t.Context()); err != nil {
@@ -241,7 +296,7 @@ func TestShutdownWhileABrokerIsSilent(t *testing.T) {
 	readShutdown(t, client)
 	g.wantEnd(proxy.Shutdown)
 	turns.wantTold(t)
-	turns.wantLeft(t)
+	turns.wantReleased(t)
 }
 
 // readShutdown reads the end of a session that a shutdown kept from its broker.

@@ -15,9 +15,9 @@ import (
 type clientConn struct {
 	relay.Conn
 	remote, local net.Addr
-	greeted       bool   // a ClientHello has come
-	turn          *turn  // nil unless a handshake is going on
-	held          []byte // is written together with what is written next
+	greeted       bool           // a ClientHello has come
+	slot          *handshakeSlot // nil unless a handshake is going on
+	held          []byte         // is written together with what is written next
 }
 
 func (c *clientConn) open(conn net.Conn) {

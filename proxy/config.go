@@ -33,9 +33,9 @@ type Config struct {
 	Trust func() Trust
 	// Owner tells who owns a certificate; see OwnerFunc.
 	Owner OwnerFunc
-	// Place returns a place among the brokers for a session of the client with that id, "" for none. It is called
+	// Lease returns a lease of the brokers for a session of this owner's client with that id, "" for none. It is called
 	// for clients that are welcome, from many goroutines.
-	Place func(clientID string) Place
+	Lease func(owner, clientID string) Lease
 	// TLS narrows what is negotiated; the zero value is Go's policy from TLS 1.2 on.
 	TLS TLSPolicy
 

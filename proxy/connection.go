@@ -112,7 +112,7 @@ func (c *Connection) describeHandshake(s *session) *certificate {
 	if len(peer) == 0 {
 		return nil
 	}
-	cert := summarize(peer)
+	cert := summarize(peer[0])
 	cert.fp, cert.issuer = pki.FingerprintOf(peer[0]), issuerOf(peer[0])
 	return &cert
 }

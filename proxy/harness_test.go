@@ -50,6 +50,8 @@ type trust struct {
 	pool    *x509.CertPool
 	revoked []*x509.Certificate
 	err     error // what Verify says when it is content otherwise
+
+	nameless bool // clients are not told the names of CAs
 }
 
 func newTrust(revoked ...*x509.Certificate) *trust {
@@ -58,6 +60,7 @@ func newTrust(revoked ...*x509.Certificate) *trust {
 
 func (t *trust) ServerCertificates() []tls.Certificate { return t.certs }
 func (t *trust) ClientCAs() *x509.CertPool             { return t.pool }
+func (t *trust) NamesCAs() bool                        { return !t.nameless }
 
 func (t *trust) Verify(peer []*x509.Certificate, _ [][]*x509.Certificate) ([]*x509.Certificate, error) {
 	opts := x509.VerifyOptions{
@@ -117,7 +120,7 @@ func serveGate(t testing.TB, l net.Listener, role proxy.Role, change func(*proxy
 	cfg := proxy.Config{
 		Trust:   func() proxy.Trust { return g.trust.Load() },
 		Owner:   owned("admin:dev1"),
-		Place:   newTurns().place,
+		Lease:   newTurns().lease,
 		Metrics: proxy.NewMetrics(g.metrics),
 		Logger:  slog.New(slog.NewJSONHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -360,7 +363,7 @@ func brokers(all ...*broker) func(*proxy.Config) {
 	for _, b := range all {
 		addrs = append(addrs, b.addr())
 	}
-	return func(c *proxy.Config) { c.Place = newTurns(addrs...).place }
+	return func(c *proxy.Config) { c.Lease = newTurns(addrs...).lease }
 }
 
 // Packets as they look on the wire. The usernames in them are what the gate has to make of the others.

@@ -19,19 +19,19 @@ import (
 //   - owners and sessions, when the client has shown who it is and has said CONNECT, so that nobody without a
 //     certificate can use them up, and so that a client can be told why.
 type limits struct {
-	addresses tally[netip.Prefix] // connections of each block of addresses, see blockOf
-	owners    tally[string]       // sessions, from before the broker is dialed
-	sessions  tally[struct{}]     // the same, all together
-	rate      *rate.Limiter       // of handshakes; nil = no limit
-	turnstile *turnstile          // for handshakes that compute
+	addresses  tally[netip.Prefix] // connections of each block of addresses, see blockOf
+	owners     tally[string]       // sessions, from before the broker is dialed
+	sessions   tally[struct{}]     // the same, all together
+	rate       *rate.Limiter       // of handshakes; nil = no limit
+	handshakes *prioritySemaphore  // places for handshakes that compute
 }
 
 func newLimits(cfg *Config) *limits {
 	l := &limits{
-		addresses: tally[netip.Prefix]{limit: cfg.MaxConnectionsPerIP},
-		owners:    tally[string]{limit: cfg.MaxConnectionsPerOwner},
-		sessions:  tally[struct{}]{limit: cfg.MaxConnections},
-		turnstile: newTurnstile(handshakePlaces()),
+		addresses:  tally[netip.Prefix]{limit: cfg.MaxConnectionsPerIP},
+		owners:     tally[string]{limit: cfg.MaxConnectionsPerOwner},
+		sessions:   tally[struct{}]{limit: cfg.MaxConnections},
+		handshakes: newPrioritySemaphore(handshakePlaces()),
 	}
 	if r := cfg.HandshakeRate; r > 0 {
 		l.rate = rate.NewLimiter(rate.Limit(r), r)

@@ -70,9 +70,9 @@ func TestAddressesAreCountedByHost(t *testing.T) {
 }
 
 // wait starts to enter in a bubble and returns once it waits, or is in.
-func wait(ctx context.Context, stile *turnstile, again bool) <-chan error {
+func wait(ctx context.Context, places *prioritySemaphore, again bool) <-chan error {
 	result := make(chan error, 1)
-	go func() { result <- stile.enter(ctx, again) }()
+	go func() { result <- places.acquire(ctx, again) }()
 	synctest.Wait()
 	return result
 }
@@ -87,73 +87,73 @@ func entered(result <-chan error) bool {
 	}
 }
 
-func TestTurnstileLetsInByOrderAndThoseThatWereInFirst(t *testing.T) {
+func TestPrioritySemaphoreLetsInByOrderAndThoseThatWereInFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		stile := newTurnstile(2)
+		places := newPrioritySemaphore(2)
 		for range 2 {
-			if !entered(wait(t.Context(), stile, false)) {
+			if !entered(wait(t.Context(), places, false)) {
 				t.Fatal("a free place was not given")
 			}
 		}
-		first, second := wait(t.Context(), stile, false), wait(t.Context(), stile, false)
-		again, againSecond := wait(t.Context(), stile, true), wait(t.Context(), stile, true)
+		first, second := wait(t.Context(), places, false), wait(t.Context(), places, false)
+		again, againSecond := wait(t.Context(), places, true), wait(t.Context(), places, true)
 		for i, next := range []<-chan error{again, againSecond, first, second} {
 			if len(next) > 0 {
 				t.Errorf("number %d went in before its turn", i)
 			}
-			stile.leave()
+			places.release()
 			if !entered(next) {
 				t.Errorf("number %d is not in though it is its turn", i)
 			}
 		}
-		stile.leave()
-		stile.leave()
-		if stile.free != 2 {
-			t.Errorf("got %d free places, want 2", stile.free)
+		places.release()
+		places.release()
+		if places.free != 2 {
+			t.Errorf("got %d free places, want 2", places.free)
 		}
 	})
 }
 
-func TestTurnstileForgetsWhoHasGoneAway(t *testing.T) {
+func TestPrioritySemaphoreForgetsWhoHasGoneAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		stile := newTurnstile(1)
-		if !entered(wait(t.Context(), stile, false)) {
+		places := newPrioritySemaphore(1)
+		if !entered(wait(t.Context(), places, false)) {
 			t.Fatal("a free place was not given")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		gone, next := wait(ctx, stile, true), wait(t.Context(), stile, false)
+		gone, next := wait(ctx, places, true), wait(t.Context(), places, false)
 		cancel()
 		if err := <-gone; !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v, want %v", err, context.Canceled)
 		}
-		stile.leave()
+		places.release()
 		if !entered(next) {
 			t.Error("the place went to who has gone away")
 		}
-		stile.leave()
+		places.release()
 	})
 }
 
 // A place that is handed over at the very moment when who waits for it gives up is not lost.
-func TestTurnstileLosesNoPlace(t *testing.T) {
+func TestPrioritySemaphoreLosesNoPlace(t *testing.T) {
 	t.Parallel()
-	stile := newTurnstile(1)
+	places := newPrioritySemaphore(1)
 	for range 2000 {
-		if err := stile.enter(t.Context(), false); err != nil {
+		if err := places.acquire(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error)
-		go func() { result <- stile.enter(ctx, true) }()
+		go func() { result <- places.acquire(ctx, true) }()
 		go cancel()
-		stile.leave()
+		places.release()
 		if <-result == nil {
-			stile.leave()
+			places.release()
 		}
 	}
-	if stile.free != 1 {
-		t.Errorf("got %d free places, want 1", stile.free)
+	if places.free != 1 {
+		t.Errorf("got %d free places, want 1", places.free)
 	}
 }

@@ -292,7 +292,7 @@ func port(a *net.TCPAddr) string {
 
 // A broker is never told that a client is of an unknown kind: VerneMQ does not survive that.
 func TestClientWithoutAnAddressDoesNotReachABrokerThatWantsOne(t *testing.T) {
-	change := func(c *proxy.Config) { c.Place, c.BackendProxyProtocol = newTurns("broker.invalid:1").place, 2 }
+	change := func(c *proxy.Config) { c.Lease, c.BackendProxyProtocol = newTurns("broker.invalid:1").lease, 2 }
 	inBubble(t, change, func(t *testing.T, g *gate, l *pipeListener) {
 		client := tls.Client(l.dial(), clientConfig(testPKI().device))
 		if err := client.Handshake(); err != nil {

@@ -184,7 +184,7 @@ func TestHandshakeRefusals(t *testing.T) {
 		{"no client usage", proxy.TLSUntrusted, server, newTrust(), "tls: bad certificate", "tls: bad certificate"},
 		{"expired", proxy.TLSExpired, expired, newTrust(), "tls: expired certificate", "tls: expired certificate"},
 		{"revoked", proxy.TLSRevoked, revoked, newTrust(revoked.Leaf), "tls: bad certificate", "tls: bad certificate"},
-		{"no CRL", proxy.TLSCRL, testPKI().device, &trust{newTrust().certs, newTrust().pool, nil, pki.ErrRevocationUnknown}, "tls: bad certificate", "tls: bad certificate"},
+		{"no CRL", proxy.TLSCRL, testPKI().device, &trust{certs: newTrust().certs, pool: newTrust().pool, err: pki.ErrRevocationUnknown}, "tls: bad certificate", "tls: bad certificate"},
 	} {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			t.Run(test.name+" "+tls.VersionName(version), func(t *testing.T) {

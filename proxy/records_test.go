@@ -72,8 +72,9 @@ func TestRecordsWithoutDataBetweenOthers(t *testing.T) {
 func sendInRecords(t *testing.T, g *gate, b *broker, version uint16, size int, between func(*tlstest.Client) []byte) {
 	t.Helper()
 	client, backend := sealedSession(g, b, version)
-	sent := publish(40_000 + 100*size)
+	sent := publish(4_000 + 1_000*min(size, 100) + 10*size)
 	random := rand.New(rand.NewPCG(uint64(size), uint64(version)))
+	go func() { _, _ = io.Copy(io.Discard, client.Raw) }() // what it is answered to a KeyUpdate
 	go func() {
 		var wire bytes.Buffer
 		for rest := sent; len(rest) > 0; {

@@ -5,9 +5,9 @@ package proxy
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,70 +15,49 @@ import (
 )
 
 // A registry knows the live sessions: those whose broker has let them in. It finds them by certificate, by what
-// a CRL calls a certificate (issuer and serial number), by the CAs above it, and by owner, so that an ending
-// that concerns a few does not look at the rest. Entering and leaving are O(1), but for the agenda's logarithm.
+// a CRL calls a certificate (issuer and serial number), by the CAs of the chain that was accepted, and by owner, so that
+// an ending that concerns a few does not look at the rest. Adding and removing are O(1), but for the timer queue's
+// logarithm.
 //
 // Its methods may be called concurrently, and do not call out while they hold the lock.
 type registry struct {
 	seed maphash.Seed // of certNames; written once
 
-	mu       sync.Mutex
-	trust    Trust // what was last looked at by withdraw; see add
-	bearers  map[pki.Fingerprint]*bearer
-	names    map[certName]*bearer
-	lineages map[pki.Fingerprint]*lineage
-	above    map[certName]int // names of CAs, with how many lineages have them
-	owners   map[string][]*session
-	roll     roll
-	count    [Services + 1]int
-	agenda   agenda
-	sooner   chan struct{} // has room for one; says that the agenda's first appointment is another one now
+	mu     sync.Mutex
+	certs  map[pki.Fingerprint]*clientCert
+	names  map[certName]*clientCert // the first of each name
+	chains map[pki.Fingerprint]*issuerChain
+	above  map[certName]int // names of CAs, with how many chains have them
+	owners map[string][]*session
+	list   sessionList
+	count  [Services + 1]int
+	timers timerQueue
+	sooner chan struct{} // has room for one; says that another timer is the first now
 }
 
 // A certName is what a CRL calls a certificate by: a hash of its issuer's name and its serial number. Two
 // certificates may share one, so that it points out candidates and decides nothing.
 type certName uint64
 
-// A bearer is a client certificate with its live sessions.
-type bearer struct {
-	certificate
-	name     certName
-	sameName *bearer // the next one with the same name
-	sessions []*session
-	lineage  *lineage
-	place    int // in lineage.bearers
-	recheck  appointment
-}
-
-// A lineage is the CA certificates above a client certificate, in all chains that led from it to the bundle.
-// Most clients share a few of them.
-type lineage struct {
-	key     pki.Fingerprint // of all its certificates together
-	cas     map[pki.Fingerprint]struct{}
-	names   map[certName]struct{} // of those that a CRL can revoke
-	issuer  string                // of the certificates below, as in Connection
-	bearers []*bearer
-}
-
 // A registration is a session's part in a registry; mu of the registry guards it.
 type registration struct {
-	id          SessionID // stays when the session leaves; 0 = was never in the registry
-	bearer      *bearer   // nil = not in the registry
-	place       int       // in bearer.sessions
-	ownersPlace int       // in registry.owners
-	end         appointment
+	id         SessionID   // stays when the session leaves; 0 = was never in the registry
+	cert       *clientCert // nil = not in the registry
+	index      int         // in cert.sessions
+	ownerIndex int         // in registry.owners
+	lifetime   timer
 }
 
 func newRegistry() *registry {
 	return &registry{
-		seed:     maphash.MakeSeed(),
-		bearers:  make(map[pki.Fingerprint]*bearer),
-		names:    make(map[certName]*bearer),
-		lineages: make(map[pki.Fingerprint]*lineage),
-		above:    make(map[certName]int),
-		owners:   make(map[string][]*session),
-		roll:     newRoll(),
-		sooner:   make(chan struct{}, 1),
+		seed:   maphash.MakeSeed(),
+		certs:  make(map[pki.Fingerprint]*clientCert),
+		names:  make(map[certName]*clientCert),
+		chains: make(map[pki.Fingerprint]*issuerChain),
+		above:  make(map[certName]int),
+		owners: make(map[string][]*session),
+		list:   newSessionList(),
+		sooner: make(chan struct{}, 1),
 	}
 }
 
@@ -96,156 +75,178 @@ func (r *registry) nameOf(cert *x509.Certificate) certName {
 	return r.name(cert.RawIssuer, cert.SerialNumber.Bytes())
 }
 
-// add enters a session with an end appointed, and an owner to be rechecked at some time, if those are not zero.
-// verified is what its certificate was verified against; stale tells that withdraw has moved on since, and that
-// the caller has to verify again.
-func (r *registry) add(s *session, verified Trust, state *tls.ConnectionState, end, recheck time.Time) (stale bool) {
-	fp := pki.FingerprintOf(state.PeerCertificates[0])
+// add enters a session whose client has sent peer, of which chain was accepted. All sessions of the certificate are bound
+// to that chain from now on. The session ends at the end of its lifetime, and its owner is looked up again at the time
+// recheck, if those are not zero. Without a chain there is no session: the error is errNoChain.
+func (r *registry) add(s *session, peer, chain []*x509.Certificate, lifetime, recheck time.Time) (*clientCert, error) {
+	if len(chain) == 0 {
+		return nil, errNoChain
+	}
+	fp := pki.FingerprintOf(chain[0])
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b := r.bearers[fp]
-	if b == nil {
-		b = r.addBearer(fp, state)
+	c := r.certs[fp]
+	if c == nil {
+		c = r.addCert(chain[0])
 		if !recheck.IsZero() {
-			r.appoint(&b.recheck, recheck)
+			r.setTimer(&c.recheck, recheck)
 		}
 	}
-	s.live.id = r.roll.enter(s)
+	if r.bind(c, chain) {
+		c.sent = boundedSent(peer)
+	}
+	r.addSession(c, s)
+	if !lifetime.IsZero() {
+		s.live.lifetime.session = s
+		r.setTimer(&s.live.lifetime, lifetime)
+	}
+	return c, nil
+}
+
+func (r *registry) addCert(leaf *x509.Certificate) *clientCert {
+	c := newClientCert(leaf, r.nameOf(leaf))
+	r.certs[c.fp] = c
+	if first := r.names[c.name]; first != nil {
+		c.next, first.prev = first, c
+	}
+	r.names[c.name] = c
+	return c
+}
+
+func (r *registry) addSession(c *clientCert, s *session) {
+	s.live.id = r.list.add(s)
 	r.count[s.role]++
-	s.certificate = &b.certificate
-	s.live.bearer, s.live.place = b, len(b.sessions)
-	b.sessions = append(b.sessions, s)
-	s.live.ownersPlace = len(r.owners[s.owner])
+	s.certificate = &c.certificate
+	s.live.cert, s.live.index = c, len(c.sessions)
+	c.sessions = append(c.sessions, s)
+	s.live.ownerIndex = len(r.owners[s.owner])
 	r.owners[s.owner] = append(r.owners[s.owner], s)
-	if !end.IsZero() {
-		s.live.end.session = s
-		r.appoint(&s.live.end, end)
+}
+
+// rebind is bind for a certificate that may have lost its last session meanwhile.
+func (r *registry) rebind(c *clientCert, chain []*x509.Certificate) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.certs[c.fp] == c {
+		r.bind(c, chain)
 	}
-	return r.trust != nil && r.trust != verified
 }
 
-func (r *registry) addBearer(fp pki.Fingerprint, state *tls.ConnectionState) *bearer {
-	leaf := state.PeerCertificates[0]
-	b := &bearer{certificate: summarize(state.PeerCertificates), name: r.nameOf(leaf)}
-	b.fp = fp
-	b.recheck.bearer = b
-	b.sameName, r.names[b.name] = r.names[b.name], b
-	b.lineage = r.lineageOf(state.VerifiedChains)
-	b.issuer = b.lineage.issuerOf(leaf)
-	b.place = len(b.lineage.bearers)
-	b.lineage.bearers = append(b.lineage.bearers, b)
-	r.bearers[fp] = b
-	return b
+// bind binds the sessions of a certificate to a chain that was accepted, and reports whether it is another one than
+// before. mu must be held.
+func (r *registry) bind(c *clientCert, chain []*x509.Certificate) bool {
+	cas := issuersIn(chain)
+	if c.issuers != nil && slices.EqualFunc(c.issuers.cas, cas, (*x509.Certificate).Equal) {
+		return false
+	}
+	r.unbind(c)
+	l := r.chainOf(cas)
+	if l.issuer == "" { // to spell it takes longer than all else that is noted of a session
+		l.issuer = issuerOf(chain[0])
+	}
+	if c.issuer == "" {
+		c.issuer = l.issuer
+	}
+	c.issuers, c.index = l, len(l.certs)
+	l.certs = append(l.certs, c)
+	r.setTimer(&c.expiry, expiryOf(chain))
+	return true
 }
 
-// lineageOf finds or makes the lineage of a leaf with these chains.
-func (r *registry) lineageOf(chains [][]*x509.Certificate) *lineage {
+// unbind takes a certificate out of its chain, if it has one. mu must be held.
+func (r *registry) unbind(c *clientCert) {
+	l := c.issuers
+	if l == nil {
+		return
+	}
+	l.certs = cutOut(l.certs, c.index, func(moved *clientCert, to int) { moved.index = to })
+	if len(l.certs) == 0 {
+		r.removeChain(l)
+	}
+}
+
+// chainOf finds or makes the issuerChain of these CAs.
+func (r *registry) chainOf(cas []*x509.Certificate) *issuerChain {
 	h := sha256.New()
-	for _, chain := range chains {
-		for _, ca := range chain[1:] {
-			_, _ = h.Write(ca.Raw)
-		}
+	for _, ca := range cas {
+		_, _ = h.Write(ca.Raw)
 	}
 	key := pki.Fingerprint(h.Sum(nil))
-	if l := r.lineages[key]; l != nil {
+	if l := r.chains[key]; l != nil {
 		return l
 	}
-	l := &lineage{key: key, cas: make(map[pki.Fingerprint]struct{}), names: make(map[certName]struct{})}
-	for _, chain := range chains {
-		for _, ca := range chain[1:] {
-			l.cas[pki.FingerprintOf(ca)] = struct{}{}
-			l.names[r.nameOf(ca)] = struct{}{}
-		}
-	}
-	r.lineages[key] = l
-	for name := range l.names {
+	l := &issuerChain{key: key, cas: slices.Clone(cas)}
+	r.chains[key] = l
+	for _, ca := range cas {
+		name := r.nameOf(ca)
+		l.names = append(l.names, name)
 		r.above[name]++
 	}
 	return l
 }
 
-// issuerOf tells who has issued a certificate with this lineage. To spell that takes longer than all else that is noted of
-// a session.
-func (l *lineage) issuerOf(leaf *x509.Certificate) string {
-	if len(l.cas) == 0 { // of those without chains
-		return issuerOf(leaf)
-	}
-	if l.issuer == "" {
-		l.issuer = issuerOf(leaf)
-	}
-	return l.issuer
-}
-
-// remove takes a session out, if it is in.
-func (r *registry) remove(s *session) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	b := s.live.bearer
-	if b == nil {
-		return
-	}
-	r.agenda.cancel(&s.live.end)
-	r.roll.leave(s.live.id)
-	r.count[s.role]--
-	b.sessions = cutOut(b.sessions, s.live.place, func(moved *session, to int) { moved.live.place = to })
-	same := cutOut(r.owners[s.owner], s.live.ownersPlace, func(moved *session, to int) { moved.live.ownersPlace = to })
-	if r.owners[s.owner] = same; len(same) == 0 {
-		delete(r.owners, s.owner)
-	}
-	if len(b.sessions) == 0 {
-		r.removeBearer(b)
-	}
-	s.live.bearer = nil
-}
-
-func (r *registry) removeBearer(b *bearer) {
-	r.agenda.cancel(&b.recheck)
-	delete(r.bearers, b.fp)
-	r.unname(b)
-	l := b.lineage
-	l.bearers = cutOut(l.bearers, b.place, func(moved *bearer, to int) { moved.place = to })
-	if len(l.bearers) == 0 {
-		r.removeLineage(l)
-	}
-}
-
-func (r *registry) removeLineage(l *lineage) {
-	delete(r.lineages, l.key)
-	for name := range l.names {
+func (r *registry) removeChain(l *issuerChain) {
+	delete(r.chains, l.key)
+	for _, name := range l.names {
 		if r.above[name]--; r.above[name] == 0 {
 			delete(r.above, name)
 		}
 	}
 }
 
-// unname takes b out of those with its name.
-func (r *registry) unname(b *bearer) {
-	first := r.names[b.name]
+// remove takes a session out, if it is in.
+func (r *registry) remove(s *session) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := s.live.cert
+	if c == nil {
+		return
+	}
+	r.timers.cancel(&s.live.lifetime)
+	r.list.remove(s.live.id)
+	r.count[s.role]--
+	c.sessions = cutOut(c.sessions, s.live.index, func(moved *session, to int) { moved.live.index = to })
+	same := cutOut(r.owners[s.owner], s.live.ownerIndex, func(moved *session, to int) { moved.live.ownerIndex = to })
+	if r.owners[s.owner] = same; len(same) == 0 {
+		delete(r.owners, s.owner)
+	}
+	if len(c.sessions) == 0 {
+		r.removeCert(c)
+	}
+	s.live.cert = nil
+}
+
+func (r *registry) removeCert(c *clientCert) {
+	r.timers.cancel(&c.expiry)
+	r.timers.cancel(&c.recheck)
+	delete(r.certs, c.fp)
+	r.unbind(c)
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
 	switch {
-	case first == b && b.sameName == nil:
-		delete(r.names, b.name)
-	case first == b:
-		r.names[b.name] = b.sameName
+	case c.prev != nil:
+		c.prev.next = c.next
+	case c.next != nil:
+		r.names[c.name] = c.next
 	default:
-		for first.sameName != b {
-			first = first.sameName
-		}
-		first.sameName = b.sameName
+		delete(r.names, c.name)
 	}
 }
 
-// cutOut removes the element at a place by moving the last one there, and tells the moved one its new place.
-func cutOut[T any](list []T, place int, moved func(T, int)) []T {
+// cutOut removes the element at an index by moving the last one there, and calls moved with that one and its new index.
+func cutOut[T any](list []T, index int, moved func(T, int)) []T {
 	last := len(list) - 1
-	list[place] = list[last]
-	moved(list[place], place)
+	list[index] = list[last]
+	moved(list[index], index)
 	clear(list[last:])
 	return list[:last]
 }
 
-// appoint enters something into the agenda and wakes who keeps it when it comes first. mu must be held.
-func (r *registry) appoint(a *appointment, at time.Time) {
-	if r.agenda.put(a, at) {
+// setTimer sets a timer and wakes the goroutine that waits for the first one when it is another one now. mu must be
+// held.
+func (r *registry) setTimer(t *timer, at time.Time) {
+	if r.timers.set(t, at) {
 		select {
 		case r.sooner <- struct{}{}:
 		default:
@@ -253,84 +254,79 @@ func (r *registry) appoint(a *appointment, at time.Time) {
 	}
 }
 
-// postpone enters an appointment again, unless what it is about has gone meanwhile.
-func (r *registry) postpone(a *appointment, at time.Time) {
+// resetTimer sets a timer of a certificate that has fired, unless it has been set meanwhile or the certificate has no
+// session any more.
+func (r *registry) resetTimer(t *timer, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if a.bearer != nil && r.bearers[a.bearer.fp] == a.bearer || a.session != nil && a.session.live.bearer != nil {
-		r.appoint(a, at)
+	if t.index == 0 && r.certs[t.cert.fp] == t.cert {
+		r.setTimer(t, at)
 	}
 }
 
-// due returns the next appointment whose time has come, or how long it takes to the first.
-func (r *registry) due(now time.Time) (*appointment, time.Duration) {
+// due returns the next timer whose time has come, or how long it takes to the first.
+func (r *registry) due(now time.Time) (*timer, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.agenda.due(now)
+	return r.timers.due(now)
 }
 
-// sessionsOf returns the live sessions of a bearer, which may have none any more.
-func (r *registry) sessionsOf(b *bearer) []*session {
+// sessionsOf returns the live sessions of a certificate, which may have none any more.
+func (r *registry) sessionsOf(c *clientCert) []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]*session(nil), b.sessions...)
+	return slices.Clone(c.sessions)
 }
 
-// all returns every live session, in no order.
-func (r *registry) all() []*session {
+// sentWith returns what the client has sent beside its certificate.
+func (r *registry) sentWith(c *clientCert) []*x509.Certificate {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]*session, 0, len(r.bearers))
-	for _, b := range r.bearers {
-		list = append(list, b.sessions...)
-	}
-	return list
+	return c.sent
 }
 
-// withdraw notes that sessions are entered under trust from now on, and returns the bearers that may have lost
-// theirs: those whose certificate, or one above it, is named by w.
-func (r *registry) withdraw(trust Trust, w Withdrawal) []*bearer {
-	r.mu.Lock()
-	r.trust = trust
-	r.mu.Unlock()
-
-	var candidates []*bearer
+// affected returns the certificates that may be trusted no longer: those that w names, and those of whose chain it names
+// a CA.
+func (r *registry) affected(w Withdrawal) (certs []*clientCert) {
 	if w.Revoked != nil {
 		for issuer, serial := range w.Revoked {
-			candidates = append(candidates, r.named(r.name(issuer, serial))...)
+			certs = append(certs, r.named(r.name(issuer, serial))...)
 		}
 	}
 	for _, ca := range w.CAs {
-		candidates = append(candidates, r.below(pki.FingerprintOf(ca))...)
+		certs = append(certs, r.below(ca)...)
 	}
-	return candidates
+	return certs
 }
 
-// named returns the bearers with a name, and those below a CA with it.
-func (r *registry) named(name certName) (found []*bearer) {
+// named returns the certificates with a name, and those below a CA with it.
+func (r *registry) named(name certName) (found []*clientCert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for b := r.names[name]; b != nil; b = b.sameName {
-		found = append(found, b)
+	for c := r.names[name]; c != nil; c = c.next {
+		found = append(found, c)
 	}
 	if r.above[name] == 0 {
 		return found
 	}
-	for _, l := range r.lineages {
-		if _, is := l.names[name]; is {
-			found = append(found, l.bearers...)
+	for _, l := range r.chains {
+		if slices.Contains(l.names, name) {
+			found = append(found, l.certs...)
 		}
 	}
 	return found
 }
 
-// below returns the bearers below a CA.
-func (r *registry) below(ca pki.Fingerprint) (found []*bearer) {
+// below returns the certificates that are bound to a chain with a CA in it.
+func (r *registry) below(ca *x509.Certificate) (found []*clientCert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, l := range r.lineages {
-		if _, is := l.cas[ca]; is {
-			found = append(found, l.bearers...)
+	if r.above[r.nameOf(ca)] == 0 {
+		return nil
+	}
+	for _, l := range r.chains {
+		if slices.ContainsFunc(l.cas, ca.Equal) {
+			found = append(found, l.certs...)
 		}
 	}
 	return found

@@ -4,8 +4,8 @@
 package proxy
 
 import (
-	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -13,24 +13,19 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // The registry is tested from inside: what it finds shows outside, what it forgets does not.
 
-// device makes up a certificate. Its DER is only ever hashed here.
-func device(n int, ca *x509.Certificate) *tls.ConnectionState {
+// device makes up a certificate and returns its chain. Its DER is only ever hashed here.
+func device(n int, ca *x509.Certificate) []*x509.Certificate {
 	leaf := &x509.Certificate{
 		Raw:          fmt.Appendf(nil, "certificate %d", n),
 		RawIssuer:    ca.RawSubject,
 		SerialNumber: big.NewInt(int64(n)),
 		NotAfter:     time.Now().Add(time.Hour),
 	}
-	return &tls.ConnectionState{
-		PeerCertificates: []*x509.Certificate{leaf},
-		VerifiedChains:   [][]*x509.Certificate{{leaf, ca}},
-	}
+	return []*x509.Certificate{leaf, ca}
 }
 
 func authority(name string) *x509.Certificate {
@@ -47,7 +42,7 @@ func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
 	var sessions []*session
 	for n := range 40 { // every certificate twice, every other one of either CA
 		s := &session{owner: fmt.Sprintf("t:%d", n%4)}
-		r.add(s, nil, device(n/2, []*x509.Certificate{one, two}[n/2%2]), time.Time{}, time.Time{})
+		enter(t, r, s, device(n/2, []*x509.Certificate{one, two}[n/2%2]), time.Time{})
 		sessions = append(sessions, s)
 	}
 	revoked := func(yield func([]byte, []byte) bool) {
@@ -58,10 +53,10 @@ func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
 		got, want []*session
 	}{
 		"by owner":       {r.find(&Filter{Owner: "t:1"}, 0, -1), everyFourth(sessions, 1)},
-		"by serial":      {r.of(r.withdraw(nil, Withdrawal{Revoked: revoked})), sessions[8:10]},
-		"by CA":          {r.of(r.below(pki.FingerprintOf(two))), belowTwo(sessions)},
+		"by serial":      {r.of(r.affected(Withdrawal{Revoked: revoked})), sessions[8:10]},
+		"by CA":          {r.of(r.below(two)), belowTwo(sessions)},
 		"by CA's serial": {r.of(r.named(r.nameOf(two))), belowTwo(sessions)},
-		"all":            {r.all(), sessions},
+		"all":            {r.find(&Filter{}, 0, -1), sessions},
 	} {
 		if !sameSessions(test.got, test.want) {
 			t.Errorf("%s: got %d sessions, want the right %d", name, len(test.got), len(test.want))
@@ -69,9 +64,19 @@ func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
 	}
 }
 
-func (r *registry) of(bearers []*bearer) (all []*session) {
-	for _, b := range bearers {
-		all = append(all, r.sessionsOf(b)...)
+// enter adds a session that sent its own certificate alone.
+func enter(tb testing.TB, r *registry, s *session, chain []*x509.Certificate, at time.Time) *clientCert {
+	tb.Helper()
+	c, err := r.add(s, chain[:1], chain, at, at)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func (r *registry) of(certs []*clientCert) (all []*session) {
+	for _, c := range certs {
+		all = append(all, r.sessionsOf(c)...)
 	}
 	return all
 }
@@ -106,7 +111,10 @@ func TestRegistryForgets(t *testing.T) {
 		if len(in) < 50 || rand.IntN(2) == 0 {
 			n := rand.IntN(30)
 			s := &session{owner: fmt.Sprintf("t:%d", n%7)}
-			r.add(s, nil, device(n, cas[n%3]), time.Now().Add(time.Duration(rand.IntN(1000))), time.Now())
+			c := enter(t, r, s, device(n, cas[n%3]), time.Now().Add(time.Duration(rand.IntN(1000))))
+			if rand.IntN(3) == 0 { // another chain is accepted
+				r.rebind(c, device(n, cas[rand.IntN(3)]))
+			}
 			in = append(in, s)
 		} else {
 			i := rand.IntN(len(in))
@@ -114,44 +122,91 @@ func TestRegistryForgets(t *testing.T) {
 			r.remove(in[i]) // as a second time must not hurt
 			in = slices.Delete(in, i, i+1)
 		}
-		if !sameSessions(r.all(), in) {
-			t.Fatalf("got %d sessions, want %d", len(r.all()), len(in))
+		if !sameSessions(r.find(&Filter{}, 0, -1), in) {
+			t.Fatalf("got %d sessions, want %d", len(r.find(&Filter{}, 0, -1)), len(in))
 		}
 	}
 	for _, s := range in {
 		r.remove(s)
 	}
-	if n := len(r.bearers) + len(r.names) + len(r.lineages) + len(r.above) + len(r.owners) + len(r.agenda); n != 0 {
+	if n := len(r.certs) + len(r.names) + len(r.chains) + len(r.above) + len(r.owners) + len(r.timers); n != 0 {
 		t.Errorf("got %d entries left, want none", n)
 	}
 }
 
-func TestAgendaIsInOrder(t *testing.T) {
+func TestTimerQueueIsInOrder(t *testing.T) {
 	t.Parallel()
-	var g agenda
+	var q timerQueue
 	begin := time.Now()
-	entries := make([]appointment, 1000)
+	entries := make([]timer, 1000)
 	for i := range entries {
-		g.put(&entries[i], begin.Add(time.Duration(rand.IntN(1000))))
+		q.set(&entries[i], begin.Add(time.Duration(rand.IntN(1000))))
 	}
 	for i := range entries {
 		switch i % 3 {
 		case 0:
-			g.cancel(&entries[i])
+			q.cancel(&entries[i])
 		case 1:
-			g.put(&entries[i], begin.Add(time.Duration(rand.IntN(1000))))
+			q.set(&entries[i], begin.Add(time.Duration(rand.IntN(1000))))
 		}
 	}
 	last, n := begin, 0
-	for a, _ := g.due(begin.Add(time.Hour)); a != nil; a, _ = g.due(begin.Add(time.Hour)) {
-		if a.at.Before(last) {
-			t.Fatalf("got %v after %v", a.at, last)
+	for timer, _ := q.due(begin.Add(time.Hour)); timer != nil; timer, _ = q.due(begin.Add(time.Hour)) {
+		if timer.at.Before(last) {
+			t.Fatalf("got %v after %v", timer.at, last)
 		}
-		last = a.at
+		last = timer.at
 		n++
 	}
 	if want := len(entries) * 2 / 3; n != want {
-		t.Errorf("got %d appointments, want %d", n, want)
+		t.Errorf("got %d timers, want %d", n, want)
+	}
+}
+
+// A session is found by the chain that was accepted last, and by no other.
+func TestRegistryFollowsTheChain(t *testing.T) {
+	t.Parallel()
+	one, two := authority("one"), authority("two")
+	two.NotAfter = one.NotAfter.Add(-time.Minute)
+	r := newRegistry()
+	c := enter(t, r, &session{}, device(1, one), time.Time{})
+	if got, want := c.expiry.at, one.NotAfter; got.Before(want) || got.After(want.Add(time.Second)) {
+		t.Errorf("ends at %v, want %v", got, want)
+	}
+	r.rebind(c, device(1, two))
+	if got, want := c.expiry.at, two.NotAfter; got.Before(want) || got.After(want.Add(time.Second)) {
+		t.Errorf("ends at %v, want the end of the other chain, %v", got, want)
+	}
+	if n := len(r.below(one)); n != 0 {
+		t.Errorf("got %d certificates below the CA that it has left, want none", n)
+	}
+	if n := len(r.below(two)); n != 1 {
+		t.Errorf("got %d certificates below its CA, want 1", n)
+	}
+	if n := len(r.chains); n != 1 {
+		t.Errorf("got %d chains, want the one in use", n)
+	}
+}
+
+// A certificate that is in the bundle itself is withdrawn with it.
+func TestRegistryFindsACertificateThatIsItsOwnIssuer(t *testing.T) {
+	t.Parallel()
+	r := newRegistry()
+	chain := device(1, authority("one"))[:1]
+	enter(t, r, &session{}, chain, time.Time{})
+	if n := len(r.affected(Withdrawal{CAs: chain})); n != 1 {
+		t.Errorf("got %d certificates, want 1", n)
+	}
+}
+
+func TestNoSessionWithoutAChain(t *testing.T) {
+	t.Parallel()
+	r := newRegistry()
+	if _, err := r.add(&session{}, device(1, authority("one")), nil, time.Time{}, time.Time{}); !errors.Is(err, errNoChain) {
+		t.Errorf("got %v, want %v", err, errNoChain)
+	}
+	if got := r.find(&Filter{}, 0, -1); len(got) != 0 {
+		t.Errorf("got %d sessions, want none", len(got))
 	}
 }
 
@@ -159,10 +214,10 @@ func TestAgendaIsInOrder(t *testing.T) {
 func BenchmarkRegistry(b *testing.B) {
 	const full = 200_000
 	ca := authority("devices")
-	states := make([]*tls.ConnectionState, full)
+	chains := make([][]*x509.Certificate, full)
 	sessions := make([]session, full)
 	for i := range sessions {
-		states[i] = device(i, ca)
+		chains[i] = device(i, ca)
 		sessions[i].owner = fmt.Sprintf("tenant:device%06d", i)
 	}
 	var before, after runtime.MemStats
@@ -171,7 +226,7 @@ func BenchmarkRegistry(b *testing.B) {
 	r := newRegistry()
 	now := time.Now()
 	for i := range sessions {
-		r.add(&sessions[i], nil, states[i], now.Add(time.Hour), now.Add(time.Minute))
+		enter(b, r, &sessions[i], chains[i], now.Add(time.Hour))
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -180,14 +235,14 @@ func BenchmarkRegistry(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i = (i + 1) % full {
 			r.remove(&sessions[i])
-			r.add(&sessions[i], nil, states[i], now.Add(time.Hour), now.Add(time.Minute))
+			enter(b, r, &sessions[i], chains[i], now.Add(time.Hour))
 		}
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/full, "B/session")
 	})
 	b.Run("find-revoked", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i = (i + 1) % full {
-			if len(r.named(r.nameOf(states[i].PeerCertificates[0]))) != 1 {
+			if len(r.named(r.nameOf(chains[i][0]))) != 1 {
 				b.Fatal("not found")
 			}
 		}

@@ -34,7 +34,7 @@ type Server struct {
 	live     *registry
 	limits   *limits
 	loops    *relay.Loops
-	crew     *crew // for handshakes
+	workers  *workerPool // for handshakes
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -45,7 +45,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
 	cared     bool           // takeCare runs, or ran
-	running   sync.WaitGroup // sessions, the crew and takeCare; Add only with mu held and ctx not done, or by one of them
+	running   sync.WaitGroup // sessions, the workers and takeCare; Add only with mu held and ctx not done, or by one of them
 }
 
 // New makes a Server. It starts nothing; Serve does.
@@ -64,7 +64,7 @@ func New(cfg Config) *Server {
 	}
 	cfg.Metrics.traffic.follow(s.live)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.crew = newCrew(s.ctx, &s.running)
+	s.workers = newWorkerPool(s.ctx, &s.running)
 	return s
 }
 
@@ -116,7 +116,7 @@ func (s *Server) start(conn net.Conn, role Role) {
 		return
 	}
 	s.cfg.Metrics.accepted[role].Inc()
-	s.crew.run(func() { c.run(s.ctx) })
+	s.workers.run(func() { c.run(s.ctx) })
 }
 
 // forget is called by a session that has ended.

@@ -6,6 +6,7 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"os"
@@ -27,9 +28,10 @@ type session struct {
 	role   Role
 	began  time.Time
 
-	client   clientConn
-	tls      *tls.Conn // over client
-	verified Trust     // what was current when the handshake began
+	client clientConn
+	tls    *tls.Conn           // over client
+	chain  []*x509.Certificate // the client's that trust has accepted; nil before and when live, and so trust
+	trust  Trust
 
 	holds       holding
 	tlsVersion  uint16 // 0 until live, and so the next two
@@ -40,14 +42,13 @@ type session struct {
 	clientID    string
 	connack     connack // zero until the broker has answered
 
-	place       Place // among the brokers; nil until it was looked for
+	lease       Lease // of a broker; nil until one was looked for
 	backendAddr string
 	up          relay.Pipe   // client to broker
 	down        relay.Pipe   // broker to client
 	open        atomic.Int32 // how many of the two have not ended
 
-	writeFailed bool      // the client does not take what is written to it
-	lifetime    time.Time // when the session has lived long enough; zero = never
+	writeFailed bool // the client does not take what is written to it
 	live        registration
 	settled     load // guarded by traffic.mu
 
@@ -104,7 +105,7 @@ func (s *session) establish(ctx context.Context) error {
 	if err := s.handshake(); err != nil {
 		return err
 	}
-	identity := s.identify(ctx, s.tls.ConnectionState().PeerCertificates[0])
+	identity := s.identify(ctx, s.chain[0])
 	connect, err := s.readConnect()
 	if err != nil {
 		return err
@@ -170,20 +171,22 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.server.slots.take()
-	s.place = s.server.cfg.Place(s.clientID)
-	g, err := s.server.backends.open(ctx, s.place, packet, s.version)
+	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
+	broker, err := s.server.backends.open(ctx, s.lease, packet, s.version)
 	if err != nil {
 		s.server.slots.give()
 		return err
 	}
-	s.join(g)
-	s.enter()
-	greeting := append(g.reply.Bytes, g.rest...)
-	if err := s.down.Follow(greeting); err != nil {
+	s.join(broker)
+	if err := s.enter(); err != nil {
+		return err
+	}
+	answer := append(broker.reply.Bytes, broker.rest...)
+	if err := s.down.Follow(answer); err != nil {
 		return because(BackendClosed, err)
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if _, err := s.tls.Write(greeting); err != nil {
+	if _, err := s.tls.Write(answer); err != nil {
 		return because(ClientClosed, err)
 	}
 	s.setDeadlines(0)
@@ -191,17 +194,17 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 }
 
 // join makes the broker the other side of the session.
-func (s *session) join(g *greeting) {
+func (s *session) join(b *brokerConn) {
 	backend := new(relay.Conn)
-	backend.Open(g.conn)
-	s.backendAddr, s.connack = g.addr, connackOf(g.reply)
+	backend.Open(b.conn)
+	s.backendAddr, s.connack = b.addr, connackOf(b.reply)
 	s.up.ConnectUp(&s.client.Conn, s.tls, backend, s)
 	s.down.ConnectDown(backend, &s.client.Conn, s.tls, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backend = backend
 	if s.stopped {
-		s.halt(g.conn)
+		s.halt(b.conn)
 	}
 }
 
@@ -242,13 +245,22 @@ func (s *session) close() {
 	for range s.conns() {
 		s.server.slots.give()
 	}
-	if s.place != nil {
-		s.place.Leave()
+	if s.lease != nil {
+		if s.dropped() {
+			s.lease.Dropped()
+		}
+		s.lease.Release()
 	}
 	s.giveBack()
 	s.server.forget(s)
 	s.report()
 	s.server.running.Done()
+}
+
+// dropped reports whether the broker has ended the session without a reason that could be seen: its own DISCONNECT, or
+// that of the client.
+func (s *session) dropped() bool {
+	return s.reason == BackendClosed && !s.up.Disconnected() && !s.down.Disconnected()
 }
 
 // over notes why the session ends; what came first is the cause of the rest.

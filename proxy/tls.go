@@ -7,7 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
+	"fmt"
 	"os"
 	"sync/atomic"
 
@@ -37,6 +37,13 @@ type TicketTrust interface {
 	TicketKeys() [][32]byte
 }
 
+// A NamingTrust is a Trust that says whether clients are told the names of its ClientCAs, which helps them to choose a
+// certificate, and which may be more than fits into a handshake or into a small client. Other Trusts have them told.
+type NamingTrust interface {
+	Trust
+	NamesCAs() bool
+}
+
 // TLSPolicy narrows what crypto/tls would negotiate. The zero value is Go's own policy with TLS 1.2 at least.
 type TLSPolicy struct {
 	MinVersion       uint16        // tls.VersionTLS12 and so on; 0 = TLS 1.2
@@ -51,90 +58,123 @@ type TLSPolicy struct {
 // Tickets stay on, as a storm of reconnecting devices needs them. That is safe, whoever has made them, because
 // crypto/tls calls VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
 func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
-	if policy.MinVersion == 0 {
-		policy.MinVersion = tls.VersionTLS12
-	}
-	base := &tls.Config{
-		MinVersion:       policy.MinVersion,
-		CipherSuites:     policy.CipherSuites,
-		CurvePreferences: policy.CurvePreferences,
-		ClientAuth:       tls.RequireAndVerifyClientCert,
-		// Small records at first are for pages that can be shown in part. A message is of use when all of it is there.
-		DynamicRecordSizingDisabled: true,
+	base := policy.config()
+	base.VerifyConnection = func(state tls.ConnectionState) error {
+		_, err := acceptedChain(current(), &state)
+		return err
 	}
 	var latest atomic.Pointer[trustConfig]
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		client := hello.Conn.(*clientConn)
 		client.greeted = true
-		if err := client.turn.begin(); err != nil {
+		if err := client.slot.begin(); err != nil {
 			return nil, err
 		}
 		trust := current()
 		c := latest.Load()
 		if c == nil || c.trust != trust {
-			c = c.next(base, trust, current)
+			c = &trustConfig{trust, forTrust(base, trust)}
 			latest.Store(c)
 		}
-		client.turn.use(c.chains)
 		return c.config, nil
 	}
 	return base
 }
 
+// config returns what does not depend on a Trust.
+func (p TLSPolicy) config() *tls.Config {
+	if p.MinVersion == 0 {
+		p.MinVersion = tls.VersionTLS12
+	}
+	return &tls.Config{
+		MinVersion:       p.MinVersion,
+		CipherSuites:     p.CipherSuites,
+		CurvePreferences: p.CurvePreferences,
+		ClientAuth:       tls.RequireAndVerifyClientCert,
+		// Small records at first are for pages that can be shown in part. A message is of use when all of it is there.
+		DynamicRecordSizingDisabled: true,
+	}
+}
+
+// Handshake returns the configuration of handshakes under a Trust, to try the Trust with. It does not verify whom a
+// Server verifies.
+func (p TLSPolicy) Handshake(trust Trust) *tls.Config { return forTrust(p.config(), trust) }
+
 // A trustConfig is the configuration for one Trust, made once and not for every handshake.
 type trustConfig struct {
 	trust  Trust
 	config *tls.Config
-	chains *chainCache
 }
 
-// next returns the configuration for another Trust. What is known of chains stays, unless the CAs are others. There may
-// be none before it.
-func (c *trustConfig) next(base *tls.Config, trust Trust, current func() Trust) *trustConfig {
-	config := forTrust(base, trust)
-	var chains *chainCache
-	if c != nil && c.chains.fits(config.ClientCAs) {
-		chains = c.chains
-	} else {
-		chains = newChainCache(base, config.ClientCAs, current)
-	}
-	config.VerifyConnection = chains.config.VerifyConnection
-	return &trustConfig{trust, config, chains}
-}
-
-// forTrust completes base for handshakes that begin under trust, but for VerifyConnection. crypto/tls verifies the chain
-// against its CAs, and so sends the alert that fits (unknown_ca, certificate_expired).
+// forTrust completes base for handshakes that begin under trust. crypto/tls verifies the chain against its CAs, and so
+// sends the alert that fits (unknown_ca, certificate_expired); what counts is VerifyConnection, which asks the Trust that
+// is current when the handshake ends.
+//
+// The names that clients are told are the subjects of tls.Config.ClientCAs, and there is no pool that verifies and has
+// none. So where they are not told, crypto/tls is given no CAs, and demands a certificate without verifying it:
+// VerifyConnection, which gets no chains then, builds them as crypto/tls would have. All that differs is the alert, which
+// is bad_certificate whatever was wrong.
 func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	config := base.Clone()
 	config.GetConfigForClient = nil
 	config.Certificates = ellipticFirst(trust.ServerCertificates())
 	config.ClientCAs = trust.ClientCAs()
+	if t, ok := trust.(NamingTrust); ok && !t.NamesCAs() {
+		config.ClientCAs, config.ClientAuth = nil, tls.RequireAnyClientCert
+	}
 	if t, ok := trust.(TicketTrust); ok && len(t.TicketKeys()) > 0 {
 		config.SetSessionTicketKeys(t.TicketKeys())
 	}
 	return config
 }
 
-// handshake is step 3: TLS, with the client's certificate verified.
-func (s *session) handshake() error {
-	s.verified = s.server.cfg.Trust()
-	turn := &turn{session: s, deadline: s.began.Add(s.server.cfg.HandshakeTimeout)}
-	s.client.turn = turn
-	err := s.tls.Handshake()
-	turn.end(err == nil)
-	s.client.turn = nil
-	if err == nil {
-		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())
-		return nil
+// acceptChain asks the current Trust for the chain that it accepts, which the session is bound to from now on.
+// VerifyConnection has asked the same, but crypto/tls does not say for which connection it calls that. Here a Trust that
+// has come in between is heard, too.
+func (s *session) acceptChain() error {
+	state := s.tls.ConnectionState()
+	trust := s.server.cfg.Trust()
+	chain, err := acceptedChain(trust, &state)
+	if err != nil {
+		return err
 	}
-	if err == io.EOF && !s.client.greeted {
-		return because(ClientClosed, errSaidNothing)
-	}
-	s.client.release() // the alert
-	reason := handshakeReason(err)
-	s.server.cfg.Metrics.handshakes[s.role].failed(reason)
-	return because(reason, err)
+	s.chain, s.trust = chain, trust
+	return nil
 }
+
+// acceptedChain returns the chain that trust accepts of a client. There is none without one, and none that is too large
+// to be held for as long as a session lives.
+func acceptedChain(trust Trust, state *tls.ConnectionState) ([]*x509.Certificate, error) {
+	chain, err := trust.Verify(state.PeerCertificates, state.VerifiedChains)
+	if err != nil {
+		return nil, err
+	}
+	if len(chain) == 0 {
+		return nil, errNoChain
+	}
+	if size := sizeOf(chain[1:]); size > maxIssuersSize {
+		return nil, fmt.Errorf("%w: %d bytes above the client's, more than %d", errChainTooLarge, size, maxIssuersSize)
+	}
+	return chain, nil
+}
+
+// maxIssuersSize bounds the certificates above a client's, in bytes of DER. A client of a CA that lets it issue
+// certificates chooses how many there are. An RSA certificate takes 1 to 2 kB.
+const maxIssuersSize = 16 << 10
+
+// sizeOf returns how many bytes of DER certificates have.
+func sizeOf(certs []*x509.Certificate) (size int) {
+	for _, cert := range certs {
+		size += len(cert.Raw)
+	}
+	return size
+}
+
+// Chains that no session can be bound to.
+var (
+	errNoChain       = errors.New("no chain of certificates was accepted")
+	errChainTooLarge = errors.New("certificates are too large")
+)
 
 // errSaidNothing marks a connection that was closed before its first byte, as load balancers' health checks
 // are. It is logged for whoever debugs, not for whoever operates.
@@ -157,7 +197,7 @@ func handshakeReason(err error) Reason {
 	switch {
 	case errors.As(err, &notTLS) && beginsProxyHeader(notTLS.RecordHeader[:]):
 		return ProxyHeader
-	case errors.Is(err, errNoTurn):
+	case errors.Is(err, errTooManyHandshakes):
 		return RateLimited
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return TLSTimeout
@@ -167,7 +207,8 @@ func handshakeReason(err error) Reason {
 		return TLSCRL
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return TLSExpired
-	case errors.As(err, &untrusted), errors.As(err, &unknown), errors.As(err, &invalid):
+	case errors.As(err, &untrusted), errors.As(err, &unknown), errors.As(err, &invalid),
+		errors.Is(err, errNoChain), errors.Is(err, errChainTooLarge):
 		return TLSUntrusted
 	case err.Error() == noCertificate:
 		return TLSNoCert

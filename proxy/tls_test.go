@@ -5,6 +5,7 @@ package proxy_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -94,6 +95,56 @@ func TestResumedSessionIsVerifiedAnew(t *testing.T) {
 				g.logs.await(t, func(l map[string]any) bool { return l["reason"] == test.reason.String() })
 				if n := b.count.Load(); n != 1 {
 					t.Errorf("the broker got %d connections, want only the first", n)
+				}
+			})
+		}
+	}
+}
+
+// Clients are verified as well when they are not told whose certificates are welcome.
+func TestNamesOfCAsMayBeLeftOut(t *testing.T) {
+	t.Parallel()
+	stranger, expired := certtest.NewCA("stranger").Issue("x"), testPKI().ca.Issue("x", certtest.NotAfter(time.Now().Add(-time.Minute)))
+	gone := testPKI().ca.Issue("gone")
+	for _, nameless := range []bool{false, true} {
+		for _, version := range bothVersions {
+			t.Run(fmt.Sprintf("told %v %s", !nameless, tls.VersionName(version)), func(t *testing.T) {
+				t.Parallel()
+				trust := newTrust(gone.Leaf)
+				trust.nameless = nameless
+				for reason, device := range map[proxy.Reason]*certtest.Cert{
+					proxy.TLSUntrusted: stranger, proxy.TLSExpired: expired, proxy.TLSRevoked: gone, proxy.TLSNoCert: nil,
+				} {
+					g := startGate(t, nil)
+					g.trust.Store(trust)
+					config := clientConfig(testPKI().device)
+					config.MinVersion, config.MaxVersion = version, version
+					config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+						if got := len(info.AcceptableCAs); got == 0 != nameless {
+							t.Errorf("told %d names, want none %v", got, nameless)
+						}
+						if device == nil {
+							return new(tls.Certificate), nil
+						}
+						cert := device.TLS()
+						return &cert, nil
+					}
+					if got := alert(firstError(t, g.addr, config)); got == "" {
+						t.Errorf("%v: got no alert, want a refusal", reason)
+					}
+					g.wantEnd(reason)
+				}
+				g := startGate(t, nil)
+				g.trust.Store(trust)
+				dial := resuming(g, version)
+				for i := range 2 {
+					c, err := dial()
+					if err != nil {
+						t.Fatalf("good device: %v", err)
+					}
+					if version == tls.VersionTLS12 && c.ConnectionState().DidResume != (i > 0) {
+						t.Errorf("connection %d: got resumed %v", i, c.ConnectionState().DidResume)
+					}
 				}
 			})
 		}

@@ -6,36 +6,34 @@ package truststore
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/pem"
-	"errors"
-	"fmt"
-	"log/slog"
-	"time"
+	"slices"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
-// bundle is all CA certificates of a generation. Every one of them is a trust
-// anchor, intermediates too: external CAs come without their root.
+// bundle is all CA certificates of a generation. Every one of them is a trust anchor, intermediates too: external CAs
+// come without their root. It does not change once it is made.
 type bundle struct {
-	certs       []*x509.Certificate
-	pool        *x509.CertPool
-	anchors     map[string][]*anchor    // by RawSubject
-	authorities map[string][]*authority // by RawSubject
+	certs []*x509.Certificate
+	pool  *x509.CertPool
+
+	// The same authorities by the subject of their certificates as it is encoded, and by its canonical form.
+	bySubject map[string][]*authority
+	byName    map[string][]*authority
 }
 
-// authority is a CA as revocation sees it: a name with a key. All certificates
-// of a CA that was re-issued or cross-signed share it, and with it the CRLs.
+// authority is a CA as revocation sees it: a name with a key. All certificates of a CA that was re-issued or
+// cross-signed share it, and with it the CRLs.
 type authority struct {
+	name      string            // canonical
 	publicKey []byte            // RawSubjectPublicKeyInfo
+	subjects  []string          // as its certificates encode the name
 	crlSigner *x509.Certificate // one that may sign CRLs, or nil
-	crls      []*crl            // the newest of each scope
-}
+	anchors   []*anchor
 
-// lists returns the CRLs of the authority, none of an unknown one.
-func (auth *authority) lists() []*crl {
-	if auth == nil {
-		return nil
-	}
-	return auth.crls
+	// kin are the authorities whose lists speak of its certificates, itself first: those of the same name that chain
+	// to the same trust anchor (RFC 5280 §6.3.3(f)), as a CA does before and after it has changed its key.
+	kin []*authority
 }
 
 // anchor is one CA certificate of the bundle.
@@ -43,70 +41,23 @@ type anchor struct {
 	cert      *x509.Certificate
 	authority *authority
 
-	// parents are the certificates of the bundle that have signed this one
-	// with another key than its own. x509 ends a chain at any anchor;
-	// revocation goes on upwards from it through these.
+	// parents are the certificates of the bundle that have signed this one with another key than its own. x509 ends a
+	// chain at any anchor; revocation goes on upwards from it through these.
 	parents []*anchor
 }
 
-// readBundle reads the CA files. Certificates that cannot be CAs are left out
-// with a notice: as trust anchors they would vouch for themselves, and one of
-// them in a bundle that many contribute to must not block it for everybody.
-func readBundle(files []source, now time.Time) (*bundle, []notice, error) {
+func newBundle(certs []*x509.Certificate) *bundle {
 	b := &bundle{
-		pool:        x509.NewCertPool(),
-		anchors:     make(map[string][]*anchor),
-		authorities: make(map[string][]*authority),
+		pool:      x509.NewCertPool(),
+		bySubject: make(map[string][]*authority),
+		byName:    make(map[string][]*authority),
 	}
-	var notices []notice
-	var mistakes []error
-	for i := range files {
-		more, err := b.readFile(&files[i], now)
-		notices = append(notices, more...)
-		mistakes = append(mistakes, err)
-	}
-	if err := errors.Join(mistakes...); err != nil {
-		return nil, nil, err
-	}
-	if len(b.certs) == 0 {
-		return nil, nil, errors.New("there is no CA certificate")
+	for _, cert := range certs {
+		b.add(cert)
 	}
 	b.linkParents()
-	return b, notices, nil
-}
-
-func (b *bundle) readFile(file *source, now time.Time) ([]notice, error) {
-	var notices []notice
-	err := eachBlock("CA", file, func(block *pem.Block) error {
-		if block.Type != pemCertificate {
-			return errUnexpectedType(block)
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return err
-		}
-		about := []slog.Attr{slog.String("file", file.Path), slog.String("ca", cert.Subject.String())}
-		switch {
-		case !isCA(cert):
-			notices = append(notices, notice{"certificate in the CA file is not a CA and is ignored", about})
-			return nil
-		case now.After(cert.NotAfter):
-			about = append(about, slog.Time("not_after", cert.NotAfter))
-			notices = append(notices, notice{"CA certificate has expired and verifies nothing", about})
-		}
-		b.add(cert)
-		return nil
-	})
-	return notices, err
-}
-
-// isCA tells whether a certificate may issue others (RFC 5280 §4.2.1.9). Those
-// from before version 3 cannot say it; they count when they are self-issued.
-func isCA(cert *x509.Certificate) bool {
-	if cert.Version < 3 {
-		return bytes.Equal(cert.RawSubject, cert.RawIssuer)
-	}
-	return cert.BasicConstraintsValid && cert.IsCA
+	b.linkKin()
+	return b
 }
 
 // add takes a certificate in unless the bundle has it already.
@@ -114,76 +65,131 @@ func (b *bundle) add(cert *x509.Certificate) {
 	if b.find(cert) != nil {
 		return
 	}
-	name := string(cert.RawSubject)
 	auth := b.authorityOf(cert)
 	if auth == nil {
-		auth = &authority{publicKey: cert.RawSubjectPublicKeyInfo}
-		b.authorities[name] = append(b.authorities[name], auth)
+		auth = &authority{name: pki.CanonicalName(cert.RawSubject), publicKey: cert.RawSubjectPublicKeyInfo}
+		b.byName[auth.name] = append(b.byName[auth.name], auth)
+	}
+	if subject := string(cert.RawSubject); !slices.Contains(auth.subjects, subject) {
+		auth.subjects = append(auth.subjects, subject)
+		b.bySubject[subject] = append(b.bySubject[subject], auth)
 	}
 	if maySignCRLs(cert) {
 		auth.crlSigner = cert
 	}
-	b.anchors[name] = append(b.anchors[name], &anchor{cert: cert, authority: auth})
+	auth.anchors = append(auth.anchors, &anchor{cert: cert, authority: auth})
 	b.certs = append(b.certs, cert)
 	b.pool.AddCert(cert)
 }
 
 // find returns the anchor that is exactly this certificate, or nil.
 func (b *bundle) find(cert *x509.Certificate) *anchor {
-	for _, a := range b.anchors[string(cert.RawSubject)] {
-		if a.cert.Equal(cert) {
-			return a
+	for _, auth := range b.bySubject[string(cert.RawSubject)] {
+		for _, a := range auth.anchors {
+			if a.cert.Equal(cert) {
+				return a
+			}
 		}
 	}
 	return nil
 }
 
-// authorityOf returns the authority that the CA certificate stands for, or nil
-// if the bundle does not know it.
+// authorityOf returns the authority that the CA certificate stands for, or nil if the bundle does not know it.
 func (b *bundle) authorityOf(ca *x509.Certificate) *authority {
-	for _, auth := range b.authorities[string(ca.RawSubject)] {
-		if bytes.Equal(auth.publicKey, ca.RawSubjectPublicKeyInfo) {
+	if auth := withKey(b.bySubject[string(ca.RawSubject)], ca.RawSubjectPublicKeyInfo); auth != nil {
+		return auth
+	}
+	// A certificate that a client has sent may encode the name in another way.
+	return withKey(b.byName[pki.CanonicalName(ca.RawSubject)], ca.RawSubjectPublicKeyInfo)
+}
+
+// withKey returns the authority that has the key, or nil.
+func withKey(authorities []*authority, publicKey []byte) *authority {
+	for _, auth := range authorities {
+		if bytes.Equal(auth.publicKey, publicKey) {
 			return auth
 		}
 	}
 	return nil
 }
 
-// linkParents finds out who in the bundle has signed whom. The signature is
-// what counts, with whatever hash it was once made.
+// linkParents finds out which certificate of the bundle has signed which other one. The signature is what counts, with
+// whatever hash it was once made.
 func (b *bundle) linkParents() {
 	for _, cert := range b.certs {
 		child := b.find(cert)
-		for _, parent := range b.anchors[string(cert.RawIssuer)] {
-			if parent.authority != child.authority &&
-				parent.cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil {
-				child.parents = append(child.parents, parent)
+		for _, auth := range b.byName[pki.CanonicalName(cert.RawIssuer)] {
+			if auth == child.authority {
+				continue
+			}
+			for _, parent := range auth.anchors {
+				if parent.cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil {
+					child.parents = append(child.parents, parent)
+				}
 			}
 		}
 	}
 }
 
-// signerOf returns the authority whose signature a CRL bears.
-func (b *bundle) signerOf(list *crl, s *signed) (*authority, error) {
-	candidates := b.authorities[string(list.rawIssuer)]
-	if len(candidates) == 0 {
-		return nil, fmt.Errorf("its issuer %q is no CA of the bundle", list.Issuer)
-	}
-	err := fmt.Errorf("its issuer %q is a CA that may not sign CRLs", list.Issuer)
-	for _, auth := range candidates {
-		if auth.crlSigner == nil {
-			continue
+// linkKin finds out which authorities of one name chain to the same trust anchor.
+func (b *bundle) linkKin() {
+	for _, namesakes := range b.byName {
+		above := make(map[*authority]map[*authority]bool)
+		for _, auth := range namesakes {
+			auth.kin = []*authority{auth}
+			above[auth] = map[*authority]bool{}
+			auth.climb(above[auth])
 		}
-		wrong := s.check(auth.crlSigner)
-		if wrong == nil {
-			return auth, nil
+		for _, auth := range namesakes {
+			for _, other := range namesakes {
+				if other != auth && intersect(above[auth], above[other]) {
+					auth.kin = append(auth.kin, other)
+				}
+			}
 		}
-		err = fmt.Errorf("its signature does not verify with the key of its issuer %q: %w", list.Issuer, wrong)
 	}
-	return nil, err
+}
+
+// climb adds the authority and all above it to the set.
+func (auth *authority) climb(set map[*authority]bool) {
+	if set[auth] {
+		return
+	}
+	set[auth] = true
+	for _, a := range auth.anchors {
+		for _, parent := range a.parents {
+			parent.authority.climb(set)
+		}
+	}
+}
+
+func intersect(a, b map[*authority]bool) bool {
+	for auth := range a {
+		if b[auth] {
+			return true
+		}
+	}
+	return false
 }
 
 // maySignCRLs holds a CA to its key usage, when it has any (RFC 5280 §4.2.1.3).
 func maySignCRLs(cert *x509.Certificate) bool {
 	return cert.KeyUsage == 0 || cert.KeyUsage&x509.KeyUsageCRLSign != 0
+}
+
+// nameBytes returns how many bytes the names of the CAs take in a CertificateRequest, where each has its length before
+// it (RFC 8446 §4.2.4, RFC 5246 §7.4.4).
+func (b *bundle) nameBytes() int {
+	n := 0
+	for _, cert := range b.certs {
+		n += 2 + len(cert.RawSubject)
+	}
+	return n
+}
+
+// mayHaveKey reports whether a key identifier is that of the authority, or whether that cannot be told.
+func (auth *authority) mayHaveKey(id []byte) bool {
+	return slices.ContainsFunc(auth.anchors, func(a *anchor) bool {
+		return len(a.cert.SubjectKeyId) == 0 || bytes.Equal(a.cert.SubjectKeyId, id)
+	})
 }

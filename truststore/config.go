@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,8 +48,19 @@ type Config struct {
 	CRLExpiredGrace time.Duration
 
 	// CRLMissing is what happens to clients whose chain holds a CA that
-	// there is no CRL of.
+	// there is no CRL of, or none that is about them.
 	CRLMissing Policy
+
+	// CANames is whether clients are told the names of the CAs.
+	CANames CANames
+
+	// ServerConfig returns the TLS configuration that handshakes under a
+	// generation are made with. Each server pair and set of CAs is tried with
+	// it before it counts, by a handshake in memory with each of TLS 1.2 and
+	// 1.3 that it permits. The generation it is asked about may have a part of
+	// the pairs, no CAs and no ticket keys; what it returns is not changed. Nil
+	// is what crypto/tls does by itself.
+	ServerConfig func(*Generation) *tls.Config
 
 	// StartTimeout is how long Open waits for a first good generation; zero
 	// means that it tries once.
@@ -57,14 +69,14 @@ type Config struct {
 	// Logger takes what the operator should know. Nil discards it.
 	Logger *slog.Logger
 
-	// OnLook, if not nil, is told what came of every look at the files. The
-	// error is the reason of Refused and nil otherwise. It is called by
-	// whichever goroutine looked, one call at a time, and must not call
-	// back into the store's Reload.
-	OnLook func(Result, error)
+	// OnReload, if not nil, is told what came of every time that the files
+	// were read. The error is the reason of Refused and nil otherwise. It is
+	// called by the goroutine that read them, one call at a time, and must not
+	// call back into the store's Reload.
+	OnReload func(Result, error)
 
 	// OnSwap, if not nil, is told of every generation that replaces another,
-	// when it has. It is called like OnLook, and no further look is taken
+	// when it has. It is called like OnReload, and the files are not read again
 	// until it returns.
 	OnSwap func(old, current *Generation)
 }

@@ -65,6 +65,9 @@ func TestCRLShapes(t *testing.T) {
 	extension := func(critical bool, last int) []pkix.Extension {
 		return []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, last}, Critical: critical, Value: []byte{5, 0}}}
 	}
+	reason := func(code byte) []pkix.Extension {
+		return []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 21}, Value: []byte{0x0a, 1, code}}}
+	}
 	for name, row := range map[string]struct {
 		opts certtest.CRLOptions
 		want string // what the error says; empty: accepted
@@ -79,6 +82,7 @@ func TestCRLShapes(t *testing.T) {
 		"with a harmless extension":   {certtest.CRLOptions{Extensions: extension(false, 18)}, ""},
 		"with reasons":                {certtest.CRLOptions{EntryExtensions: extension(false, 21)}, ""},
 		"with critical reasons":       {certtest.CRLOptions{EntryExtensions: extension(true, 21)}, ""},
+		"with other reasons":          {certtest.CRLOptions{EntryExtensions: reason(1)}, ""},
 		"with invalidity dates":       {certtest.CRLOptions{EntryExtensions: extension(false, 24)}, ""},
 
 		"delta":                        {certtest.CRLOptions{Extensions: extension(true, 27)}, "it is a delta CRL"},
@@ -110,10 +114,30 @@ func TestCRLShapes(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), row.want) {
+			if err == nil {
+				err = store.Refusals()[0].Err
+			}
+			if !strings.Contains(err.Error(), row.want) {
 				t.Errorf("got error %v, want it to say %q", err, row.want)
 			}
 		})
+	}
+}
+
+// Only a delta CRL takes certificates off another list (RFC 5280 §5.3.1): in a full one it is as if they were not there.
+func TestEntriesToBeRemovedRevokeNothing(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	device := root.Issue("acme:lamp")
+	g := generation(t, []*x509.Certificate{root.Cert}, [][]byte{root.CRL(certtest.CRLOptions{
+		Revoked:         []*x509.Certificate{device.Leaf},
+		EntryExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 21}, Value: []byte{0x0a, 1, 8}}},
+	})})
+	if err := bothWays(t, g, device); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	if got := g.CRLs()[0].Entries; got != 1 {
+		t.Errorf("%d entries, want 1", got)
 	}
 }
 

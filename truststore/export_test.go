@@ -6,15 +6,19 @@ package truststore
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 )
 
 // The pace of the store, for tests that measure it.
 const (
-	QuietTime  = quietTime
-	Patience   = patience
-	SettleTime = settleTime
+	QuietTime   = quietTime
+	Patience    = patience
+	SettleDelay = settleDelay
 )
+
+// MemoryPipe is what trials shake hands over.
+func MemoryPipe() (a, b net.Conn) { return memoryPipe() }
 
 // Follow is Run with changes told by the test.
 func (s *Store) Follow(ctx context.Context, changes <-chan struct{}, interval time.Duration) {

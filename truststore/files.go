@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/vernegate/vernegate/truststore/crl"
 )
 
 const (
@@ -42,18 +44,18 @@ type source struct {
 	err      error
 }
 
-// absent tells whether there was no such file.
+// absent reports whether there was no such file.
 func (s *source) absent() bool { return errors.Is(s.err, fs.ErrNotExist) }
 
 // contents reads what the file held when it was first read.
-func (s *source) contents(p *pace) io.Reader {
+func (s *source) contents(t *crl.Throttle) io.Reader {
 	if s.large == nil {
 		return bytes.NewReader(s.data)
 	}
-	return &pacedReader{io.NewSectionReader(s.large, 0, s.size), p}
+	return &throttledReader{io.NewSectionReader(s.large, 0, s.size), t}
 }
 
-// unchanged returns an error if contents may have told something else than
+// unchanged returns an error if contents may have returned something else than
 // what was read first.
 func (s *source) unchanged() error {
 	if s.large == nil {
@@ -69,14 +71,17 @@ func (s *source) unchanged() error {
 	return nil
 }
 
-// pacedReader reads pieces and rests in between.
-type pacedReader struct {
+// pieceSize is how much of a large file is read between two looks at the throttle.
+const pieceSize = 64 << 10
+
+// throttledReader reads in pieces and may pause in between.
+type throttledReader struct {
 	io.Reader
-	pace *pace
+	throttle *crl.Throttle
 }
 
-func (r *pacedReader) Read(b []byte) (int, error) {
-	r.pace.breathe()
+func (r *throttledReader) Read(b []byte) (int, error) {
+	r.throttle.Yield()
 	return r.Reader.Read(b[:min(len(b), pieceSize)])
 }
 
@@ -87,14 +92,14 @@ type fileSet struct {
 
 // readFiles reads every file once. What went wrong is kept with the file it
 // went wrong for, so that it is reported together with all other mistakes.
-func readFiles(c *Config, p *pace) *fileSet {
+func readFiles(c *Config, t *crl.Throttle) *fileSet {
 	return &fileSet{
-		certs: readAll(c.Certs, maxFileSize, p),
-		keys:  readAll(c.Keys, maxFileSize, p),
-		cas:   readAll(c.CAs, maxFileSize, p),
-		crls:  readAll(c.CRLs, keptSize, p),
+		certs: readAll(c.Certs, maxFileSize, t),
+		keys:  readAll(c.Keys, maxFileSize, t),
+		cas:   readAll(c.CAs, maxFileSize, t),
+		crls:  readAll(c.CRLs, keptSize, t),
 
-		ticketKeys: readAll(c.TicketKeys, maxFileSize, p),
+		ticketKeys: readAll(c.TicketKeys, maxFileSize, t),
 	}
 }
 
@@ -107,29 +112,29 @@ func (set *fileSet) close() {
 	}
 }
 
-func readAll(paths []string, kept int64, p *pace) []source {
+func readAll(paths []string, kept int64, t *crl.Throttle) []source {
 	sources := make([]source, len(paths))
 	for i, path := range paths {
-		sources[i] = readFile(path, kept, p)
+		sources[i] = readFile(path, kept, t)
 	}
 	return sources
 }
 
 // readFile reads a file, and keeps it open if it has more bytes than kept.
-func readFile(path string, kept int64, p *pace) source {
+func readFile(path string, kept int64, t *crl.Throttle) source {
 	s := source{File: File{Path: path}}
 	f, err := os.Open(path)
 	if err != nil {
 		s.err = err
 		return s
 	}
-	if s.err = s.read(f, kept, p); s.large == nil {
+	if s.err = s.read(f, kept, t); s.large == nil {
 		_ = f.Close()
 	}
 	return s
 }
 
-func (s *source) read(f *os.File, kept int64, p *pace) error {
+func (s *source) read(f *os.File, kept int64, t *crl.Throttle) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -140,7 +145,7 @@ func (s *source) read(f *os.File, kept int64, p *pace) error {
 		return fmt.Errorf("%s has %d bytes, more than %d", s.Path, info.Size(), maxFileSize)
 	case info.Size() > kept && info.Mode().IsRegular():
 		s.large, s.size = f, info.Size()
-		return s.digest(p)
+		return s.digest(t)
 	}
 	if s.data, err = readBounded(f, info.Size()); err != nil {
 		return err
@@ -150,9 +155,9 @@ func (s *source) read(f *os.File, kept int64, p *pace) error {
 }
 
 // digest reads a large file for its hash.
-func (s *source) digest(p *pace) error {
+func (s *source) digest(t *crl.Throttle) error {
 	digest := sha256.New()
-	if _, err := io.Copy(digest, s.contents(p)); err != nil {
+	if _, err := io.Copy(digest, s.contents(t)); err != nil {
 		return err
 	}
 	s.SHA256 = [sha256.Size]byte(digest.Sum(nil))
@@ -182,18 +187,6 @@ func readBounded(f *os.File, size int64) ([]byte, error) {
 // sources returns all files of the set.
 func (set *fileSet) sources() []source {
 	return slices.Concat(set.certs, set.keys, set.cas, set.crls, set.ticketKeys)
-}
-
-// files returns what there was to read, with no hash where that failed. Two
-// sets with equal files are the same set.
-func (set *fileSet) files() []File {
-	var files []File
-	for _, s := range set.sources() {
-		if !s.absent() {
-			files = append(files, s.File)
-		}
-	}
-	return files
 }
 
 // modified returns when the youngest file was written.

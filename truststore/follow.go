@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// follow looks at the files when something has changed, when a set that has to
-// settle may have done so, when a CRL gets overdue, and every interval, unless
-// that is zero. It returns when the context ends.
+// follow reads the files when something has changed, when a part that has to
+// settle may have done so, when a CRL gets overdue or a server certificate begins
+// or ends to be valid, and every interval, unless that is zero. It returns when
+// the context ends.
 func (s *Store) follow(ctx context.Context, changes <-chan struct{}, interval time.Duration) {
-	// What has changed since Open was nobody's to notice.
-	plan := agenda{}
+	// Nothing has watched for changes since Open.
+	plan := schedule{}
 	plan.changed(time.Now())
 	timer := time.NewTimer(quietTime)
 	defer timer.Stop()
@@ -24,8 +25,8 @@ func (s *Store) follow(ctx context.Context, changes <-chan struct{}, interval ti
 		case <-changes:
 			plan.changed(time.Now())
 		case <-timer.C:
-			s.look(ctx, patiently)
-			plan = agenda{next: s.nextLook(time.Now(), interval)}
+			s.reload(ctx, false)
+			plan = schedule{next: s.nextReload(time.Now(), interval)}
 		}
 		timer.Stop()
 		if !plan.next.IsZero() {
@@ -34,33 +35,31 @@ func (s *Store) follow(ctx context.Context, changes <-chan struct{}, interval ti
 	}
 }
 
-// nextLook returns when the files are to be looked at if nothing changes; zero
-// means never.
-func (s *Store) nextLook(now time.Time, interval time.Duration) time.Time {
+// nextReload returns when the files are to be read if nothing changes; zero means
+// never.
+func (s *Store) nextReload(now time.Time, interval time.Duration) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var next time.Time
 	if interval > 0 {
 		next = now.Add(interval)
 	}
-	if s.pending.files != nil {
-		next = earlier(next, s.pending.since.Add(settleTime))
-	}
+	next = earlier(earlier(next, s.until), s.again)
 	return earlier(next, s.Current().nextLateness(now))
 }
 
-// agenda says when to look next.
-type agenda struct {
-	burst time.Time // the first change since the last look, zero if none
+// schedule says when to read the files next.
+type schedule struct {
+	burst time.Time // the first change since the last time, zero if none
 	next  time.Time // zero means not at all
 }
 
-// changed puts the look off until it has been quiet, but not for ever.
-func (a *agenda) changed(now time.Time) {
-	if a.burst.IsZero() {
-		a.burst = now
+// changed puts reading off until it has been quiet, but not for ever.
+func (s *schedule) changed(now time.Time) {
+	if s.burst.IsZero() {
+		s.burst = now
 	}
-	a.next = earlier(now.Add(quietTime), a.burst.Add(patience))
+	s.next = earlier(now.Add(quietTime), s.burst.Add(patience))
 }
 
 // earlier returns the earlier of two times, of which zero is none.

@@ -6,10 +6,11 @@ package truststore
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,32 +18,34 @@ import (
 // five minutes that Kerberos allows (RFC 4120 §8.2).
 const clockSkew = 5 * time.Minute
 
-// Generation is one good set of files: server certificates, CA certificates,
-// CRLs and ticket keys that belong together. It never changes, may be used by any number
-// of goroutines, and what its methods return must not be modified.
+// Generation is what is in use at a time of all parts: server certificates, CA
+// certificates, CRLs and ticket keys, each in its last good version. It never
+// changes, may be used by any number of goroutines, and what its methods return
+// must not be modified.
 type Generation struct {
-	sequence uint64
-	loaded   time.Time
-	files    []File
-	server   []tls.Certificate
-	bundle   *bundle
-	crls     []*crl
-	rules    rules
-	notices  []notice
+	sequence   uint64
+	loaded     time.Time
+	files      []File
+	server     []tls.Certificate
+	bundle     *bundle
+	namesCAs   bool
+	lists      []*list
+	revocation map[*authority]*revocation
+	rules      rules
 
-	ticketKeys [][ticketKeySize]byte
+	ticketKeys ticketKeys
 }
 
-// rules is how revocation is told when the CRLs leave it open.
+// revocation is what says which certificates of a CA are revoked.
+type revocation struct {
+	lists  []*list // all that speak of its certificates
+	newest []*list // of each scope: those that have to be current
+}
+
+// rules is how revocation is decided when the CRLs leave it open.
 type rules struct {
 	expired, missing Policy
 	grace            time.Duration
-}
-
-// notice is something about a good set that the operator should know.
-type notice struct {
-	message string
-	attrs   []slog.Attr
 }
 
 // Sequence returns the number of the generation: 1 for the first one of a
@@ -53,117 +56,96 @@ func (g *Generation) Sequence() uint64 { return g.sequence }
 func (g *Generation) Loaded() time.Time { return g.loaded }
 
 // Files returns what the generation was built from, in the order of the
-// configuration, without optional files that were absent.
+// configuration: each file as it was when it was last good, and none that never
+// was.
 func (g *Generation) Files() []File { return g.files }
 
 // ServerCertificates returns the server certificates with their keys and
-// Leaf set, in the order of the configuration.
+// Leaf set: at least one, in the order of the configuration but for those that
+// are not valid now, which come last.
 func (g *Generation) ServerCertificates() []tls.Certificate { return g.server }
 
 // ClientCAs returns the pool that clients are verified against: every CA
 // certificate of the bundle, intermediates included.
 func (g *Generation) ClientCAs() *x509.CertPool { return g.bundle.pool }
 
+// NamesCAs reports whether clients are to be told the names of ClientCAs.
+func (g *Generation) NamesCAs() bool { return g.namesCAs }
+
 // CAs returns the certificates of ClientCAs.
 func (g *Generation) CAs() []*x509.Certificate { return g.bundle.certs }
 
-// CRLs returns the lists in use: the newest of each issuer and scope.
+// CRLs returns the lists in use, one of each issuer, key and scope.
 func (g *Generation) CRLs() []CRL {
-	list := make([]CRL, len(g.crls))
-	for i, c := range g.crls {
-		list[i] = c.CRL
+	all := make([]CRL, len(g.lists))
+	for i, l := range g.lists {
+		all[i] = CRL{l.path, l.Issuer, l.Number, l.ThisUpdate, l.NextUpdate, l.Entries}
 	}
-	return list
+	return all
 }
 
-// build makes a generation of one read of the files, or returns an error that
-// tells everything that is wrong with them.
-func build(c *Config, set *fileSet, p *pace, now time.Time) (*Generation, error) {
-	g := &Generation{
-		loaded: now,
-		files:  set.files(),
-		rules:  rules{expired: c.CRLExpired, missing: c.CRLMissing, grace: c.CRLExpiredGrace},
-	}
-	var serverErr, bundleErr, crlErr, ticketErr error
-	g.server, serverErr = readServerCertificates(set.certs, set.keys, now)
-	g.bundle, g.notices, bundleErr = readBundle(set.cas, now)
-	for i := range set.crls {
-		crlErr = errors.Join(crlErr, g.addCRLFile(&set.crls[i], c.CRLOptional, p))
-	}
-	g.ticketKeys, ticketErr = readTicketKeys(set.ticketKeys)
-	if err := errors.Join(serverErr, bundleErr, crlErr, ticketErr); err != nil {
-		return nil, err
-	}
-	g.collectCRLs()
-	return g, nil
-}
-
-// addCRLFile reads one file of CRLs and gives each to its issuer.
-func (g *Generation) addCRLFile(file *source, optional bool, p *pace) error {
-	if file.err != nil {
-		if optional && file.absent() {
-			attrs := []slog.Attr{slog.String("file", file.Path)}
-			g.notices = append(g.notices, notice{"CRL file is absent, nothing is revoked by it", attrs})
-			return nil
-		}
-		return fmt.Errorf("reading CRL file: %w", file.err)
-	}
-	err := eachList(file, p, func(der io.Reader) error { return g.addCRL(file.Path, der, p) })
-	if changed := file.unchanged(); changed != nil { // which explains what else may be wrong
-		return fmt.Errorf("reading CRL file: %w", changed)
-	}
-	return err
-}
-
-// addCRL reads one list and checks it. When the bundle is no good, whose list
-// it is cannot be told, and only the list itself is checked.
-func (g *Generation) addCRL(path string, der io.Reader, p *pace) error {
-	list, s, err := parseCRL(der, p)
-	if err != nil {
-		return err
-	}
-	list.Path = path
-	if list.ThisUpdate.After(g.loaded.Add(clockSkew)) {
-		return fmt.Errorf("it is from the future: this update is %s", list.ThisUpdate.Format(time.RFC3339))
-	}
-	if g.bundle == nil {
-		return nil
-	}
-	auth, err := g.bundle.signerOf(list, s)
-	if err != nil {
-		return err
-	}
-	list.issuer = auth
-	auth.add(list)
-	return nil
-}
-
-// add takes a list of the authority, unless there is a newer one of its scope.
-func (auth *authority) add(list *crl) {
-	for i, other := range auth.crls {
-		if other.scope == list.scope {
-			if list.newerThan(other) {
-				auth.crls[i] = list
-			}
-			return
+// addLists gives each list to the authorities whose certificates it speaks of,
+// and orders them as the bundle is.
+func (g *Generation) addLists(lists map[string]*list) (notices []Notice) {
+	own := make(map[*authority][]*list)
+	for _, series := range slices.Sorted(maps.Keys(lists)) {
+		l := lists[series]
+		if auth := l.authorityIn(g.bundle); auth != nil {
+			own[auth] = append(own[auth], l)
 		}
 	}
-	auth.crls = append(auth.crls, list)
-}
-
-// collectCRLs lists the CRLs of all authorities in the order of the bundle.
-func (g *Generation) collectCRLs() {
-	seen := make(map[*authority]bool)
+	g.revocation = make(map[*authority]*revocation)
 	for _, cert := range g.bundle.certs {
 		auth := g.bundle.authorityOf(cert)
-		if !seen[auth] {
-			seen[auth] = true
-			g.crls = append(g.crls, auth.crls...)
+		if g.revocation[auth] != nil {
+			continue
+		}
+		r := new(revocation)
+		g.revocation[auth] = r
+		g.lists = append(g.lists, own[auth]...)
+		for _, kin := range auth.kin {
+			r.lists = append(r.lists, own[kin]...)
+		}
+		r.findNewest()
+		if len(r.lists) == 0 {
+			notices = append(notices, g.namesakesOf(auth, own)...)
 		}
 	}
-	for _, list := range g.crls {
-		if list.NextUpdate.IsZero() {
-			g.notices = append(g.notices, notice{"CRL has no next update and is never overdue", list.attrs()})
+	for _, l := range g.lists {
+		if l.NextUpdate.IsZero() {
+			notices = append(notices, Notice{"CRL has no next update and is never overdue", l.attrs()})
 		}
 	}
+	return notices
+}
+
+// findNewest finds the newest list of each scope. A CA that has changed its key
+// may renew the list with one of them only.
+func (r *revocation) findNewest() {
+	for _, l := range r.lists {
+		i := slices.IndexFunc(r.newest, func(other *list) bool { return other.Scope() == l.Scope() })
+		switch {
+		case i < 0:
+			r.newest = append(r.newest, l)
+		case l.ThisUpdate.After(r.newest[i].ThisUpdate):
+			r.newest[i] = l
+		}
+	}
+}
+
+// namesakesOf tells of lists that bear the name of a CA without a list, and not
+// its signature.
+func (g *Generation) namesakesOf(auth *authority, own map[*authority][]*list) (notices []Notice) {
+	for _, other := range g.bundle.byName[auth.name] {
+		for _, l := range own[other] {
+			notices = append(notices, Notice{"CRL of a CA of this name is signed with another key, which does not chain to the same CA: it is not used for this one", append(l.attrs(),
+				slog.String("key", auth.keyID()), slog.String("other_key", other.keyID()), slog.String("missing", g.rules.missing.String()))})
+		}
+	}
+	return notices
+}
+
+// keyID names the key of an authority for people.
+func (auth *authority) keyID() string {
+	return strings.ToUpper(fmt.Sprintf("%x", auth.anchors[0].cert.SubjectKeyId))
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -124,7 +125,7 @@ func TestMistakesOfASetAreRefused(t *testing.T) {
 		"certificate empty":  {func(v *volume) { v.write("tls.crt") }, "certificate file $/tls.crt holds no certificate"},
 		"key empty":          {func(v *volume) { v.write("tls.key") }, "key file $/tls.key holds 0 private keys"},
 		"CA empty":           {func(v *volume) { v.write("ca.crt") }, "there is no CA certificate"},
-		"CRL empty":          {func(v *volume) { v.write("ca.crl") }, "CRL file $/ca.crl is empty"},
+		"CRL empty":          {func(v *volume) { v.write("ca.crl") }, "CRL file $/ca.crl: it is empty"},
 		"two keys": {func(v *volume) {
 			v.write("tls.key", v.server.KeyPEM(), v.server.KeyPEM())
 		}, "holds 2 private keys"},
@@ -144,25 +145,9 @@ func TestMistakesOfASetAreRefused(t *testing.T) {
 		"key malformed": {func(v *volume) {
 			v.write("tls.key", block("PRIVATE KEY", []byte("no DER")))
 		}, "key file $/tls.key: PEM block 1: "},
-		"certificate expired": {func(v *volume) {
-			v.server = v.root.Issue("broker", certtest.NotAfter(time.Now().Add(-time.Minute)))
-			v.write("tls.crt", v.server.CertPEM())
-			v.write("tls.key", v.server.KeyPEM())
-		}, `"CN=broker" has expired on `},
-		"certificate not yet valid": {func(v *volume) {
-			v.server = v.root.Issue("broker", certtest.NotBefore(time.Now().Add(time.Minute)))
-			v.write("tls.crt", v.server.CertPEM())
-			v.write("tls.key", v.server.KeyPEM())
-		}, `"CN=broker" is not valid before `},
-		"key among the CAs": {func(v *volume) {
-			v.write("ca.crt", v.root.PEM(), v.server.KeyPEM())
-		}, `CA file $/ca.crt: PEM block 2: type "PRIVATE KEY" does not belong here`},
 		"certificate among the CRLs": {func(v *volume) {
 			v.write("ca.crl", v.root.PEM())
-		}, `CRL file $/ca.crl: PEM block 1: type "CERTIFICATE" does not belong here`},
-		"CRL among the certificates": {func(v *volume) {
-			v.write("tls.crt", v.server.CertPEM(), revoking(v.root, 1))
-		}, `certificate file $/tls.crt: PEM block 2: type "X509 CRL" does not belong here`},
+		}, `CRL file $/ca.crl: it holds no certificate revocation list`},
 		"only devices among the CAs": {func(v *volume) {
 			v.write("ca.crt", v.root.Issue("acme:lamp").CertPEM())
 			v.remove("ca.crl")
@@ -170,27 +155,13 @@ func TestMistakesOfASetAreRefused(t *testing.T) {
 		}, "there is no CA certificate"},
 		"CA malformed": {func(v *volume) {
 			v.write("ca.crt", v.root.PEM(), block("CERTIFICATE", v.root.Cert.Raw[:100]))
-		}, "CA file $/ca.crt: PEM block 2: x509: "},
+		}, "CA file $/ca.crt: PEM block 2: the certificate is not complete"},
 		"CRL malformed": {func(v *volume) {
 			v.write("ca.crl", []byte("no DER"))
-		}, "CRL file $/ca.crl: list 1: no well-formed certificate revocation list"},
-		"CRL of a stranger": {func(v *volume) {
-			v.write("ca.crl", revoking(v.root, 1), revoking(stranger, 1))
-		}, `CRL file $/ca.crl: list 2: its issuer "CN=stranger" is no CA of the bundle`},
-		"CRL with a wrong signature": {func(v *volume) {
-			v.write("ca.crl", v.root.CRL(certtest.CRLOptions{WrongSignature: true}))
-		}, `list 1: its signature does not verify with the key of its issuer "CN=root"`},
-		"CRL of a namesake": {func(v *volume) {
-			v.write("ca.crl", revoking(certtest.NewCA("root"), 1))
-		}, "its signature does not verify"},
-		"CRL of a CA that may not sign any": {func(v *volume) {
-			mute := certtest.NewCA("mute", certtest.Template(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign }))
-			v.write("ca.crt", v.root.PEM(), mute.PEM())
-			v.write("ca.crl", revoking(mute, 1))
-		}, `its issuer "CN=mute" is a CA that may not sign CRLs`},
-		"CRL from the future": {func(v *volume) {
-			v.write("ca.crl", v.root.CRL(certtest.CRLOptions{ThisUpdate: time.Now().Add(10 * time.Minute)}))
-		}, "it is from the future"},
+		}, "CRL file $/ca.crl: it holds no certificate revocation list"},
+		"CRL cut": {func(v *volume) {
+			v.write("ca.crl", v.root.CRL(certtest.CRLOptions{})[:100])
+		}, `list 1: no well-formed certificate revocation list`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,11 +178,85 @@ func TestMistakesOfASetAreRefused(t *testing.T) {
 	}
 }
 
+// What is odd, or concerns others, keeps nobody from starting: it is refused for itself, or passed over with a notice.
+func TestStartGoesOnWithout(t *testing.T) {
+	t.Parallel()
+	stranger := certtest.NewCA("stranger")
+	for name, row := range map[string]struct {
+		spoil           func(v *volume)
+		notice, refusal string // what is said of it
+	}{
+		"a valid certificate": {func(v *volume) {
+			v.server = v.root.Issue("broker", certtest.NotAfter(time.Now().Add(-time.Minute)))
+			v.write("tls.crt", v.server.CertPEM())
+			v.write("tls.key", v.server.KeyPEM())
+		}, `"CN=broker" has expired on `, ""},
+		"a certificate that is valid already": {func(v *volume) {
+			v.server = v.root.Issue("broker", certtest.NotBefore(time.Now().Add(time.Minute)))
+			v.write("tls.crt", v.server.CertPEM())
+			v.write("tls.key", v.server.KeyPEM())
+		}, `"CN=broker" is not valid before `, ""},
+		"a key among the CAs": {func(v *volume) {
+			v.write("ca.crt", v.root.PEM(), v.server.KeyPEM())
+		}, "PEM block in the CA file is something else and is passed over: file=$/ca.crt, block=2, type=PRIVATE KEY", ""},
+		"a certificate among the CRLs": {func(v *volume) {
+			v.write("ca.crl", v.root.PEM(), revoking(v.root, 1))
+		}, `PEM block 1: type "CERTIFICATE" does not belong here`, ""},
+		"a CRL among the certificates": {func(v *volume) {
+			v.write("tls.crt", v.server.CertPEM(), revoking(v.root, 1))
+		}, "PEM block in the certificate file is something else and is passed over: file=$/tls.crt, block=2, type=X509 CRL", ""},
+		"a certificate that is none": {func(v *volume) {
+			v.write("ca.crt", v.root.PEM(), block("CERTIFICATE", []byte("no DER")))
+		}, "CA certificate cannot be used and is left out: file=$/ca.crt, block=2, ca=?", ""},
+		"the CRL of a stranger": {func(v *volume) {
+			v.write("ca.crl", revoking(v.root, 1), revoking(stranger, 1))
+		}, `CRL file $/ca.crl: list of "CN=stranger": its issuer is no CA of the bundle`, ""},
+		"the CRL of another key": {func(v *volume) {
+			v.write("ca.crl", revoking(v.root, 1), revoking(certtest.NewCA("root"), 1))
+		}, `list of "CN=root": its signature does not verify with the key of its issuer`, ""},
+		"a CRL of this key": {func(v *volume) {
+			v.write("ca.crl", revoking(certtest.NewCA("root"), 1))
+		}, "", "there is no other list of this CA, and what is configured for missing ones (allow) decides"},
+		"a CRL with a good signature": {func(v *volume) {
+			v.write("ca.crl", v.root.CRL(certtest.CRLOptions{WrongSignature: true}))
+		}, "", `list of "CN=root": its signature does not verify with the key of its issuer`},
+		"a CRL of a CA that may not sign any": {func(v *volume) {
+			mute := certtest.NewCA("mute", certtest.Template(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign }))
+			v.write("ca.crt", v.root.PEM(), mute.PEM())
+			v.write("ca.crl", revoking(mute, 1))
+		}, "", `list of "CN=mute": its issuer is a CA that may not sign CRLs`},
+		"a CRL from the future": {func(v *volume) {
+			v.write("ca.crl", v.root.CRL(certtest.CRLOptions{ThisUpdate: time.Now().Add(10 * time.Minute)}))
+		}, "", "it is from the future"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVolume(t)
+			row.spoil(v)
+			store := open(t, v.config())
+			var refusals []string
+			for _, r := range store.Refusals() {
+				refusals = append(refusals, r.Err.Error())
+			}
+			wantToSay(t, "notices", fmt.Sprint(store.Notices()), strings.ReplaceAll(row.notice, "$", v.dir))
+			wantToSay(t, "refusals", strings.Join(refusals, "\n"), strings.ReplaceAll(row.refusal, "$", v.dir))
+		})
+	}
+}
+
+// wantToSay fails the test unless a text holds another one, or is empty when that is.
+func wantToSay(t *testing.T, what, got, want string) {
+	t.Helper()
+	if want == "" && got != "" && got != "[]" || !strings.Contains(got, want) {
+		t.Errorf("%s: got %s, want %q", what, got, want)
+	}
+}
+
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	v := newVolume(t)
 	v.remove("tls.key")
-	v.write("tls.crt", v.root.Issue("broker", certtest.NotAfter(time.Now().Add(-time.Minute))).CertPEM())
+	v.write("tls.crt", []byte("no PEM"))
 	v.write("ca.crt", v.root.PEM()[:100])
 	v.write("ca.crl", []byte("no DER"))
 	_, err := truststore.Open(t.Context(), v.config())

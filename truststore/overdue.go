@@ -18,7 +18,7 @@ const (
 )
 
 // lateness returns the state of a list at the given time.
-func (r rules) lateness(list *crl, now time.Time) lateness {
+func (r rules) lateness(list *list, now time.Time) lateness {
 	switch {
 	case list.NextUpdate.IsZero() || !now.After(list.NextUpdate):
 		return onTime
@@ -29,7 +29,7 @@ func (r rules) lateness(list *crl, now time.Time) lateness {
 }
 
 // limit returns until when a list with a nextUpdate is used.
-func (r rules) limit(list *crl) time.Time {
+func (r rules) limit(list *list) time.Time {
 	if r.expired == Allow {
 		return list.NextUpdate.Add(r.grace)
 	}
@@ -39,7 +39,7 @@ func (r rules) limit(list *crl) time.Time {
 // nextLateness returns when the state of any list changes next; zero if never.
 func (g *Generation) nextLateness(now time.Time) time.Time {
 	var next time.Time
-	for _, list := range g.crls {
+	for _, list := range g.lists {
 		if list.NextUpdate.IsZero() {
 			continue
 		}
@@ -60,8 +60,8 @@ func (s *Store) logOverdue(now time.Time) {
 	if g == nil {
 		return
 	}
-	states := make(map[string]lateness, len(g.crls))
-	for _, list := range g.crls {
+	states := make(map[string]lateness, len(g.lists))
+	for _, list := range g.lists {
 		key := list.series()
 		states[key] = g.rules.lateness(list, now)
 		if states[key] != s.overdue[key] {
@@ -71,8 +71,8 @@ func (s *Store) logOverdue(now time.Time) {
 	s.overdue = states
 }
 
-func (s *Store) logLateness(list *crl, state lateness, limit time.Time) {
-	log := s.log.With(slog.String("file", list.Path), slog.String("ca", list.Issuer), slog.Time("next_update", list.NextUpdate))
+func (s *Store) logLateness(list *list, state lateness, limit time.Time) {
+	log := s.log.With(slog.String("file", list.path), slog.String("ca", list.Issuer), slog.Time("next_update", list.NextUpdate))
 	switch state {
 	case onTime:
 		log.Info("CRL is no longer overdue")

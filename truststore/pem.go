@@ -4,95 +4,113 @@
 package truststore
 
 import (
-	"bytes"
+	"encoding/asn1"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
-// PEM types that the files hold (RFC 7468 §4, and what OpenSSL writes).
+// PEM types that the files hold (RFC 7468, and what OpenSSL reads).
 const (
-	pemCertificate  = "CERTIFICATE"
-	pemCRL          = "X509 CRL"
-	pemPKCS8Key     = "PRIVATE KEY"
-	pemPKCS1Key     = "RSA PRIVATE KEY"
-	pemSEC1Key      = "EC PRIVATE KEY"
-	pemECParameters = "EC PARAMETERS"
+	pemCertificate        = "CERTIFICATE"
+	pemX509Certificate    = "X509 CERTIFICATE"
+	pemTrustedCertificate = "TRUSTED CERTIFICATE"
+	pemPKCS8Key           = "PRIVATE KEY"
+	pemEncryptedKey       = "ENCRYPTED PRIVATE KEY"
+	pemPKCS1Key           = "RSA PRIVATE KEY"
+	pemSEC1Key            = "EC PRIVATE KEY"
+	pemECParameters       = "EC PARAMETERS"
 )
 
-var (
-	pemDashes = []byte("-----")
-	pemBegin  = []byte("-----BEGIN ")
-)
-
-// readPEM returns every block of a PEM file. Unlike a loop around pem.Decode,
-// which skips what it cannot read, it refuses a file with anything in it that
-// looks like a block and is none: a file that is being written in place ends
-// in the middle of one. Text between blocks is allowed, as bundles have it.
-func readPEM(data []byte) ([]*pem.Block, error) {
-	var blocks []*pem.Block
-	for line := 1; len(data) > 0; {
-		text, rest, whole := cutLine(data)
-		switch {
-		case bytes.HasPrefix(text, pemBegin):
-			block, n, err := readPEMBlock(data)
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", line, err)
-			}
-			blocks = append(blocks, block)
-			line += bytes.Count(data[:n], []byte("\n"))
-			data = data[n:]
-			continue
-		case looksLikePEM(text, whole):
-			return nil, fmt.Errorf("line %d: %q begins no PEM block", line, clip(text))
+// eachBlock calls visit for every block of a PEM file of the given kind, with its position, counted from 1, and
+// reports everything that visit does not like by file and block.
+func eachBlock(kind string, file *source, visit func(position int, block *pem.Block) error) error {
+	if file.err != nil {
+		return fmt.Errorf("reading %s file: %w", kind, file.err)
+	}
+	blocks, err := pki.ReadPEM(file.data)
+	if err != nil {
+		return fmt.Errorf("%s file %s: %w", kind, file.Path, err)
+	}
+	var mistakes []error
+	for i, block := range blocks {
+		if err := visit(i+1, block); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s file %s: PEM block %d: %w", kind, file.Path, i+1, err))
 		}
-		line++
-		data = rest
 	}
-	return blocks, nil
+	return errors.Join(mistakes...)
 }
 
-// readPEMBlock decodes the block that data begins with and returns how many
-// bytes it takes: up to the next line of dashes, which has to be its end.
-func readPEMBlock(data []byte) (*pem.Block, int, error) {
-	begin, rest, _ := cutLine(data)
-	kind, ok := bytes.CutSuffix(begin[len(pemBegin):], pemDashes)
-	if !ok {
-		return nil, 0, fmt.Errorf("%q begins no PEM block", clip(begin))
-	}
-	for ended := false; !ended; {
-		if len(rest) == 0 {
-			return nil, 0, fmt.Errorf("the PEM block of type %q does not end", clip(kind))
+// passedOver is the notice about a block that is not what its file is read for.
+func passedOver(kind string, file *source, position int, block *pem.Block) Notice {
+	return Notice{fmt.Sprintf("PEM block in the %s file is something else and is passed over", kind), []slog.Attr{
+		slog.String("file", file.Path), slog.Int("block", position), slog.String("type", string(pki.Clip([]byte(block.Type)))),
+	}}
+}
+
+// isKey reports whether a block holds a private key or, before one, its parameters.
+func isKey(block *pem.Block) bool {
+	return slices.Contains([]string{pemPKCS8Key, pemEncryptedKey, pemPKCS1Key, pemSEC1Key, pemECParameters}, block.Type)
+}
+
+// certificateOf returns the certificate in a block, and what OpenSSL's trust settings behind it say. It is not ok for
+// blocks of another type.
+func certificateOf(block *pem.Block) (der []byte, trusted trustSettings, ok bool) {
+	switch block.Type {
+	case pemCertificate, pemX509Certificate:
+		return block.Bytes, trustSettings{}, true
+	case pemTrustedCertificate:
+		rest := cryptobyte.String(block.Bytes)
+		var cert cryptobyte.String
+		if !rest.ReadASN1Element(&cert, cbasn1.SEQUENCE) {
+			return block.Bytes, trustSettings{}, true
 		}
-		var text []byte
-		text, rest, _ = cutLine(rest)
-		ended = bytes.HasPrefix(text, pemDashes)
+		return cert, readTrustSettings(rest), true
 	}
-	n := len(data) - len(rest)
-	block, _ := pem.Decode(data[:n])
-	if block == nil {
-		return nil, 0, fmt.Errorf("the PEM block of type %q does not decode", clip(kind))
-	}
-	return block, n, nil
+	return nil, trustSettings{}, false
 }
 
-// looksLikePEM tells whether a line outside of any block is a piece of one.
-// Lines of dashes alone are decoration, unless they may yet become more.
-func looksLikePEM(text []byte, whole bool) bool {
-	if !whole {
-		return bytes.HasPrefix(text, pemDashes[:1])
+// trustSettings are the uses that a certificate is trusted for and those that it is not, as "openssl x509 -addtrust"
+// and -addreject write them. None at all is every use.
+type trustSettings struct {
+	trust, reject []asn1.ObjectIdentifier
+}
+
+// The uses that are about TLS clients (RFC 5280 §4.2.1.12).
+var oidsOfClients = []asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 2}, {2, 5, 29, 37, 0}}
+
+// forClients reports whether the settings allow to verify TLS clients.
+func (t trustSettings) forClients() bool {
+	isAboutClients := func(oid asn1.ObjectIdentifier) bool { return slices.ContainsFunc(oidsOfClients, oid.Equal) }
+	return !slices.ContainsFunc(t.reject, isAboutClients) && (len(t.trust) == 0 || slices.ContainsFunc(t.trust, isAboutClients))
+}
+
+// readTrustSettings reads the beginning of an X509_CERT_AUX: SEQUENCE { SEQUENCE OF OID, [0] SEQUENCE OF OID, … }, all
+// of it optional.
+func readTrustSettings(der cryptobyte.String) (t trustSettings) {
+	var settings, trust, reject cryptobyte.String
+	var has bool
+	if !der.ReadASN1(&settings, cbasn1.SEQUENCE) || !settings.ReadOptionalASN1(&trust, &has, cbasn1.SEQUENCE) ||
+		!settings.ReadOptionalASN1(&reject, &has, cbasn1.Tag(0).ContextSpecific().Constructed()) {
+		return t
 	}
-	return bytes.HasPrefix(text, pemDashes) && len(bytes.Trim(text, "-")) > 0
+	return trustSettings{readOIDs(trust), readOIDs(reject)}
 }
 
-// cutLine returns the first line without trailing white space, what follows
-// it, and whether it had an end.
-func cutLine(data []byte) (line, rest []byte, whole bool) {
-	line, rest, whole = bytes.Cut(data, []byte("\n"))
-	return bytes.TrimRight(line, " \t\r"), rest, whole
-}
-
-// clip bounds what an error quotes of a file.
-func clip(text []byte) []byte {
-	const most = 64
-	return text[:min(len(text), most)]
+func readOIDs(der cryptobyte.String) (oids []asn1.ObjectIdentifier) {
+	for !der.Empty() {
+		var oid asn1.ObjectIdentifier
+		if !der.ReadASN1ObjectIdentifier(&oid) {
+			return oids
+		}
+		oids = append(oids, oid)
+	}
+	return oids
 }

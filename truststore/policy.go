@@ -5,7 +5,7 @@ package truststore
 
 import "fmt"
 
-// Policy decides about clients whose revocation cannot be told for certain.
+// Policy decides about clients whose revocation is not known for certain.
 type Policy uint8
 
 // Policies. The zero value is Allow.
@@ -38,19 +38,58 @@ func (p *Policy) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Result is what came of one look at the files.
+// CANames is whether clients are told the names of the CAs, as a help to choose
+// a certificate. Most have one, and small ones no room for the names of many CAs.
+type CANames uint8
+
+// The zero value is CANamesAuto.
+const (
+	// CANamesAuto: as long as there is room for them in a handshake.
+	CANamesAuto CANames = iota
+	// CANamesAll: always. A set of CAs whose names do not fit is refused.
+	CANamesAll
+	// CANamesNone: never.
+	CANamesNone
+)
+
+// String returns the value as it is configured: "auto", "all" or "none".
+func (n CANames) String() string {
+	switch n {
+	case CANamesAuto:
+		return "auto"
+	case CANamesAll:
+		return "all"
+	case CANamesNone:
+		return "none"
+	}
+	return fmt.Sprintf("CANames(%d)", uint8(n))
+}
+
+// UnmarshalText accepts exactly what String returns for the known values.
+func (n *CANames) UnmarshalText(text []byte) error {
+	for _, known := range []CANames{CANamesAuto, CANamesAll, CANamesNone} {
+		if string(text) == known.String() {
+			*n = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is neither auto, all nor none", text)
+}
+
+// Result is what came of reading the files once.
 type Result uint8
 
-// Results of a look.
+// Results of reading the files.
 const (
-	// Unchanged: the files are those of the current generation.
+	// Unchanged: all parts are those of the current generation.
 	Unchanged Result = iota
-	// Swapped: the files have become the current generation.
+	// Swapped: parts have changed, and there is another current generation.
 	Swapped
-	// Settling: the files are good but take trust away, and have not been
-	// the same for long enough.
+	// Settling: parts are good but lack something, and have not been the
+	// same for long enough. Others may have changed.
 	Settling
-	// Refused: the files are no good; the current generation serves on.
+	// Refused: parts are no good, and keep their last good version. Others
+	// may have changed.
 	Refused
 )
 

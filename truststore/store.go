@@ -4,17 +4,19 @@
 // Package truststore keeps the certificates and revocation lists that TLS
 // devices are let in by, and keeps them current while files change under it.
 //
-// A Store holds one Generation at a time: server certificates, CA bundle and
-// CRLs that were read together, checked as a whole, and swapped in by one atomic
-// pointer. Files that do not add up change nothing: the last good generation
-// serves on. Generation.Verify decides about a client.
+// A Store holds one Generation at a time, swapped in by one atomic pointer. It is
+// put together from parts: each server certificate, the CA certificates of each
+// file, each CA's revocation list, and the ticket keys. Each part is judged by
+// itself. One that is no good keeps its last good version and holds up no other:
+// a list that revokes a device counts, whatever the other files are like.
+// Generation.Verify decides about a client.
 //
 //	store, err := truststore.Open(ctx, config) // waits for a first good set
 //	go store.Run(ctx)                          // follows the files
 //	// in tls.Config.VerifyConnection:
-//	err = store.Current().Verify(state.PeerCertificates, nil, time.Now())
+//	chain, err := store.Current().Verify(state.PeerCertificates, state.VerifiedChains, time.Now())
 //
-// The package does no TLS: listening, choosing a server certificate and asking
+// The package serves no TLS: listening, choosing a server certificate and asking
 // Verify in every handshake is its caller's.
 package truststore
 
@@ -23,9 +25,12 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vernegate/vernegate/truststore/crl"
 )
 
 // DefaultRefreshInterval is used when watching is impossible and the
@@ -36,21 +41,21 @@ const DefaultRefreshInterval = 5 * time.Minute
 // one file after the other, leave them empty, cut and inconsistent on the way.
 const (
 	// quietTime is how long the directories have to be quiet before the
-	// files are looked at. A file younger than that is not believed at the
+	// files are read. A file younger than that is not believed at the
 	// start either.
 	quietTime = 250 * time.Millisecond
 
-	// patience is how long quiet is waited for. Looking too early does no
+	// patience is how long quiet is waited for. Reading too early does no
 	// harm: what is half-written is refused, or has to settle.
 	patience = 1500 * time.Millisecond
 
-	// settleTime is how long a set that takes trust away has to stay as it
+	// settleDelay is how long a part that lacks something has to stay as it
 	// is before it is believed: longer than a writer pauses between two
 	// blocks of a file. Until then a CA that was removed is trusted, and one
-	// that has come in its place is not.
-	settleTime = 2500 * time.Millisecond
+	// that has come in its place in the same file is not.
+	settleDelay = 2500 * time.Millisecond
 
-	// startInterval is how often Open looks for a first good set.
+	// startInterval is how often Open reads the files until they are good.
 	startInterval = quietTime
 )
 
@@ -64,27 +69,34 @@ type Store struct {
 	// watch begins to watch the files; tests make it fail.
 	watch func(paths []string, log *slog.Logger) (*watcher, error)
 
-	mu      sync.Mutex          // one look at a time
-	pending candidate           // what has to stay the same for a while
-	trouble string              // the refusal that was logged last, or ""
+	report atomic.Pointer[report]
+
+	mu      sync.Mutex          // one reload at a time
+	parts   parts               // of the current generation, and what is pending
+	until   time.Time           // when a part that is pending has settled; zero if none is
+	again   time.Time           // when a part that is no good now may be; zero if never
+	trouble string              // what was wrong before the first generation, as logged last
 	overdue map[string]lateness // of the CRLs, as logged last
 }
 
-// candidate is a good set that is not believed yet.
-type candidate struct {
-	files []File
-	since time.Time
+// report is what the store says about the parts, as they were read last.
+type report struct {
+	refusals []Refusal
+	notices  []Notice
 }
 
 // Open reads the files and returns a store with a first good generation. As
-// long as there is none it tries again, up to Config.StartTimeout: whoever
-// writes the files may not be done. The error then tells everything that is
-// wrong with them.
+// long as a part is no good it tries again, up to Config.StartTimeout: a program
+// that writes the files may not be done. Then it goes on without server
+// certificates that are no good, if there is another one, and without lists that
+// are signed by nobody known; the rest has to be good. The error says everything
+// that is wrong.
 func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{config: config, log: config.Logger, watch: newWatcher}
+	s := &Store{config: config, log: config.Logger, watch: newWatcher, parts: newParts(&config)}
+	s.report.Store(new(report))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -97,15 +109,23 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 // Current returns the generation in use.
 func (s *Store) Current() *Generation { return s.current.Load() }
 
-// Reload looks at the files now, and believes at once what it finds, also a set
-// that takes trust away. The error tells why the files are refused, which is
-// also logged; the current generation then stays in use. A context that ends
-// during the look does not end it.
+// Refusals returns the parts that are no good as they were read last. What is
+// returned must not be modified.
+func (s *Store) Refusals() []Refusal { return s.report.Load().refusals }
+
+// Notices returns what is odd about the parts in use, or was passed over. What is
+// returned must not be modified.
+func (s *Store) Notices() []Notice { return s.report.Load().notices }
+
+// Reload reads the files now, and believes at once what it finds, also what takes
+// something away. The error says which parts are refused, which is also logged;
+// their last good version then stays in use, and all others count. A context
+// that ends meanwhile does not end it.
 func (s *Store) Reload(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, err := s.look(ctx, atOnce)
+	_, err := s.reload(ctx, true)
 	return err
 }
 
@@ -139,10 +159,10 @@ func (s *Store) withoutWatching(interval time.Duration, err error) time.Duration
 	return DefaultRefreshInterval
 }
 
-// awaitFirst looks until there is a generation or the time is up.
+// awaitFirst reads the files until there is a generation or the time is up.
 func (s *Store) awaitFirst(ctx context.Context) error {
 	for end := time.Now().Add(s.config.StartTimeout); time.Now().Before(end); {
-		if result, _ := s.look(ctx, patiently); result == Swapped {
+		if result, _ := s.reload(ctx, false); result == Swapped {
 			return nil
 		}
 		select {
@@ -151,139 +171,148 @@ func (s *Store) awaitFirst(ctx context.Context) error {
 		case <-time.After(min(startInterval, time.Until(end))):
 		}
 	}
-	_, err := s.look(ctx, atOnce)
+	_, err := s.reload(ctx, true)
+	if s.Current() != nil {
+		return nil
+	}
 	return err
 }
 
-// urgency says whether a look may wait for files that look unfinished.
-type urgency bool
-
-const (
-	patiently urgency = false
-	atOnce    urgency = true
-)
-
-// look reads the files, judges them against the current generation, and swaps
-// them in if they are good. The error is the reason of Refused.
-func (s *Store) look(ctx context.Context, u urgency) (Result, error) {
+// reload reads the files and makes the next generation of what is good, if that
+// is another one than the current. With force, it does not wait for files that
+// look unfinished. The error is the reason of Refused.
+func (s *Store) reload(ctx context.Context, force bool) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.paceOf(ctx)
-	set := readFiles(&s.config, p)
+	throttle := s.throttle(ctx)
+	set := readFiles(&s.config, throttle)
 	defer set.close()
-	result, err := s.judge(set, u, p)
-	if u == patiently || s.Current() != nil {
-		s.logRefusal(err) // else Open returns it, and there is nothing to fall back on
+	a := &attempt{
+		config: &s.config, set: set, current: s.Current(), before: &s.parts,
+		force: force, now: time.Now(), throttle: throttle,
+	}
+	var result Result
+	var err error
+	if a.current == nil {
+		result, err = s.start(a)
+	} else {
+		result, err = s.proceed(a, a.make()), a.err()
 	}
 	s.logOverdue(time.Now())
-	if s.config.OnLook != nil {
-		s.config.OnLook(result, err)
+	if s.config.OnReload != nil {
+		s.config.OnReload(result, err)
 	}
 	return result, err
 }
 
-// paceOf returns how to read: without rest as long as nobody is served yet, and
-// once the context has ended.
-func (s *Store) paceOf(ctx context.Context) *pace {
+// throttle returns how to read: without pauses as long as nobody is served yet,
+// and once the context has ended.
+func (s *Store) throttle(ctx context.Context) *crl.Throttle {
 	if s.Current() == nil {
 		return nil
 	}
-	return newPace(ctx.Done())
+	return crl.NewThrottle(ctx.Done())
 }
 
-func (s *Store) judge(set *fileSet, u urgency, p *pace) (Result, error) {
-	now := time.Now()
-	current := s.current.Load()
-	if current != nil && slices.Equal(set.files(), current.files) {
-		s.pending = candidate{}
-		return Unchanged, nil
+// start makes the first generation, unless there is something to wait for.
+func (s *Store) start(a *attempt) (Result, error) {
+	first := a.make()
+	err := a.startProblem()
+	if err == nil && first == nil {
+		err = a.err() // there is nothing that works
 	}
-	next, err := s.build(set, current, p, now)
 	if err != nil {
-		s.pending = candidate{}
+		if !a.force && s.trouble != err.Error() { // else Open returns it
+			s.trouble = err.Error()
+			s.log.Warn("there are no good trust files yet", "err", err)
+		}
 		return Refused, err
 	}
-	if u == patiently && !s.settled(current, next, set.modified(), now) {
-		return Settling, nil
+	if age := a.now.Sub(a.set.modified()); !a.force && 0 <= age && age < quietTime {
+		return Settling, nil // they have just been written
 	}
-	s.swap(next)
+	s.proceed(a, first)
 	return Swapped, nil
 }
 
-// build makes the successor of the current generation.
-func (s *Store) build(set *fileSet, current *Generation, p *pace, now time.Time) (*Generation, error) {
-	next, err := build(&s.config, set, p, now)
-	if err != nil {
-		return nil, err
+// proceed puts what an attempt has come to in use.
+func (s *Store) proceed(a *attempt, next *Generation) Result {
+	changed := a.changes(next)
+	if len(a.settling) > 0 && s.until.IsZero() {
+		s.log.Info("trust files are good and used if they stay so", "wait", settleDelay, "because", "they lack "+strings.Join(a.settling, ", "))
 	}
-	next.sequence = 1
-	if current != nil {
-		next.sequence = current.sequence + 1
-		err = current.checkSuccession(next)
+	s.parts, s.until, s.again = a.next, a.until, a.again()
+	s.tell(a)
+	if changed {
+		s.swap(next)
 	}
-	return next, err
-}
-
-// settled tells whether a good set need not or has proven that it stays.
-func (s *Store) settled(current, next *Generation, modified, now time.Time) bool {
-	wait, why := distrust(current, next, now.Sub(modified))
-	if wait == 0 {
-		return true
+	switch {
+	case len(a.problems) > 0:
+		return Refused
+	case changed:
+		return Swapped
+	case len(a.settling) > 0:
+		return Settling
 	}
-	if !slices.Equal(s.pending.files, next.files) {
-		s.pending = candidate{next.files, now}
-		s.log.Info("trust files are good and used if they stay so", "wait", wait, "because", why)
-	}
-	return now.Sub(s.pending.since) >= wait
-}
-
-// distrust returns how long a good set has to stay the same before it replaces
-// the current generation, if there is any, and why. The age is that of the
-// youngest file.
-func distrust(current, next *Generation, age time.Duration) (time.Duration, string) {
-	if current == nil {
-		if 0 <= age && age < quietTime {
-			return quietTime, "they have just been written"
-		}
-		return 0, ""
-	}
-	if lost := current.takesAway(next); lost != "" {
-		return settleTime, "they lack " + lost
-	}
-	return 0, ""
+	return Unchanged
 }
 
 // swap makes a generation the current one.
 func (s *Store) swap(next *Generation) {
 	old := s.current.Swap(next)
-	s.pending = candidate{}
-	for _, n := range next.notices {
-		s.log.LogAttrs(context.Background(), slog.LevelWarn, n.message, n.attrs...)
-	}
 	entries := 0
-	for _, list := range next.crls {
-		entries += list.Entries
+	for _, l := range next.lists {
+		entries += l.Entries
 	}
 	s.log.Info("trust files in use", "generation", next.sequence,
-		"cas", len(next.bundle.certs), "crls", len(next.crls), "revoked", entries)
+		"cas", len(next.bundle.certs), "crls", len(next.lists), "revoked", entries)
 	if old != nil && s.config.OnSwap != nil {
 		s.config.OnSwap(old, next)
 	}
 }
 
-// logRefusal tells of a refusal once, however often the files are looked at,
-// and when it is over.
-func (s *Store) logRefusal(err error) {
-	switch {
-	case err == nil && s.trouble != "":
-		s.trouble = ""
-		s.log.Info("trust files are good again")
-	case err != nil && s.trouble != err.Error():
-		s.trouble = err.Error()
-		if s.Current() == nil {
-			s.log.Warn("there are no good trust files yet", "err", err)
-			return
+// tell publishes what is wrong with the parts and what is odd about them, and logs
+// each once, however often the files are read.
+func (s *Store) tell(a *attempt) {
+	before, now := s.report.Load(), &report{notices: a.notices}
+	for _, p := range a.problems {
+		earlier := find(before.refusals, p.Refusal)
+		if p.Since = a.now; earlier != nil {
+			p.Since = earlier.Since
 		}
-		s.log.Error("trust files are refused, the last good ones stay in use", "err", err)
+		now.refusals = append(now.refusals, p.Refusal)
+		if earlier == nil || earlier.Err.Error() != p.Err.Error() {
+			s.logRefusal(p)
+		}
 	}
+	for _, r := range before.refusals {
+		if find(now.refusals, r) == nil {
+			s.log.Info("trust files are good again", "part", string(r.Kind), "file", r.File)
+		}
+	}
+	for _, n := range now.notices {
+		if !slices.ContainsFunc(before.notices, func(other Notice) bool { return other.String() == n.String() }) {
+			s.log.LogAttrs(context.Background(), slog.LevelWarn, n.Message, n.Attrs...)
+		}
+	}
+	s.report.Store(now)
+}
+
+// find returns the refusal of the same part, or nil.
+func find(refusals []Refusal, of Refusal) *Refusal {
+	for i, r := range refusals {
+		if r.Kind == of.Kind && r.File == of.File && r.Name == of.Name {
+			return &refusals[i]
+		}
+	}
+	return nil
+}
+
+func (s *Store) logRefusal(p problem) {
+	log := s.log.With("part", string(p.Kind), "file", p.File)
+	if p.none {
+		log.Error("trust files are refused, and there are no good ones before them", "err", p.Err)
+		return
+	}
+	log.Error("trust files are refused, the last good ones stay in use", "err", p.Err)
 }

@@ -63,7 +63,7 @@ func newBubble(t *testing.T, change func(*bubble, *truststore.Config)) *bubble {
 	b := &bubble{volume: newVolume(t), changes: make(chan struct{}, 1)}
 	config := b.config()
 	config.Logger = slog.New(slog.NewTextHandler(b, nil))
-	config.OnLook = b.observe
+	config.OnReload = b.observe
 	change(b, &config)
 	b.store = open(t, config)
 	return b
@@ -143,15 +143,17 @@ func TestSetThatOnlyAddsIsTakenOnceQuiet(t *testing.T) {
 	})
 }
 
-func TestSetThatTakesTrustAwayHasToSettle(t *testing.T) {
+func TestWhatLacksSomethingHasToSettle(t *testing.T) {
 	t.Parallel()
 	other := certtest.NewCA("other")
 	for name, row := range map[string]struct {
 		before, after func(*bubble)
+		first         truststore.Result
 	}{
 		"a CA": {
 			func(b *bubble) { b.write("ca.crt", b.root.PEM(), other.PEM()) },
 			func(b *bubble) { b.write("ca.crt", b.root.PEM()) },
+			truststore.Settling,
 		},
 		"a CRL": {
 			func(b *bubble) {
@@ -159,6 +161,7 @@ func TestSetThatTakesTrustAwayHasToSettle(t *testing.T) {
 				b.write("ca.crl", revoking(b.root, 1), revoking(other, 1))
 			},
 			func(b *bubble) { b.write("ca.crl", revoking(b.root, 1)) },
+			truststore.Swapped, // the other list of the file counts at once
 		},
 		"an intermediate of the server": {
 			func(b *bubble) {
@@ -167,6 +170,7 @@ func TestSetThatTakesTrustAwayHasToSettle(t *testing.T) {
 				b.write("tls.key", b.server.KeyPEM())
 			},
 			func(b *bubble) { b.write("tls.crt", certtest.CertsPEM(b.server.Leaf)) },
+			truststore.Settling,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,8 +179,8 @@ func TestSetThatTakesTrustAwayHasToSettle(t *testing.T) {
 				row.after(b)
 				b.touch(time.Hour)
 				b.wantLooks(
-					look{truststore.QuietTime, truststore.Settling},
-					look{truststore.QuietTime + truststore.SettleTime, truststore.Swapped},
+					look{truststore.QuietTime, row.first},
+					look{truststore.QuietTime + truststore.SettleDelay, truststore.Swapped},
 				)
 				b.wantLogged("used if they stay so", 1)
 			})
@@ -282,7 +286,7 @@ func TestOlderCRLIsRefused(t *testing.T) {
 		refused       bool
 	}{
 		"lower number":                        {certtest.CRLOptions{Number: 5}, certtest.CRLOptions{Number: 4}, true},
-		"lower number, later":                 {certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, certtest.CRLOptions{Number: 4, ThisUpdate: now}, true},
+		"lower number, later":                 {certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, certtest.CRLOptions{Number: 4, ThisUpdate: now}, false},
 		"same number, earlier":                {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, true},
 		"no numbers, earlier":                 {certtest.CRLOptions{Number: -1, ThisUpdate: now}, certtest.CRLOptions{Number: -1, ThisUpdate: now.Add(-time.Hour)}, true},
 		"same number, signed again":           {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 5, ThisUpdate: now}, false},
@@ -465,7 +469,7 @@ func TestFilesJustWrittenAreLookedAtTwiceAtTheStart(t *testing.T) {
 	var looks []truststore.Result
 	config := v.config()
 	config.StartTimeout = time.Minute
-	config.OnLook = func(result truststore.Result, _ error) { looks = append(looks, result) }
+	config.OnReload = func(result truststore.Result, _ error) { looks = append(looks, result) }
 	v.date(time.Now().Add(-time.Hour))
 	open(t, config)
 	if want := []truststore.Result{truststore.Swapped}; !slices.Equal(looks, want) {

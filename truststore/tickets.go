@@ -24,20 +24,26 @@ const (
 // the first one seals new ones. None without files of them.
 func (g *Generation) TicketKeys() [][32]byte { return g.ticketKeys }
 
-// readTicketKeys reads the keys of all files, in their order. The mistakes tell
-// where they are, never what is there.
-func readTicketKeys(files []source) ([][ticketKeySize]byte, error) {
-	var keys [][ticketKeySize]byte
+// ticketKeys are those of all files.
+type ticketKeys [][ticketKeySize]byte
+
+// readTicketKeys reads the keys of all files, in their order. The mistakes say
+// where they are, never what is there; at is the first file with one.
+func readTicketKeys(files []source) (keys ticketKeys, at string, err error) {
 	var mistakes []error
 	for i := range files {
 		more, err := readTicketKeyFile(&files[i])
 		keys = append(keys, more...)
+		if err != nil && at == "" {
+			at = files[i].Path
+		}
 		mistakes = append(mistakes, err)
 	}
 	if len(keys) > maxTicketKeys {
+		at = files[0].Path
 		mistakes = append(mistakes, fmt.Errorf("there are %d ticket keys, more than %d", len(keys), maxTicketKeys))
 	}
-	return keys, errors.Join(mistakes...)
+	return keys, at, errors.Join(mistakes...)
 }
 
 // readTicketKeyFile reads one key a line, in hex or base64. Empty lines and those

@@ -13,7 +13,7 @@ import (
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
-// ErrNoCertificate is the error of Verify when the peer has sent no certificate.
+// ErrNoCertificate is what Verify returns when the peer has sent no certificate.
 var ErrNoCertificate = errors.New("no client certificate")
 
 // Verify decides whether a TLS client is trusted at the given time. It is safe
@@ -27,13 +27,13 @@ var ErrNoCertificate = errors.New("no client certificate")
 // generation, that its certificates are valid now, and revocation. Where none of
 // them is left, or none is given, they are built anew. One good chain is enough.
 //
-// It returns the chain that it has accepted, leaf first. With an error that matches
-// pki.ErrRevocationUnknown that is a chain that has nothing else against it, and
-// with any other error nil.
+// It returns the chain that it has accepted: leaf first, ending at a CA of this
+// generation. With an error that matches pki.ErrRevocationUnknown that is a chain
+// that has nothing else against it, and with any other error nil.
 //
 // Errors match ErrNoCertificate, pki.ErrRevoked or pki.ErrRevocationUnknown, or
-// wrap one of x509: x509.UnknownAuthorityError, x509.CertificateInvalidError and
-// the rest.
+// wrap one of crypto/x509: x509.UnknownAuthorityError,
+// x509.CertificateInvalidError and the rest.
 func (g *Generation) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate, now time.Time) ([]*x509.Certificate, error) {
 	if len(peer) == 0 {
 		return nil, ErrNoCertificate
@@ -58,7 +58,7 @@ func (g *Generation) checkChains(chains [][]*x509.Certificate, now time.Time) (d
 		if err == nil {
 			return chain, nil
 		}
-		if refusal = graver(refusal, err); refusal == err && errors.Is(err, pki.ErrRevocationUnknown) {
+		if refusal = moreSevere(refusal, err); refusal == err && errors.Is(err, pki.ErrRevocationUnknown) {
 			doubted = chain
 		}
 	}
@@ -96,64 +96,67 @@ func (g *Generation) checkChain(chain []*x509.Certificate, now time.Time) error 
 		}
 	}
 	for i, ca := range chain[1:] {
-		if err := g.rules.check(chain[i], g.bundle.authorityOf(ca), now); err != nil {
+		if err := g.check(chain[i], g.bundle.authorityOf(ca), now); err != nil {
 			return err
 		}
 	}
 	var path [4]*anchor // enough for any sane hierarchy not to allocate
-	return g.rules.checkAbove(append(path[:0], end), now)
+	return g.checkAbove(append(path[:0], end), now)
 }
 
 // checkAbove checks the last anchor of the path, and those above it. A parent
 // in the path already, as CAs that have signed each other are, leads nowhere.
 // One way up is enough.
-func (r rules) checkAbove(path []*anchor, now time.Time) error {
+func (g *Generation) checkAbove(path []*anchor, now time.Time) error {
 	end := path[len(path)-1]
 	var refusal error
 	for _, parent := range end.parents {
 		if slices.Contains(path, parent) {
 			continue
 		}
-		err := r.check(end.cert, parent.authority, now)
+		err := g.check(end.cert, parent.authority, now)
 		if err == nil {
-			err = r.checkAbove(append(path, parent), now)
+			err = g.checkAbove(append(path, parent), now)
 		}
 		if err == nil {
 			return nil
 		}
-		refusal = graver(refusal, err)
+		refusal = moreSevere(refusal, err)
 	}
 	return refusal
 }
 
 // check looks one certificate up in the CRLs of its issuer, which is nil when
 // the bundle does not know it.
-func (r rules) check(cert *x509.Certificate, issuer *authority, now time.Time) error {
-	var covering, overdue *crl
-	for _, list := range issuer.lists() {
-		if list.revoked.has(cert.SerialNumber) {
-			return fmt.Errorf("%w: serial %x of %q", pki.ErrRevoked, cert.SerialNumber, list.Issuer)
-		}
-		if !list.scope.covers(cert.IsCA) {
-			continue
-		}
-		covering = list
-		if r.lateness(list, now) == tooLate {
-			overdue = list
+func (g *Generation) check(cert *x509.Certificate, issuer *authority, now time.Time) error {
+	r := g.revocation[issuer]
+	if r == nil {
+		r = new(revocation)
+	}
+	for _, l := range r.lists {
+		if l.Has(cert.SerialNumber) {
+			return fmt.Errorf("%w: serial %x of %q", pki.ErrRevoked, cert.SerialNumber, l.Issuer)
 		}
 	}
-	switch {
-	case overdue != nil:
-		return fmt.Errorf("%w: the CRL of %q has been overdue since %s", pki.ErrRevocationUnknown, overdue.Issuer, overdue.NextUpdate.Format(time.RFC3339))
-	case covering == nil && r.missing == Deny:
+	covered := false
+	for _, l := range r.newest {
+		if !l.Covers(cert) {
+			continue
+		}
+		covered = true
+		if g.rules.lateness(l, now) == tooLate {
+			return fmt.Errorf("%w: the CRL of %q has been overdue since %s", pki.ErrRevocationUnknown, l.Issuer, l.NextUpdate.Format(time.RFC3339))
+		}
+	}
+	if !covered && g.rules.missing == Deny {
 		return fmt.Errorf("%w: there is no CRL of %q", pki.ErrRevocationUnknown, cert.Issuer)
 	}
 	return nil
 }
 
-// graver returns the error that tells more: that a certificate is revoked
-// rather than that another way could not be told.
-func graver(a, b error) error {
+// moreSevere returns the error that says more: that a certificate is revoked
+// rather than that this is not known of another chain.
+func moreSevere(a, b error) error {
 	if a == nil || errors.Is(b, pki.ErrRevoked) && !errors.Is(a, pki.ErrRevoked) {
 		return b
 	}

@@ -20,6 +20,12 @@ import (
 // generation opens a store with these CAs and CRLs and returns what it holds.
 func generation(t testing.TB, cas []*x509.Certificate, crls [][]byte, change ...func(*truststore.Config)) *truststore.Generation {
 	t.Helper()
+	return openWith(t, cas, crls, change...).Current()
+}
+
+// openWith opens a store with these CAs and CRLs.
+func openWith(t testing.TB, cas []*x509.Certificate, crls [][]byte, change ...func(*truststore.Config)) *truststore.Store {
+	t.Helper()
 	v := newVolume(t)
 	v.write("ca.crt", certtest.CertsPEM(cas...))
 	v.write("ca.crl", crls...)
@@ -30,7 +36,7 @@ func generation(t testing.TB, cas []*x509.Certificate, crls [][]byte, change ...
 	for _, c := range change {
 		c(&config)
 	}
-	return open(t, config).Current()
+	return open(t, config)
 }
 
 // bothWays asks with chains as crypto/tls builds them in a full handshake, and

@@ -111,7 +111,7 @@ func (w *watcher) renew() error {
 func (w *watcher) resolve() (marks, dirs map[string]bool) {
 	marks, dirs = make(map[string]bool), make(map[string]bool)
 	for _, path := range w.paths {
-		for _, mark := range waymarks(path) {
+		for _, mark := range watchPaths(path) {
 			dir := filepath.Dir(mark)
 			marks[mark], marks[dir], dirs[dir] = true, true, true
 		}

@@ -5,6 +5,7 @@ package truststore_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"os"
 	"runtime"
@@ -36,7 +37,7 @@ func run(v *volume) *running {
 	v.date(time.Now().Add(-time.Hour)) // nothing is about to be written
 	r := &running{volume: v, looks: make(chan truststore.Result, 1000)}
 	config := v.config()
-	config.OnLook = func(result truststore.Result, _ error) { r.looks <- result }
+	config.OnReload = func(result truststore.Result, _ error) { r.looks <- result }
 	r.store = open(v.t, config)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wait sync.WaitGroup
@@ -281,4 +282,39 @@ func (v *volume) mkdir(name string) {
 	if err := os.Mkdir(v.path(name), 0o700); err != nil {
 		v.t.Fatal(err)
 	}
+}
+
+// Files that are written in place, over and over, while devices connect: no good one is refused, and in the end the last
+// version counts.
+func TestHandshakesWhileFilesAreWritten(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	rotation := newRotation(v)
+	r := run(v)
+	end := make(chan struct{})
+	var asking sync.WaitGroup
+	for i, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		asking.Go(func() {
+			for {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				if _, err := shakeHands(t, r.store.Current(), rotation.good[i].TLS(), version); err != nil {
+					t.Errorf("a good device is refused: %v", err)
+				}
+			}
+		})
+	}
+	// A store that reads meanwhile finds files in every state.
+	for range 20 {
+		rotation.write(v, func(string) { runtime.Gosched() })
+		if err := r.store.Reload(t.Context()); err != nil {
+			t.Errorf("files that are complete: %v", err)
+		}
+	}
+	close(end)
+	asking.Wait()
+	rotation.wantRenewed(t, r.store)
 }

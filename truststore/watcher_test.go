@@ -14,7 +14,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-func TestWaymarksAreLinksAndTheFile(t *testing.T) {
+func TestWatchPathsAreLinksAndTheFile(t *testing.T) {
 	t.Parallel()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -56,11 +56,11 @@ func TestWaymarksAreLinksAndTheFile(t *testing.T) {
 		for i, name := range want {
 			want[i] = at(name)
 		}
-		if got := waymarks(at(path)); !slices.Equal(got, want) {
+		if got := watchPaths(at(path)); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", path, got, want)
 		}
 	}
-	if got := waymarks(at("loop")); len(got) != maxLinks {
+	if got := watchPaths(at("loop")); len(got) != maxLinks {
 		t.Errorf("loop: %d marks, want %d", len(got), maxLinks)
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 // check prints what serve would meet with this environment, and returns the
 // exit code: 0 unless something failed.
-func check(ctx context.Context, environ []string, stdout io.Writer) int {
-	if !app.Check(ctx, environ, stdout) {
+func check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer) int {
+	if !app.Check(ctx, noMQTT, environ, stdout) {
 		return exitMistake
 	}
 	return exitOK

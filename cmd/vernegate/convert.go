@@ -21,11 +21,12 @@ import (
 
 const convertUsage = `vernegate convert [options] [FILE]
 
-Turns the configuration of dojot's patched VerneMQ into a folder with vernemq.conf
-and vmq.acl for stock VerneMQ, vernegate.env, and REPORT.md.
+Reads the configuration of dojot's patched VerneMQ and writes a folder with
+vernemq.conf and vmq.acl for stock VerneMQ, vernegate.env, and REPORT.md.
 
-FILE is the old vernemq.conf, or base64 of it; - is standard input. Without one it is
-VERNEMQ_CONF of the environment. DOCKER_VERNEMQ_* and PLUGIN_* are read as well.
+FILE is the old vernemq.conf, in plain text or base64; - is standard input. Without
+FILE, VERNEMQ_CONF of the environment is read. DOCKER_VERNEMQ_* and PLUGIN_* are
+read as well.
 
 `
 
@@ -71,13 +72,13 @@ func parseConversion(args []string, stderr io.Writer) (*conversionFlags, error) 
 	}}
 	set := flag.NewFlagSet("convert", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	set.StringVar(&f.out, "out", "", "the `folder` to write, which must not exist yet without -replace")
-	set.BoolVar(&f.replace, "replace", false, "let -out name a folder that convert wrote before, and write it anew")
-	set.BoolVar(&f.check, "check", false, "end with 1 if something is left for a person to decide; without -out, print the report and write nothing")
+	set.StringVar(&f.out, "out", "", "the `folder` to write; without -replace, it must not exist yet")
+	set.BoolVar(&f.replace, "replace", false, "replace a folder that convert wrote before")
+	set.BoolVar(&f.check, "check", false, "exit with 1 if something is left for a person to decide; without -out, print the report and write nothing")
 	set.StringVar(&f.envFile, "env", "", "a `file` of NAME=value lines to read instead of the environment")
-	set.StringVar(&f.options.BrokerListen, "broker-listen", "127.0.0.1:1883", "`address` at which stock VerneMQ is to take vernegate's connections")
-	set.StringVar(&f.options.NodeAddress, "node-address", vernemqconf.ContainerAddress, "what stands for the `address` of a VerneMQ node; its image replaces the default")
-	set.StringVar(&f.options.ACLFile, "acl-file", "/vernemq/etc/vernegate/vmq.acl", "`path` of the ACL file, for VerneMQ")
+	set.StringVar(&f.options.BrokerListen, "broker-listen", "127.0.0.1:1883", "`address` where stock VerneMQ listens for vernegate")
+	set.StringVar(&f.options.NodeAddress, "node-address", vernemqconf.ContainerAddress, "`address` of a VerneMQ node; VerneMQ's image replaces the default")
+	set.StringVar(&f.options.ACLFile, "acl-file", "/vernemq/etc/vernegate/vmq.acl", "`path` of the ACL file, as VerneMQ sees it")
 	err := set.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stderr, convertUsage)

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // Exit codes.
@@ -20,12 +21,12 @@ const (
 	exitMistake = 2 // wrong configuration or command line
 )
 
-const usage = `vernegate [serve]    take devices; configured by VERNEGATE_* and CERTIFICATE_ACL_* variables
-vernegate check      validate configuration and files, try certificate-acl and the backends
-vernegate convert    turn the configuration of dojot's patched VerneMQ into that of stock VerneMQ and vernegate; -h tells more
-vernegate drain      have the vernegate that is process 1 of this container drain, as SIGTERM does
-vernegate version    say which build this is
-vernegate help       print this
+const usage = `vernegate [serve]    accept devices until SIGTERM; configured by VERNEGATE_* and CERTIFICATE_ACL_* variables
+vernegate check      check the configuration and the files, try certificate-acl and the backends; -no-mqtt only connects to the backends
+vernegate convert    convert the configuration of dojot's patched VerneMQ for stock VerneMQ and vernegate; see convert -h
+vernegate drain      make the vernegate that is process 1 of this container drain, as SIGTERM does
+vernegate version    print the version
+vernegate help       print this text
 `
 
 func main() {
@@ -42,7 +43,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if command == "convert" {
 		return runConvert(args[1:], environ, os.Stdin, stdout, stderr)
 	}
-	if len(args) > 1 {
+	noMQTT := command == "check" && slices.Equal(args[1:], []string{"-no-mqtt"})
+	if len(args) > 1 && !noMQTT {
 		fmt.Fprintf(stderr, "vernegate: %s takes no arguments, not %q\n\n%s", command, args[1], usage)
 		return exitMistake
 	}
@@ -50,7 +52,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "serve":
 		return serve(ctx, environ, stderr)
 	case "check":
-		return check(ctx, environ, stdout)
+		return check(ctx, noMQTT, environ, stdout)
 	case "drain":
 		return drain(containersProcess, stderr)
 	case "version", "--version":

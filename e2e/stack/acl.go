@@ -97,6 +97,7 @@ func (a *ACL) Up() error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+aclPath+"{fingerprint}", a.serve)
+	mux.HandleFunc("/", NoRoute)
 	a.server = &http.Server{Handler: mux}
 	go serve(a.server, l)
 	return nil
@@ -137,9 +138,14 @@ func (a *ACL) serve(w http.ResponseWriter, r *http.Request) {
 	case answer != nil:
 		answer(w, r)
 	case !ok:
-		http.Error(w, "{\"error\":\"no records found for fingerprint\"}", http.StatusNotFound)
+		answerJSON(w, http.StatusNotFound, map[string]string{"error": fmt.Sprintf("The fingerprint %s doesn't exist.", fingerprint)})
 	default:
-		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		_ = json.NewEncoder(w).Encode(owner) // whoever asked may be gone
+		answerJSON(w, http.StatusOK, owner)
 	}
+}
+
+func answerJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // the client may be gone
 }

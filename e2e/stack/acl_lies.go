@@ -4,6 +4,8 @@
 package stack
 
 import (
+	"fmt"
+	"html"
 	"net/http"
 	"strings"
 	"time"
@@ -32,6 +34,19 @@ func Object(w http.ResponseWriter, _ *http.Request) {
 func Huge(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte("\"acme:" + strings.Repeat("x", 1<<20) + "\""))
+}
+
+// NoRoute answers as Express does when a path is no route of a service.
+func NoRoute(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = fmt.Fprintf(w, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Error</title>\n</head>\n"+
+		"<body>\n<pre>Cannot %s %s</pre>\n</body>\n</html>\n", r.Method, html.EscapeString(r.URL.Path))
+}
+
+// DefaultBackend answers as an ingress does that has nowhere to send a request.
+func DefaultBackend(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "default backend - 404", http.StatusNotFound)
 }
 
 // Redirect returns an answer that sends whoever asks to another place.

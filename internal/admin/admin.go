@@ -4,7 +4,7 @@
 // Package admin answers operators and their machines over HTTP:
 //
 //	GET    /              the status page, for people
-//	GET    /livez         200 while the process answers
+//	GET    /livez         200 while the process works, else 503 and the reason
 //	GET    /readyz        200 while devices may come, else 503 and the reason
 //	GET    /metrics       what was counted, for Prometheus
 //	GET    /status        what there is to know, in JSON
@@ -14,6 +14,8 @@
 //	GET    /debug/pprof/  profiles of the process
 //
 // The last three need the token; without one they are refused to everybody.
+// All but /livez, /readyz and /metrics have to be asked for by a name that is
+// known, see [Config].
 // What is asked of the rest of the program comes through the functions of
 // [Config], so that the package can be read, and the page be seen, alone.
 //
@@ -54,9 +56,11 @@ type Sessions interface {
 	Kick(f proxy.Filter) int
 }
 
-// Config is what the server tells about. All fields but Token and Audit have to
-// be set; the functions are called from many goroutines.
+// Config is what the server tells about. All fields but Hosts, Token and Audit
+// have to be set; the functions are called from many goroutines.
 type Config struct {
+	// Live returns why the process has to be restarted, nil if it works.
+	Live func() error
 	// Ready returns why devices may not come, nil if they may.
 	Ready func() error
 	// Metrics is what /metrics shows.
@@ -72,6 +76,8 @@ type Config struct {
 	// History is what has been refused.
 	History *History
 
+	// Hosts are further names that the server may be asked by, without ports.
+	Hosts []string
 	// Token is what allows to change something; the zero Token allows nothing.
 	Token Token
 
@@ -87,14 +93,14 @@ func New(cfg Config) *http.Server {
 	complaints := slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)
 	a := &server{cfg}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", a.readyz)
+	mux.HandleFunc("GET /livez", verdict(a.Live))
+	mux.HandleFunc("GET /readyz", verdict(a.Ready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{
 		ErrorLog:      complaints,
 		ErrorHandling: promhttp.ContinueOnError, // most of a scrape is better than none
 	}))
-	mux.HandleFunc("GET /status", a.status)
-	mux.HandleFunc("GET /sessions", a.list)
+	mux.HandleFunc("GET /status", a.named(a.status))
+	mux.HandleFunc("GET /sessions", a.named(a.list))
 	mux.HandleFunc("DELETE /sessions", a.guarded(a.kick))
 	mux.HandleFunc("POST /reload", a.guarded(a.reload))
 	mux.HandleFunc("GET /debug/pprof/", a.guarded(pprof.Index))
@@ -102,7 +108,7 @@ func New(cfg Config) *http.Server {
 	mux.HandleFunc("GET /debug/pprof/profile", a.guarded(pprof.Profile))
 	mux.HandleFunc("GET /debug/pprof/symbol", a.guarded(pprof.Symbol))
 	mux.HandleFunc("GET /debug/pprof/trace", a.guarded(pprof.Trace))
-	mux.HandleFunc("GET /{$}", a.page)
+	mux.HandleFunc("GET /{$}", a.named(a.page))
 	mux.HandleFunc("GET /icon.svg", icon)
 	return &http.Server{
 		Handler:        hardened(http.NewCrossOriginProtection().Handler(mux)),
@@ -132,12 +138,15 @@ func hardened(h http.Handler) http.Handler {
 	})
 }
 
-func (a *server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if err := a.Ready(); err != nil {
-		say(w, http.StatusServiceUnavailable, err.Error())
-		return
+// verdict answers a probe: 200 while there is no error.
+func verdict(ask func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := ask(); err != nil {
+			say(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		say(w, http.StatusOK, "ok")
 	}
-	say(w, http.StatusOK, "ok")
 }
 
 // say answers with one line of text.

@@ -4,6 +4,7 @@
 package admin_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,8 +14,9 @@ import (
 
 func TestHealthByState(t *testing.T) {
 	t.Parallel()
-	ready, waiting := newSite(t), newSite(t)
+	ready, waiting, hung := newSite(t), newSite(t), newSite(t)
 	waiting.cfg.Ready = func() error { return errNotReady }
+	hung.cfg.Live = func() error { return errors.New("a loop hangs") }
 	for _, row := range []struct {
 		site   *site
 		path   string
@@ -25,6 +27,7 @@ func TestHealthByState(t *testing.T) {
 		{ready, "/readyz", http.StatusOK, "ok\n"},
 		{waiting, "/livez", http.StatusOK, "ok\n"},
 		{waiting, "/readyz", http.StatusServiceUnavailable, errNotReady.Error() + "\n"},
+		{hung, "/livez", http.StatusServiceUnavailable, "a loop hangs\n"},
 		{ready, "/nothing", http.StatusNotFound, "404 page not found\n"},
 		{ready, "/livez/x", http.StatusNotFound, "404 page not found\n"},
 	} {

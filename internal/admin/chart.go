@@ -110,7 +110,7 @@ func coloursOf(hour []map[proxy.Reason]int) map[proxy.Reason]int {
 	return colours
 }
 
-// meaning is what a reason means, without the marks that the README has.
+// meaning is what a reason means, without the marks that docs/endings.md has.
 func meaning(r proxy.Reason) string { return strings.ReplaceAll(r.Meaning(), "`", "") }
 
 // roundUp returns the next of 1, 2, 3, 4, 6, 8, 10, 20, 30, 40, 60, ….

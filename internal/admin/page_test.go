@@ -137,7 +137,7 @@ func TestPageAnswersWhyADeviceWasRefused(t *testing.T) {
 			t.Errorf("%s: got %d rows of it, want 1", query, n)
 		}
 	}
-	wantOnPage(t, s.ask("GET", "/?q=nobody").Body.String(), "Nobody who was refused lately matches.", "No live session has")
+	wantOnPage(t, s.ask("GET", "/?q=nobody").Body.String(), "No recent refusal matches.", "No live session has")
 }
 
 func TestPageShowsWhatNeedsAttention(t *testing.T) {
@@ -146,6 +146,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	s.status.State, s.status.Detail = admin.Draining, "shutting down"
 	used := 95
 	s.status.Limits = []admin.Limit{{Name: "sessions", Limit: 100, Used: &used}, {Name: "owners", Used: &used}}
+	s.status.AnyClientID = true
 	body := html.UnescapeString(s.ask("GET", "/").Body.String())
 	wantOnPage(t, body, "(7) vernegate vernemq-0",
 		"The trust files are refused. Generation 41 of 2026-05-01 11:37:42 UTC serves on.", "its signature is not that of",
@@ -153,8 +154,8 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"Backend 10.244.2.9:1883 is ejected.", "<code>dial</code>", "connection refused",
 		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform was due to be replaced 60 min ago.",
 		"The server certificate CN=vernemq-0 expires in 9 days.",
-		"Devices should not come now: shutting down.",
-		"sessions are nearly used up: 95 of 100.",
+		"Not ready for devices: shutting down.",
+		"sessions are nearly used up: 95 of 100.", "Any owner may use any client id",
 	)
 	if strings.Contains(body, "owners are nearly") {
 		t.Error("what has no limit is nearly used up")

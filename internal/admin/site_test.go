@@ -44,6 +44,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, crowd: &crowd{}, status: admin.Status{State: admin.Ready, Now: time.Now()}}
 	s.cfg = admin.Config{
+		Live:     func() error { return nil },
 		Ready:    func() error { return nil },
 		Metrics:  prometheus.NewRegistry(),
 		Status:   func() admin.Status { return s.status },
@@ -73,7 +74,11 @@ func (s *site) ask(method, path string, header ...string) *httptest.ResponseReco
 		s.handler = admin.New(s.cfg).Handler
 	}
 	r := httptest.NewRequest(method, path, nil)
+	r.Host = "127.0.0.1:8885"
 	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+		}
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()

@@ -37,6 +37,7 @@ type Status struct {
 	CertificateACL *CertificateACL `json:"certificate_acl,omitempty"`
 	Backends       []Backend       `json:"backends,omitempty"`
 	Limits         []Limit         `json:"limits,omitempty"`
+	AnyClientID    bool            `json:"any_client_id"` // an owner may use every client id
 }
 
 // Trust is the trust generation in use.

@@ -83,17 +83,17 @@ func (s *Status) attention(terms []term) (list []attention) {
 		list = append(list, attention{t, fmt.Sprintf(format, args...), more})
 	}
 	if s.State != Ready {
-		add(Soon, nil, "Devices should not come now: %s.", s.Detail)
+		add(Soon, nil, "Not ready for devices: %s.", s.Detail)
 	}
 	if look := s.LastLook; look != nil && len(look.Errors) > 0 {
-		rest := "Devices cannot come before they are good."
+		rest := "Devices cannot connect until they are good."
 		if t := s.Trust; t != nil {
 			rest = fmt.Sprintf("Generation %d of %s serves on.", t.Generation, stamp(t.Loaded))
 		}
 		add(Over, look.Errors, "The trust files are refused. %s", rest)
 	}
 	if acl := s.CertificateACL; acl != nil && acl.Failing() {
-		add(Over, nil, "certificate-acl could not tell (%s), %s. Known devices still come in, unknown ones do not.",
+		add(Over, nil, "certificate-acl could not tell (%s), %s. Devices in the cache can still connect, others cannot.",
 			acl.LastError, ago(s.Now.Sub(acl.LastFailure)))
 	}
 	for _, b := range s.Backends {

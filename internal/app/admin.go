@@ -26,16 +26,26 @@ type components struct {
 // works from the start, and tells what there is to tell.
 func (a *App) newAdminServer() *http.Server {
 	return admin.New(admin.Config{
+		Live:     a.live,
 		Ready:    a.ready.err,
 		Metrics:  a.registry,
 		Status:   a.status,
 		Sessions: a.sessions,
 		Reload:   a.reload,
 		History:  &a.history,
+		Hosts:    a.cfg.AdminHosts,
 		Token:    a.cfg.Token(),
 		Log:      a.log,
 		Audit:    a.audit,
 	})
+}
+
+// live returns why the process has to be restarted, nil if it works.
+func (a *App) live() error {
+	if w := a.parts.Load(); w != nil {
+		return w.server.Hung()
+	}
+	return nil
 }
 
 // sessions returns the live sessions, nil before there can be any.

@@ -159,7 +159,7 @@ func (a *App) openStore(ctx context.Context, onSwap func(old, current *truststor
 	a.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
 	cfg := trustConfig(a.cfg, a.log)
 	cfg.StartTimeout = startTimeout
-	cfg.OnLook = a.looks.looked
+	cfg.OnReload = a.looks.looked
 	cfg.OnSwap = onSwap
 	store, err := openTrust(ctx, a.cfg, cfg)
 	if err != nil {
@@ -185,7 +185,7 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 	return proxy.New(proxy.Config{
 		Trust: func() proxy.Trust { return trust{store.Current()} },
 		Owner: cache.Owner,
-		Place: placeFunc(pool),
+		Lease: leaseFunc(pool),
 		TLS: proxy.TLSPolicy{
 			MinVersion:       uint16(a.cfg.TLSMinVersion),
 			CipherSuites:     a.cfg.TLSCiphers,

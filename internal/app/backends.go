@@ -4,10 +4,13 @@
 package app
 
 import (
+	"context"
 	"log/slog"
+	"time"
 
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -17,7 +20,9 @@ func backendPool(cfg config.Config, log *slog.Logger) *backend.Pool {
 		Addrs:   cfg.Backends,
 		Balance: cfg.Balance,
 		Probe:   backendProbe(cfg),
-		Logger:  log,
+
+		ProbeDecides: cfg.BackendHealthURL != "",
+		Logger:       log,
 	})
 }
 
@@ -34,7 +39,24 @@ func backendProbe(cfg config.Config) backend.Probe {
 	return dial
 }
 
-// placeFunc lets the proxy use a pool.
-func placeFunc(pool *backend.Pool) func(clientID string) proxy.Place {
-	return func(clientID string) proxy.Place { return pool.Place(clientID) }
+// probeOnce asks the broker at addr whether it is well.
+func probeOnce(ctx context.Context, cfg config.Config, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(cfg.DialTimeout))
+	defer cancel()
+	return backendProbe(cfg)(ctx, addr)
+}
+
+// tryBroker is a client of the broker at addr for a moment. It returns the code
+// of the CONNACK.
+func tryBroker(ctx context.Context, cfg config.Config, addr string) (packets.ReturnCode, error) {
+	return proxy.TryBroker(ctx, proxy.Config{
+		BackendProxyProtocol: byte(cfg.BackendProxyProtocol),
+		DialTimeout:          time.Duration(cfg.DialTimeout),
+		ConnackTimeout:       time.Duration(cfg.ConnackTimeout),
+	}, addr)
+}
+
+// leaseFunc lets the proxy use a pool.
+func leaseFunc(pool *backend.Pool) func(owner, clientID string) proxy.Lease {
+	return func(owner, clientID string) proxy.Lease { return pool.Lease(owner, clientID) }
 }

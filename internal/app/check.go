@@ -17,13 +17,15 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
 )
 
 // Check prints what Run would meet with this environment, without listening
 // and without waiting for files to become good, and reports whether all is
-// well. Warnings do not count.
-func Check(ctx context.Context, environ []string, stdout io.Writer) bool {
+// well. Warnings do not count. It speaks MQTT to the backends unless noMQTT is set:
+// brokers log that.
+func Check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer) bool {
 	r := &report{w: stdout}
 	cfg, err := config.Load(environ)
 	if err != nil {
@@ -42,9 +44,12 @@ func Check(ctx context.Context, environ []string, stdout io.Writer) bool {
 	for _, name := range cfg.TLSCiphers.Insecure() {
 		r.warn("VERNEGATE_TLS_CIPHERS: %s is insecure", name)
 	}
+	if proxy.ClientIDPolicy(cfg.ClientID) == proxy.AnyClientID {
+		r.print("note", "VERNEGATE_CLIENT_ID=any: an owner may use every client id, also one of another owner, whose session the broker then ends")
+	}
 	r.checkFiles(ctx, cfg)
 	r.checkACL(ctx, cfg)
-	r.checkBackends(ctx, cfg)
+	r.checkBackends(ctx, cfg, noMQTT)
 	return !r.failed
 }
 
@@ -139,29 +144,38 @@ func (r *report) checkACL(ctx context.Context, cfg config.Config) {
 }
 
 // checkBackends resolves the backends' names and asks each of them whether it
-// is well, as serve will do again and again.
-func (r *report) checkBackends(ctx context.Context, cfg config.Config) {
-	pool, probe := backendPool(cfg, nil), backendProbe(cfg)
+// is well, as serve will do again and again, and then as a client.
+func (r *report) checkBackends(ctx context.Context, cfg config.Config, noMQTT bool) {
+	pool := backendPool(cfg, nil)
 	pool.Resolve(ctx)
 	for _, b := range pool.Status() {
-		r.checkBackend(ctx, b, probe, time.Duration(cfg.DialTimeout))
+		r.checkBackend(ctx, cfg, b, noMQTT)
 	}
 }
 
-func (r *report) checkBackend(ctx context.Context, b backend.Status, probe backend.Probe, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+func (r *report) checkBackend(ctx context.Context, cfg config.Config, b backend.Status, noMQTT bool) {
 	subject := "backend " + b.Name
 	if b.Addr != b.Name {
 		subject += " at " + b.Addr
 	}
 	err := errors.New(b.Detail)
 	if b.State != backend.Unresolved {
-		err = probe(ctx, b.Addr)
+		err = probeOnce(ctx, cfg, b.Addr)
 	}
 	if err != nil {
 		r.failedLines(subject+": ", err)
 		return
 	}
-	r.ok("%s is well (MQTT was not spoken)", subject)
+	if noMQTT {
+		r.ok("%s is well (MQTT was not spoken)", subject)
+		return
+	}
+	switch code, err := tryBroker(ctx, cfg, b.Addr); {
+	case err != nil:
+		r.failedLines(subject+": ", err)
+	case code != 0:
+		r.ok("%s is well, and refuses a client that nobody knows with code %d", subject, code)
+	default:
+		r.ok("%s is well and accepts clients", subject)
+	}
 }

@@ -5,7 +5,6 @@ package app
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"os"
 	"path/filepath"
@@ -21,10 +20,18 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// check runs Check and returns what it says.
-func check(w *apptest.World) (ok bool, report string) {
+// check runs Check, with a backend that accepts every client, and returns what it says.
+func check(t *testing.T, w *apptest.World) (ok bool, report string) {
+	t.Helper()
+	apptest.AnswerConnects(t, w.Backend, false, "\x20\x02\x00\x00")
+	return checkAsItIs(t, w, false)
+}
+
+// checkAsItIs is check with whatever backend there is.
+func checkAsItIs(t *testing.T, w *apptest.World, noMQTT bool) (ok bool, report string) {
+	t.Helper()
 	var out bytes.Buffer
-	ok = Check(context.Background(), w.Environ(), &out)
+	ok = Check(t.Context(), noMQTT, w.Environ(), &out)
 	return ok, out.String()
 }
 
@@ -42,15 +49,16 @@ func wantLine(t *testing.T, report, verdict, text string) {
 func TestCheckFindsNothingWrong(t *testing.T) {
 	t.Parallel()
 	w := apptest.NewWorld(t)
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if !ok {
 		t.Error("it fails")
 	}
 	for line := range strings.Lines(report) {
-		if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "value ") {
+		if !strings.HasPrefix(line, "ok ") && !strings.HasPrefix(line, "value ") && !strings.HasPrefix(line, "note ") {
 			t.Errorf("complains: %s", line)
 		}
 	}
+	wantLine(t, report, "note", "VERNEGATE_CLIENT_ID=any: an owner may use every client id")
 	for _, subject := range []string{
 		"configuration", `server certificate "CN=vernegate"`, `CA "CN=root"`, `CRL of "CN=root" with 0 entries`,
 		"certificate-acl at " + w.ACL.URL, "backend " + w.Backend.Addr().String(),
@@ -65,7 +73,7 @@ func TestCheckNamesWrongVariablesAndFilesAtOnce(t *testing.T) {
 	w.Vars["VERNEGATE_BACKENDS"] = "nowhere"
 	w.Vars["VERNEGATE_TLS_KEY"] = w.Write("other.key", w.Root.Issue("other").KeyPEM())
 	w.Vars["VERNEGATE_TLS_CA"] = w.Dir + "/absent.crt"
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if ok {
 		t.Error("it finds nothing wrong")
 	}
@@ -80,6 +88,7 @@ func TestCheckFailsWithoutCertificateACL(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"status 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
 		"body":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"body: a 404 that is not certificate-acl's": http.NotFound,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +96,7 @@ func TestCheckFailsWithoutCertificateACL(t *testing.T) {
 			acl := httptest.NewServer(handler)
 			t.Cleanup(acl.Close)
 			w.Vars["CERTIFICATE_ACL_URL"] = acl.URL + "/"
-			ok, report := check(w)
+			ok, report := check(t, w)
 			if ok {
 				t.Error("it finds nothing wrong")
 			}
@@ -106,7 +115,7 @@ func TestCheckAsksAboutNoCertificateOfAnybody(t *testing.T) {
 	}))
 	t.Cleanup(acl.Close)
 	w.Vars["CERTIFICATE_ACL_URL"] = acl.URL + "/"
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if !ok {
 		t.Error("it fails")
 	}
@@ -122,7 +131,7 @@ func TestCheckFailsForEachBackendThatIsDown(t *testing.T) {
 	down := apptest.ListenLoopback(t)
 	_ = down.Close()
 	w.Vars["VERNEGATE_BACKENDS"] = down.Addr().String() + "," + w.Backend.Addr().String()
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if ok {
 		t.Error("it finds nothing wrong")
 	}
@@ -134,12 +143,49 @@ func TestCheckFailsForABackendsNameThatDoesNotResolve(t *testing.T) {
 	t.Parallel()
 	w := apptest.NewWorld(t)
 	w.Vars["VERNEGATE_BACKENDS"] = "vernemq.invalid:1883,localhost:" + portOf(t, w.Backend)
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if ok {
 		t.Error("it finds nothing wrong")
 	}
 	wantLine(t, report, "failed", "backend vernemq.invalid:1883: lookup")
 	wantLine(t, report, "ok", "backend localhost:"+portOf(t, w.Backend)+" at "+w.Backend.Addr().String())
+}
+
+func TestCheckIsAClientForAMoment(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		proxyProtocol    string // of vernegate
+		demands          bool   // the broker demands a PROXY header
+		connack          string // of the broker
+		verdict, text    string // of the report
+		followed, noMQTT bool
+	}{
+		"accepted":                   {"off", false, "\x20\x02\x00\x00", "ok", "accepts clients", true, false},
+		"refused":                    {"off", false, "\x20\x02\x00\x05", "ok", "refuses a client that nobody knows with code 5", false, false},
+		"unavailable":                {"off", false, "\x20\x02\x00\x03", "failed", "it is unavailable", false, false},
+		"with the header":            {"v2", true, "\x20\x02\x00\x00", "ok", "accepts clients", true, false},
+		"without the header":         {"off", true, "\x20\x02\x00\x00", "failed", "it may expect a PROXY header, see VERNEGATE_BACKEND_PROXY_PROTOCOL", false, false},
+		"with a header unasked":      {"v2", false, "\x20\x02\x00\x00", "failed", "it may not expect the PROXY header of VERNEGATE_BACKEND_PROXY_PROTOCOL=v2", false, false},
+		"with a header of version 1": {"v1", true, "\x20\x02\x00\x00", "ok", "accepts clients", true, false},
+		"told not to speak MQTT":     {"off", true, "", "ok", "is well (MQTT was not spoken)", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := apptest.NewWorld(t)
+			followed := apptest.AnswerConnects(t, w.Backend, test.demands, test.connack)
+			w.Vars["VERNEGATE_BACKEND_PROXY_PROTOCOL"] = test.proxyProtocol
+			ok, report := checkAsItIs(t, w, test.noMQTT)
+			if want := test.verdict == "ok"; ok != want {
+				t.Errorf("all is well: %v, want %v:\n%s", ok, want, report)
+			}
+			wantLine(t, report, test.verdict, test.text)
+			if test.followed {
+				if got := <-followed; got != "\xe0\x00" {
+					t.Errorf("behind the CONNECT came % x, want a DISCONNECT", got)
+				}
+			}
+		})
+	}
 }
 
 func portOf(t *testing.T, l net.Listener) string {
@@ -160,7 +206,7 @@ func TestCheckFailsForABackendThatIsUnwell(t *testing.T) {
 			health := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 			t.Cleanup(health.Close)
 			w.Vars["VERNEGATE_BACKEND_HEALTH_URL"] = "http://{host}:" + portOf(t, health.Listener) + "/health/listeners"
-			_, report := check(w)
+			_, report := check(t, w)
 			wantLine(t, report, want, "backend "+w.Backend.Addr().String())
 		})
 	}
@@ -176,7 +222,7 @@ func TestCheckWarnsOfWhatWillBeWrong(t *testing.T) {
 	w.Vars["VERNEGATE_TLS_KEY"] = w.Write("short.key", server.KeyPEM())
 	w.Vars["VERNEGATE_TLS_CIPHERS"] = "ECDHE-RSA-AES128-GCM-SHA256,AES128-SHA"
 	w.Write("ca.crl", w.Root.CRL(certtest.CRLOptions{ThisUpdate: past.Add(-time.Hour), NextUpdate: past}))
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if !ok {
 		t.Error("it fails")
 	}
@@ -189,11 +235,11 @@ func TestCheckOfACRLThatIsAbsent(t *testing.T) {
 	t.Parallel()
 	w := apptest.NewWorld(t)
 	w.Vars["VERNEGATE_TLS_CRL"] = w.Dir + "/absent.crl"
-	if ok, report := check(w); ok {
+	if ok, report := check(t, w); ok {
 		t.Errorf("a named CRL is absent, and it ends with %v:\n%s", ok, report)
 	}
 	delete(w.Vars, "VERNEGATE_TLS_CRL")
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if !ok {
 		t.Error("only the default CRL is absent, and it fails")
 	}
@@ -205,13 +251,13 @@ func TestCheckReadsTicketKeys(t *testing.T) {
 	w := apptest.NewWorld(t)
 	key := strings.Repeat("0123456789abcdef", 4)
 	w.Vars["VERNEGATE_TICKET_KEYS"] = w.Write("ticket.keys", []byte(key+"\n"+key+"\n"))
-	if ok, report := check(w); !ok {
+	if ok, report := check(t, w); !ok {
 		t.Errorf("it fails; report:\n%s", report)
 	} else {
 		wantLine(t, report, "ok", "session ticket keys: 2")
 	}
 	w.Write("ticket.keys", []byte(key[:60]))
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if ok {
 		t.Error("it finds nothing wrong")
 	}
@@ -231,7 +277,7 @@ func TestCheckDoesNotShowTheAdminToken(t *testing.T) {
 	} {
 		w := apptest.NewWorld(t)
 		w.Vars[variable[0]] = variable[1]
-		ok, report := check(w)
+		ok, report := check(t, w)
 		if !ok || strings.Contains(report, secret) {
 			t.Errorf("with %s, check is well: %v, and prints %q", variable[0], ok, report)
 		}
@@ -253,7 +299,7 @@ func TestCheckTellsWhereValuesAreFrom(t *testing.T) {
 	)
 	w.Vars["PLUGIN_ACL_CHAIN"] = "y"
 	w.Vars["DOCKER_VERNEMQ_KUBERNETES_NAMESPACE"] = "dojot"
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if !ok {
 		t.Error("it fails")
 	}
@@ -278,7 +324,7 @@ func TestFilesThatSettingsNameAndAreNotThere(t *testing.T) {
 	delete(w.Vars, "VERNEGATE_TLS_CA")
 	absent := filepath.Join(w.Dir, "absent.crt")
 	w.Vars["VERNEMQ_CONF"] = conf("listener.ssl.default = 0.0.0.0:8883", "listener.ssl.cafile = "+absent)
-	ok, report := check(w)
+	ok, report := check(t, w)
 	if ok {
 		t.Error("it finds nothing wrong")
 	}

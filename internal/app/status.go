@@ -45,6 +45,7 @@ func (a *App) status() admin.Status {
 		}
 		s.Backends = backendStatus(w.pool.Status())
 		s.Limits = a.limits(w.server)
+		s.AnyClientID = proxy.ClientIDPolicy(a.cfg.ClientID) == proxy.AnyClientID
 	}
 	return s
 }

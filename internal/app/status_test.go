@@ -70,6 +70,9 @@ func TestStatusTellsWhatThereIs(t *testing.T) {
 	if got := s.CertificateACL.URL; got != "http://redacted@127.0.0.1:1/" {
 		t.Errorf("got URL %s", got)
 	}
+	if !s.AnyClientID {
+		t.Error("the status does not say that an owner may use any client id")
+	}
 	if len(s.Limits) == 0 || s.Limits[0].Limit <= 0 || *s.Limits[0].Used != 0 {
 		t.Errorf("got limits %+v", s.Limits)
 	}

@@ -108,7 +108,7 @@ var forbidden = map[pattern]map[pattern]string{
 		"internal/config/...": siblings,
 		"internal/admin/...":  siblings,
 		"proxy/...":           siblings,
-		"packets/...":         "it speaks no MQTT; whoever takes a Place does",
+		"packets/...":         "it speaks no MQTT; the holder of a Lease does",
 		"certacl/...":         siblings,
 		"truststore/...":      siblings,
 		metrics:               "internal/app counts what Status tells",
@@ -123,7 +123,7 @@ var forbidden = map[pattern]map[pattern]string{
 	"proxy/...": {
 		"internal/config/...":  siblings,
 		"internal/admin/...":   siblings,
-		"internal/backend/...": "internal/app hands it a Place func, so that it can be tested and read alone",
+		"internal/backend/...": "internal/app hands it a Lease func, so that it can be tested and read alone",
 		"certacl/...":          "internal/app hands it an Owner func, so that it can be tested and read alone",
 		"truststore/...":       "internal/app hands it a Trust, so that it can be tested and read alone",
 		"net/http/...":         "it speaks MQTT; HTTP is for internal/admin, internal/backend and certacl",

@@ -10,7 +10,7 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 )
 
-// What the choice among a hundred brokers costs, from taking a place to leaving it.
+// What the choice among a hundred brokers costs, from taking a lease to releasing it.
 func BenchmarkChoice(b *testing.B) {
 	var addrs []string
 	for i := range 100 {
@@ -21,12 +21,12 @@ func BenchmarkChoice(b *testing.B) {
 			pool := backend.New(backend.Config{Addrs: addrs, Balance: balance})
 			b.ReportAllocs()
 			for b.Loop() {
-				p := pool.Place("admin:efac3d")
+				p := pool.Lease("admin:efac3d", "admin:efac3d")
 				if _, ok := p.Next(); !ok {
 					b.Fatal("no broker to be had")
 				}
-				p.Answered()
-				p.Leave()
+				p.Succeeded(true)
+				p.Release()
 			}
 		})
 	}

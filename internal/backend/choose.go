@@ -3,7 +3,13 @@
 
 package backend
 
-import "fmt"
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+	"slices"
+	"time"
+)
 
 // Balance is how a broker is chosen for a session.
 type Balance uint8
@@ -47,11 +53,11 @@ const (
 	loadSlack = 100
 )
 
-// choose returns the member for one more session of a client, none of tried, or nil. client is 0 for whoever has no
-// home. A member that is returning gets less than its due as long as somebody else is up, and an ejected one
-// nothing as long as there is somebody else; p.mu is held.
+// choose returns the member for one more session of a client, none of tried, or nil. client is 0 for a client that has no
+// home. A member that is returning gets less than its due as long as another one is up, and an ejected one nothing as long
+// as there is another one; p.mu is held.
 func (p *Pool) choose(client uint64, tried []*member) *member {
-	p.turn++
+	p.choices++
 	p.exclude(tried)
 	for m := p.best(client, Returning); m != nil; m = p.best(client, Returning) {
 		if m.admits() {
@@ -61,9 +67,22 @@ func (p *Pool) choose(client uint64, tried []*member) *member {
 	}
 	p.exclude(tried)
 	if m := p.best(client, Returning); m != nil {
-		return m
+		if !p.heldToTrial(m) {
+			return m
+		}
+		m.excluded = p.mark
 	}
 	return p.best(client, Ejected)
+}
+
+// heldToTrial reports whether m gets no session but the one on trial although no other member is up, because all others
+// are ejected. The first broker of a cluster to come back accepts sessions before the cluster is ready, and ends them
+// again; without this it would get the sessions of all.
+func (p *Pool) heldToTrial(m *member) bool {
+	if m.state != Returning || m.proven(time.Now()) || len(p.members) == 1 {
+		return false
+	}
+	return !slices.ContainsFunc(p.members, func(other *member) bool { return other != m && other.state != Ejected })
 }
 
 // exclude takes all of these and nobody else out of what best chooses from.
@@ -82,16 +101,16 @@ func (p *Pool) best(client uint64, worst State) *member {
 	return p.home(client, worst)
 }
 
-// offers tells whether best may choose m.
+// offers reports whether best may choose m.
 func (p *Pool) offers(m *member, worst State) bool {
 	return m.state <= worst && m.excluded != p.mark
 }
 
-// leastBusy returns the member with the fewest sessions; those with equally many take turns.
+// leastBusy returns the member with the fewest sessions; among those with equally many, each comes first in turn.
 func (p *Pool) leastBusy(worst State) (least *member) {
 	n := len(p.members)
 	for i := range n {
-		m := p.members[(p.turn+i)%n]
+		m := p.members[(p.choices+i)%n]
 		if p.offers(m, worst) && (least == nil || m.sessions < least.sessions) {
 			least = m
 		}
@@ -127,14 +146,12 @@ func (p *Pool) loadLimit(worst State) int {
 	return int(max(loadFactor*average, average+loadSlack) + 1)
 }
 
-// hash is FNV-1a of 64 bits, mixed. It is part of what vernegates of different releases have to agree on: a client
-// that reconnects through another one finds its session only at the same broker.
+// hash is FNV-1a of 64 bits, mixed. Vernegates of different releases have to agree on it: a client that reconnects
+// through another one finds its session only at the same broker.
 func hash(s string) uint64 {
-	h := uint64(0xcbf29ce484222325)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 0x100000001b3
-	}
-	return mix(h)
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, s) // never fails
+	return mix(h.Sum64())
 }
 
 // mix is the finalizer of splitmix64: every bit of h changes half of the result.

@@ -33,19 +33,19 @@ func TestBalanceIsSpelledAsConfigured(t *testing.T) {
 func TestLeastConnectionsEvensOut(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, nil, one, two, three)
-	places := map[string][]*backend.Place{}
+	leases := map[string][]*backend.Lease{}
 	for range 30 {
 		p, addr := f.enter("")
-		places[addr] = append(places[addr], p)
+		leases[addr] = append(leases[addr], p)
 	}
 	for _, addr := range []string{one, two, three} {
 		if got := f.status(addr).Sessions; got != 10 {
 			t.Errorf("%s has %d sessions of 30, want 10", addr, got)
 		}
 	}
-	for _, p := range places[two][:4] {
-		p.Leave()
-		p.Leave()
+	for _, p := range leases[two][:4] {
+		p.Release()
+		p.Release()
 	}
 	for range 4 {
 		if _, addr := f.enter(""); addr != two {
@@ -61,14 +61,14 @@ func TestTiesTakeTurns(t *testing.T) {
 	for range 300 {
 		p, addr := f.enter("")
 		got[addr]++
-		p.Leave()
+		p.Release()
 	}
 	if want := (map[string]int{one: 100, two: 100, three: 100}); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
-func TestPlaceGoesEverywhereOnce(t *testing.T) {
+func TestLeaseGoesEverywhereOnce(t *testing.T) {
 	t.Parallel()
 	for _, balance := range []backend.Balance{backend.LeastConnections, backend.ByClientID} {
 		t.Run(balance.String(), func(t *testing.T) {
@@ -88,22 +88,22 @@ func TestPlaceGoesEverywhereOnce(t *testing.T) {
 			}
 			for _, s := range f.Status() {
 				if s.Sessions != 0 {
-					t.Errorf("%s has %d sessions, want none of a place that is nowhere", s.Addr, s.Sessions)
+					t.Errorf("%s has %d sessions, want none of a lease without a broker", s.Addr, s.Sessions)
 				}
 			}
 		})
 	}
 }
 
-func TestNoBrokersNoPlace(t *testing.T) {
+func TestNoBrokersNoLease(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, nil, "vernemq:1883")
-	p := f.Place("")
+	p := f.Lease("", "")
 	if addr, ok := p.Next(); ok {
 		t.Errorf("got %s, want none", addr)
 	}
 	p.Silent() // says nothing about anybody
-	p.Leave()
+	p.Release()
 }
 
 // homes is where each of n clients is sent, all of them connected at a time.
@@ -235,10 +235,10 @@ func TestClientOfAnEjectedHomeHasASecondOne(t *testing.T) {
 	f := newFleet(t, byClientID, one, two, three)
 	p, home := f.enter("lamp")
 	second, _ := p.Next()
-	p.Leave()
+	p.Release()
 	p, _ = f.enter("lamp")
 	p.Unreachable(errRefused)
-	p.Leave()
+	p.Release()
 	for range 3 {
 		if _, addr := f.enter("lamp"); addr != second {
 			t.Errorf("with %s ejected it is sent to %s, want %s", home, addr, second)

@@ -19,6 +19,9 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 )
 
+// settleTime is how long a session has to last to prove anything.
+const settleTime = 6 * time.Second
+
 // Brokers of most tests.
 const (
 	one   = "192.0.2.1:1883"
@@ -136,10 +139,10 @@ func (f *fleet) setName(host string, addrs ...string) {
 	f.dns[host] = addrs
 }
 
-// enter takes a place for a client and moves it on to its first broker, which has to be there.
-func (f *fleet) enter(clientID string) (*backend.Place, string) {
+// enter takes a lease for a client and moves it on to its first broker, which has to be there.
+func (f *fleet) enter(clientID string) (*backend.Lease, string) {
 	f.t.Helper()
-	p := f.Place(clientID)
+	p := f.Lease("acme:lamp", clientID)
 	addr, ok := p.Next()
 	if !ok {
 		f.t.Fatal("no broker to be had")
@@ -147,18 +150,28 @@ func (f *fleet) enter(clientID string) (*backend.Place, string) {
 	return p, addr
 }
 
+// succeeded has a broker accept the session of a lease.
+func succeeded(l *backend.Lease) { l.Succeeded(true) }
+
 // answeredAt makes a session find that addr answers.
 func (f *fleet) answeredAt(addr string) {
 	f.t.Helper()
-	f.at(addr, (*backend.Place).Answered)
+	f.at(addr, succeeded)
 }
 
-// at takes places until one is at addr, does something with that one and leaves them all.
-func (f *fleet) at(addr string, do func(*backend.Place)) {
+// passTrial has a session at addr, which is returning, last until addr is proven. It takes settleTime.
+func (f *fleet) passTrial(addr string) {
+	f.t.Helper()
+	f.answeredAt(addr)
+	time.Sleep(settleTime)
+}
+
+// at takes leases until one is at addr, does something with that one and releases them all.
+func (f *fleet) at(addr string, do func(*backend.Lease)) {
 	f.t.Helper()
 	for range 1000 {
 		p, got := f.enter("")
-		defer p.Leave()
+		defer p.Release()
 		if got == addr {
 			do(p)
 			return
@@ -170,7 +183,7 @@ func (f *fleet) at(addr string, do func(*backend.Place)) {
 // refuse makes a session find that addr cannot be dialed.
 func (f *fleet) refuse(addr string) {
 	f.t.Helper()
-	f.at(addr, func(p *backend.Place) { p.Unreachable(errRefused) })
+	f.at(addr, func(p *backend.Lease) { p.Unreachable(errRefused) })
 }
 
 // share is how many of n sessions that come and go at once go to addr.
@@ -182,7 +195,7 @@ func (f *fleet) share(addr string, n int) int {
 		if got == addr {
 			count++
 		}
-		p.Leave()
+		p.Release()
 	}
 	return count
 }

@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -14,10 +15,17 @@ import (
 )
 
 const (
-	// strikeLimit is how many CONNECTs in a row have to fail for an ejection: one may be the client's doing.
-	strikeLimit = 3
-	// missLimit is the same for probes, which no client has a part in.
-	missLimit = 2
+	// connectFailureLimit is how many CONNECTs in a row have to fail for an ejection: one may be the client's doing.
+	connectFailureLimit = 3
+	// probeFailureLimit is the same for probes, which do not depend on any client.
+	probeFailureLimit = 2
+	// clientLimit is how many different clients in a row have to be cut off for an ejection: without an answer to their
+	// CONNECT, or soon after it. One client can bring that upon itself as often as it likes.
+	clientLimit = 3
+
+	// settleTime is how long a session has to last to prove anything: a VerneMQ that has been restarted accepts sessions
+	// before its cluster is ready, and ends them 1.5 s to 5 s later.
+	settleTime = 6 * time.Second
 
 	// firstBackoff is how long a broker stays ejected at least: a restarting one is back within seconds.
 	firstBackoff = time.Second
@@ -68,26 +76,32 @@ const (
 	Dial        Reason = "dial"        // it could not be dialed
 	Silent      Reason = "silent"      // it did not answer CONNECTs
 	Unavailable Reason = "unavailable" // it answered CONNECTs with "server unavailable"
+	Closed      Reason = "closed"      // it ended connections without an answer to the CONNECT
+	Reset       Reason = "reset"       // it ended sessions soon after it had accepted them
 	Health      Reason = "health"      // probes failed
 )
 
 // Reasons returns all reasons there are.
-func Reasons() []Reason { return []Reason{Dial, Silent, Unavailable, Health} }
+func Reasons() []Reason { return []Reason{Dial, Silent, Unavailable, Closed, Reset, Health} }
 
 // A member is a broker at one address. The pool's mu guards it.
 type member struct {
 	addr     string // IP address and port
 	name     string // the host:port it was found by
 	home     uint64 // hash of what clients are at home with
-	sessions int    // places that are here
+	sessions int    // leases that have it
 	excluded uint64 // the pool's mark, if the choice under way must pass it by
 	gone     bool   // its name does not stand for it any more
 
-	state   State // Up, Returning or Ejected
-	since   time.Time
-	era     uint64 // counts the changes of state
-	strikes int    // CONNECTs that failed since one was answered
-	misses  int    // probes that failed since one succeeded
+	state           State // Up, Returning or Ejected
+	since           time.Time
+	epoch           uint64     // counts ejections and returns
+	connectFailures int        // CONNECTs that failed since one was answered
+	probeFailures   int        // probes that failed since one succeeded
+	hangUps         clients    // whose CONNECTs were not answered since one was
+	drops           clients    // whose sessions were dropped early since one was not
+	firstDrop       time.Time  // when the first of these was
+	live            *list.List // of *Lease: the sessions that it has accepted in this epoch, oldest first
 
 	due     time.Time // for the next probe
 	probing bool
@@ -99,43 +113,68 @@ type member struct {
 	ejections map[Reason]int // all of them
 
 	// While it is returning.
-	trial  bool      // one session is here to see how it fares
-	proven time.Time // when it answered one; zero = not yet
-	credit float64   // sessions it is owed, below 1
+	trial    bool      // a session is on trial here
+	answered time.Time // when it first answered one, and has not dropped one soon after since; zero = not yet
+	credit   float64   // sessions it is owed, below 1
 }
 
-// enter changes the state. All that is under way in the old one is old news from now on.
-func (m *member) enter(state State) {
+// clients are different clients, in the order in which they were added.
+type clients []uint64
+
+// add returns c with a client in it.
+func (c clients) add(client uint64) clients {
+	if slices.Contains(c, client) {
+		return c
+	}
+	return append(c, client)
+}
+
+// setState changes the state and begins an epoch. Reports from the one before are ignored from now on.
+func (m *member) setState(state State) {
 	m.state, m.since = state, time.Now()
-	m.era++
-	m.strikes, m.misses = 0, 0
-	m.trial, m.proven, m.credit = false, time.Time{}, 0
+	m.epoch++
+	m.connectFailures, m.probeFailures = 0, 0
+	m.hangUps, m.drops, m.live = nil, nil, list.New()
+	m.trial, m.answered, m.credit = false, time.Time{}, 0
 }
 
-// returned tells whether m has been returning for long enough.
+// settled reports whether a session of this epoch has lasted: then m does not end the sessions of everybody.
+func (m *member) settled(now time.Time) bool {
+	oldest := m.live.Front()
+	return oldest != nil && now.Sub(oldest.Value.(*Lease).began) >= settleTime
+}
+
+// proven reports whether m, which is returning, has passed its trial.
+func (m *member) proven(now time.Time) bool {
+	return !m.answered.IsZero() && now.Sub(m.answered) >= settleTime
+}
+
+// returned reports whether m has been returning for long enough.
 func (m *member) returned(now time.Time) bool {
-	return m.state == Returning && !m.proven.IsZero() && now.Sub(m.proven) >= returnTime
+	return m.state == Returning && !m.answered.IsZero() && now.Sub(m.answered) >= settleTime+returnTime
 }
 
-// beginTrial tells whether the session that has just come is the trial of m.
+// beginTrial reports whether the session that has just been given to m is its trial.
 func (m *member) beginTrial() bool {
-	if m.state != Returning || !m.proven.IsZero() || m.trial {
+	if m.state != Returning || m.trial || m.proven(time.Now()) {
 		return false
 	}
 	m.trial = true
 	return true
 }
 
-// admits tells whether m, which is up or returning, takes a session that would be its own. Each question counts: of
+// admits reports whether m, which is up or returning, takes a session that would be its own. Each question counts: of
 // those, a returning member takes one in ten at first, and more and more.
 func (m *member) admits() bool {
+	now := time.Now()
 	switch {
 	case m.state == Up:
 		return true
-	case m.proven.IsZero():
+	case !m.proven(now):
 		return !m.trial
 	}
-	m.credit += firstShare + (1-firstShare)*time.Since(m.proven).Seconds()/returnTime.Seconds()
+	returning := now.Sub(m.answered) - settleTime
+	m.credit += firstShare + (1-firstShare)*returning.Seconds()/returnTime.Seconds()
 	if m.credit < 1 {
 		return false
 	}
@@ -143,40 +182,72 @@ func (m *member) admits() bool {
 	return true
 }
 
-// answered is the pool's news that m answered a CONNECT; p.mu is held.
-func (p *Pool) answered(m *member) {
-	m.strikes = 0
-	if m.state == Ejected { // chosen as a last resort, and well
-		p.readmit(m)
+// succeeded is called when m has answered the CONNECT of l; p.mu is held.
+func (p *Pool) succeeded(m *member, l *Lease, accepted bool) {
+	m.connectFailures, m.hangUps = 0, nil
+	if m.state == Ejected && !p.cfg.ProbeDecides && m.reason != Health {
+		p.readmit(m) // it was chosen as a last resort, with success
+		l.epoch, l.trial, m.trial = m.epoch, true, true
 	}
-	if m.state == Returning && m.proven.IsZero() {
-		m.proven = time.Now()
+	if m.state == Returning && m.answered.IsZero() {
+		m.answered = time.Now()
+	}
+	if accepted {
+		l.began, l.live = time.Now(), m.live.PushBack(l)
 	}
 }
 
-// failed is the pool's news that a CONNECT to m came to nothing; p.mu is held.
+// failed is called when a CONNECT to m was not answered, refused as unavailable, or could not be sent; p.mu is held.
 func (p *Pool) failed(m *member, why Reason, err error) {
-	m.strikes++
-	onTrial := m.state == Returning && m.proven.IsZero()
-	if m.state != Ejected && (why == Dial || onTrial || m.strikes >= strikeLimit) {
+	m.connectFailures++
+	onTrial := m.state == Returning && !m.proven(time.Now())
+	if m.state != Ejected && (why == Dial || onTrial || m.connectFailures >= connectFailureLimit) {
 		p.eject(m, why, err)
 	}
 }
 
-// probed is the outcome of a probe that was begun in the current era of m; p.mu is held.
+// hungUp is called when m has ended a connection without an answer to the client's CONNECT; p.mu is held.
+func (p *Pool) hungUp(m *member, client uint64, err error) {
+	if m.hangUps = m.hangUps.add(client); m.state != Ejected && len(m.hangUps) >= clientLimit {
+		p.eject(m, Closed, err)
+	}
+}
+
+// dropped is called when m has ended the session of l soon after it had accepted it. As long as other sessions last, that
+// is the client's fault: VerneMQ ends the session of a client that publishes what it must not. Sessions that end together
+// count once: a broker that was killed is found out by dialing it. p.mu is held.
+func (p *Pool) dropped(m *member, l *Lease) {
+	now := time.Now()
+	if m.state == Ejected || m.settled(now) {
+		return
+	}
+	if !m.proven(now) {
+		m.answered = time.Time{} // the trial begins anew
+	}
+	if len(m.drops) == 0 {
+		m.firstDrop = now
+	} else if !l.began.After(m.firstDrop) {
+		return
+	}
+	if m.drops = m.drops.add(l.client); len(m.drops) >= clientLimit {
+		p.eject(m, Reset, fmt.Errorf("the sessions of %d clients in a row ended within %v of their CONNACK", len(m.drops), settleTime))
+	}
+}
+
+// probed is called with the outcome of a probe that was begun in the current epoch of m; p.mu is held.
 func (p *Pool) probed(m *member, err error) {
 	switch {
 	case err == nil && m.state == Ejected:
 		p.readmit(m)
 	case err == nil:
-		m.misses = 0
+		m.probeFailures = 0
 	case m.state == Ejected:
 		m.detail = err
 		p.retryLater(m)
 	default:
-		m.misses++
+		m.probeFailures++
 		m.due = time.Now().Add(jittered(probeAgain))
-		if m.misses >= missLimit {
+		if m.probeFailures >= probeFailureLimit {
 			p.eject(m, Health, err)
 		}
 	}
@@ -184,7 +255,7 @@ func (p *Pool) probed(m *member, err error) {
 
 // eject takes m out for a while; p.mu is held.
 func (p *Pool) eject(m *member, why Reason, err error) {
-	m.enter(Ejected)
+	m.setState(Ejected)
 	m.reason, m.detail = why, err
 	if m.ejections == nil {
 		m.ejections = make(map[Reason]int)
@@ -198,28 +269,47 @@ func (p *Pool) eject(m *member, why Reason, err error) {
 	p.cfg.Logger.Warn("backend is ejected", attrs...)
 }
 
-// retryLater puts the next attempt with an ejected member off, further each time; p.mu is held.
+// retryLater puts the next attempt with an ejected member off, further each time, unless another member has just come
+// back: then this one may follow within seconds; p.mu is held.
 func (p *Pool) retryLater(m *member) {
-	m.due = time.Now().Add(jittered(min(firstBackoff<<min(m.relapses, 10), maxBackoff)))
-	m.relapses++
-	p.stir()
+	pause := probeAgain
+	if !p.anyJustReturned() {
+		pause = min(firstBackoff<<min(m.relapses, 10), maxBackoff)
+		m.relapses++
+	}
+	m.due = time.Now().Add(jittered(pause))
+	p.wakeRun()
 }
 
-// readmit begins the return of an ejected member; p.mu is held.
+// anyJustReturned reports whether a member has begun to return within returnTime; p.mu is held.
+func (p *Pool) anyJustReturned() bool {
+	return slices.ContainsFunc(p.members, func(m *member) bool {
+		return m.state == Returning && time.Since(m.since) < returnTime
+	})
+}
+
+// readmit begins the return of an ejected member, and has the other ejected ones probed at once: they may have been gone
+// for the same reason; p.mu is held.
 func (p *Pool) readmit(m *member) {
 	p.cfg.Logger.Info("backend is returning", "backend", m.addr, "name", m.name, "ejected_for", time.Since(m.since).Round(time.Millisecond))
-	m.enter(Returning)
+	m.setState(Returning)
 	m.due = m.since.Add(jittered(probeInterval))
+	for _, other := range p.members {
+		if other.state == Ejected {
+			other.due = m.since
+		}
+	}
+	p.wakeRun()
 }
 
-// jittered is d, a fifth more or less, so that vernegates and brokers do not fall into step.
+// jittered returns d, a fifth more or less, so that not all vernegates probe a broker at the same moment.
 func jittered(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
-// ownWant tells whether an error of dialing is not about the broker: the caller gave up, or this machine is out of
+// isLocalError reports whether an error of dialing is not about the broker: the caller gave up, or this machine is out of
 // descriptors, memory or local ports.
-func ownWant(err error) bool {
+func isLocalError(err error) bool {
 	return slices.ContainsFunc([]error{
 		context.Canceled, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL,
 	}, func(want error) bool { return errors.Is(err, want) })

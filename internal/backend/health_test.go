@@ -18,11 +18,11 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 )
 
-// newsOf are what a place can be told of a broker.
-var newsOf = map[backend.Reason]func(*backend.Place){
-	backend.Dial:        func(p *backend.Place) { p.Unreachable(errRefused) },
-	backend.Silent:      (*backend.Place).Silent,
-	backend.Unavailable: (*backend.Place).Unavailable,
+// newsOf are what a lease can be told of a broker.
+var newsOf = map[backend.Reason]func(*backend.Lease){
+	backend.Dial:        func(p *backend.Lease) { p.Unreachable(errRefused) },
+	backend.Silent:      (*backend.Lease).Silent,
+	backend.Unavailable: (*backend.Lease).Unavailable,
 }
 
 func TestFailuresEject(t *testing.T) {
@@ -52,22 +52,22 @@ func TestAnswersMakeUpForFailures(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, nil, one, two)
 	for range 10 {
-		f.at(one, (*backend.Place).Silent)
-		f.at(one, (*backend.Place).Unavailable)
+		f.at(one, (*backend.Lease).Silent)
+		f.at(one, (*backend.Lease).Unavailable)
 		f.answeredAt(one)
 	}
 	f.wantState(one, backend.Up)
 }
 
-func TestOwnWantIsNotHeldAgainstABroker(t *testing.T) {
+func TestLocalErrorIsNotHeldAgainstABroker(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, nil, one, two)
 	for _, err := range []error{syscall.EMFILE, syscall.EADDRNOTAVAIL, context.Canceled} {
 		wrapped := &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", err)}
-		f.at(one, func(p *backend.Place) { p.Unreachable(wrapped) })
+		f.at(one, func(p *backend.Lease) { p.Unreachable(wrapped) })
 	}
 	f.wantState(one, backend.Up)
-	f.at(one, func(p *backend.Place) { p.Unreachable(context.DeadlineExceeded) })
+	f.at(one, func(p *backend.Lease) { p.Unreachable(context.DeadlineExceeded) })
 	f.wantState(one, backend.Ejected)
 }
 
@@ -82,7 +82,7 @@ func TestEjectedIsTheLastResort(t *testing.T) {
 	if second, ok := p.Next(); !ok || second != one {
 		t.Errorf("after that comes %q, want %s", second, one)
 	}
-	p.Leave()
+	p.Release()
 	f.refuse(two)
 	got := f.share(one, 100)
 	if got != 50 {
@@ -95,7 +95,7 @@ func TestAnswerBringsAnEjectedBrokerBack(t *testing.T) {
 	f := newFleet(t, nil, one)
 	p, _ := f.enter("") // before the ejection: says nothing about the time after
 	f.refuse(one)
-	p.Answered()
+	p.Succeeded(true)
 	f.wantState(one, backend.Ejected)
 	f.answeredAt(one)
 	f.wantState(one, backend.Returning)
@@ -104,7 +104,7 @@ func TestAnswerBringsAnEjectedBrokerBack(t *testing.T) {
 // In a storm, hundreds find out the same thing a moment later. That is not a relapse, and no second ejection.
 func TestOldNewsCountForNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fleet) {
-		var late []*backend.Place
+		var late []*backend.Lease
 		for range 40 {
 			if p, addr := f.enter(""); addr == one {
 				late = append(late, p)
@@ -118,7 +118,7 @@ func TestOldNewsCountForNothing(t *testing.T) {
 		f.wantState(one, backend.Returning)
 		for _, p := range late[10:] {
 			p.Silent()
-			p.Leave()
+			p.Release()
 		}
 		f.wantState(one, backend.Returning)
 		if got := f.status(one).Ejections; got[backend.Dial] != 1 || got[backend.Silent] != 0 {
@@ -168,11 +168,11 @@ func TestReturnBeginsWithATrial(t *testing.T) {
 		if got := f.share(one, 100); got != 0 {
 			t.Errorf("%d sessions beside the one on trial", got)
 		}
-		trial.Leave() // without any news
+		trial.Release() // without any news
 		if got := f.share(one, 10); got == 0 {
 			t.Error("no second trial after one that said nothing")
 		}
-		f.at(one, (*backend.Place).Unavailable)
+		f.at(one, (*backend.Lease).Unavailable)
 		f.wantState(one, backend.Ejected)
 		if got := time.Until(f.status(one).NextTry); got < 1600*time.Millisecond {
 			t.Errorf("next try after %v, want the back-off to have grown", got)
@@ -186,23 +186,23 @@ func TestReturnIsSlow(t *testing.T) {
 			f.enter("") // least connections sends every new session to the other one
 		}
 		f.returning(one)
-		f.answeredAt(one)
+		f.passTrial(one)
 		for i, want := range []int{100, 400, 700, 1000} { // after 0, 10, 20, 30 s
 			if i > 0 {
 				time.Sleep(10 * time.Second)
 			}
-			var here []*backend.Place
+			var here []*backend.Lease
 			got := 0
 			for range 1000 {
 				if p, addr := f.enter(""); addr == one {
 					got++
-					p.Leave()
+					p.Release()
 				} else {
 					here = append(here, p)
 				}
 			}
 			for _, p := range here {
-				p.Leave()
+				p.Release()
 			}
 			if math.Abs(float64(got-want)) > 20 {
 				t.Errorf("after %d s it got %d of 1000 sessions, want %d", 10*i, got, want)
@@ -251,14 +251,14 @@ func TestReturningClientsGoHomeSlowly(t *testing.T) {
 		f := newFleet(t, byClientID, one, two)
 		f.keep()
 		f.returning(one)
-		f.answeredAt(one)
+		f.passTrial(one)
 		got := 0
 		for i := range 2000 { // of which 1000 are at home there
 			p, addr := f.enter(fmt.Sprintf("device-%d", i))
 			if addr == one {
 				got++
 			}
-			p.Leave()
+			p.Release()
 		}
 		if got < 80 || got > 120 {
 			t.Errorf("got %d sessions, want a tenth of the 1000 that are at home", got)
@@ -378,16 +378,16 @@ func TestManyAtOnce(t *testing.T) {
 	for i := range 8 {
 		sessions.Go(func() {
 			for j := range 2000 {
-				p := f.Place(fmt.Sprintf("%d", i*j))
+				p := f.Lease("acme:lamp", fmt.Sprintf("%d", i*j))
 				for tries := 0; ; tries++ {
 					if _, ok := p.Next(); !ok {
 						break
 					}
-					news := []func(*backend.Place){(*backend.Place).Answered, (*backend.Place).Silent, (*backend.Place).Unavailable,
-						func(p *backend.Place) { p.Unreachable(errRefused) }, func(*backend.Place) {}}
+					news := []func(*backend.Lease){succeeded, (*backend.Lease).Silent, (*backend.Lease).Unavailable,
+						func(p *backend.Lease) { p.Unreachable(errRefused) }, func(*backend.Lease) {}}
 					news[(i+j+tries)%len(news)](p)
 				}
-				p.Leave()
+				p.Release()
 			}
 		})
 		sessions.Go(func() {

@@ -6,8 +6,8 @@
 //
 // A [Pool] is made of what the operator configured. A host that is a name is resolved again and again, so that
 // the pods behind a headless Service come and go; an address that left takes no new sessions, and those it has
-// stay. A session takes a [Place]: the place names one broker after the other until one has answered, is told
-// what became of each, and counts on its broker until the session ends.
+// stay. A session takes a [Lease]: the lease names one broker after the other until one has answered, is told
+// what became of each, and counts as a session of its broker until it is released.
 //
 // # Choice
 //
@@ -19,23 +19,25 @@
 // # Health
 //
 //   - A broker that is [Up] is [Ejected] when it cannot be dialed, when three CONNECTs in a row were met with silence
-//     or "server unavailable", or when two probes in a row failed.
+//     or "server unavailable", when it ended the connections of three different clients in a row without an answer, or
+//     their sessions soon after it had accepted them, or when two probes in a row failed.
 //   - An ejected broker is probed after a back-off of one second, then twice that and so on up to 30 s. When that
-//     succeeds, it is [Returning].
-//   - A returning broker is up again after 30 s, or ejected again, with the back-off going on from where it was.
+//     succeeds, it is [Returning], and all other ejected brokers are probed at once.
+//   - A returning broker is up again after some 30 s, or ejected again, with the back-off going on from where it was.
 //
-// A returning broker gets one session on trial. Once that has been answered, it gets a tenth of the sessions that
-// would be its own, and more and more until after 30 s it gets all of them. A broker that joins later than the
-// others of its name begins like that, too.
+// A returning broker gets one session at a time, on trial, until 6 s have passed since it accepted one: a VerneMQ that
+// has been restarted accepts sessions before its cluster is ready, and ends them a few seconds later. Then it gets a
+// tenth of the sessions that would be its own, and more and more until after 30 s it gets all of them. A broker that
+// joins later than the others of its name begins like that, too. A trial goes on when all other brokers are ejected,
+// but not when there is no other broker.
 //
-// A client can make a broker be silent or hang up on it; only what several CONNECTs in a row say counts, and an
-// answer to any of them starts the count again. A broker that hangs up without a CONNACK is passed over but not
-// ejected at all.
+// A client can make a broker be silent, or end its connection or session: only what happens to several clients in a row
+// counts. An answer to any CONNECT starts the count anew, and early ends of sessions do not count while others last.
 //
-// Ejected brokers are the last resort, but they are one: what everybody says of all brokers may be wrong, and
-// a session that fails there would have been refused anyway.
+// Ejected brokers are the last resort: when all are ejected, the reason may well be on this side, and a session that
+// fails there would have been refused anyway.
 //
-// The package speaks no MQTT; whoever takes a Place does.
+// The package does not speak MQTT and opens no connections but those of its probes: the holder of a Lease does.
 package backend
 
 import (
@@ -48,7 +50,7 @@ import (
 	"time"
 )
 
-// Config says which brokers there are and how to tell whether they are well. The zero value of all but Addrs is
+// Config says which brokers there are and how to find out whether they are well. The zero value of all but Addrs is
 // useful.
 type Config struct {
 	// Addrs are the brokers as host:port, the host an IP address or a name; at least one.
@@ -57,9 +59,12 @@ type Config struct {
 	Balance Balance
 	// Probe asks whether a broker is well; nil = DialProbe(nil). It is called for different brokers at a time.
 	Probe Probe
+	// ProbeDecides has ejected brokers return by a probe alone, as Probe knows more than whether they can be dialed.
+	// Otherwise one that answers a CONNECT, sent to it for want of another, returns unless probes have ejected it.
+	ProbeDecides bool
 	// Lookup resolves a name; nil = the system's resolver. It is called for different names at a time.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-	// Logger hears of every change, once; nil = discard.
+	// Logger gets one line for every change of state; nil = discard.
 	Logger *slog.Logger
 }
 
@@ -72,7 +77,7 @@ type Pool struct {
 	mu      sync.Mutex
 	members []*member          // what sessions may go to, in the order of their addresses
 	known   map[string]*member // by address: members, and those that left and have sessions
-	turn    int                // counts choices, so that ties take turns
+	choices int                // made so far; ties between members are broken by it
 	mark    uint64             // counts exclusions; see member.excluded
 }
 
@@ -94,18 +99,18 @@ func New(cfg Config) *Pool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.settle(Up)
+	p.updateMembers(Up)
 	return p
 }
 
-// Run keeps names resolved and brokers probed until ctx is done, and returns once nothing of that goes on any
-// more. Places can be taken without it, and after it.
+// Run keeps names resolved and brokers probed until ctx is done, and returns once all look-ups and probes have ended.
+// Leases can be taken without it, and after it.
 func (p *Pool) Run(ctx context.Context) {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	for _, n := range p.names {
 		if !n.literal() {
-			tasks.Go(func() { p.follow(ctx, n) })
+			tasks.Go(func() { p.keepResolved(ctx, n) })
 		}
 	}
 	timer := time.NewTimer(0)
@@ -117,7 +122,7 @@ func (p *Pool) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		due, pause := p.look()
+		due, pause := p.dueProbes()
 		for _, m := range due {
 			tasks.Go(func() { p.probe(ctx, m) })
 		}
@@ -125,16 +130,16 @@ func (p *Pool) Run(ctx context.Context) {
 	}
 }
 
-// look moves on what has waited long enough. It returns the members to probe now and when to look again.
-func (p *Pool) look() (due []*member, pause time.Duration) {
+// dueProbes ends the return of members that have been returning for long enough. It returns the members to probe now,
+// and for how long nothing else is due.
+func (p *Pool) dueProbes() (due []*member, pause time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	pause = probeInterval
 	for _, m := range p.members {
 		if m.returned(now) {
-			m.enter(Up)
-			m.relapses = 0
+			m.state, m.since, m.relapses = Up, now, 0 // the epoch goes on
 			p.cfg.Logger.Info("backend has returned", "backend", m.addr, "name", m.name)
 		}
 		if m.probing {
@@ -150,16 +155,16 @@ func (p *Pool) look() (due []*member, pause time.Duration) {
 	return due, pause
 }
 
-// stir makes Run look at the members again.
-func (p *Pool) stir() {
+// wakeRun makes Run look at the members again.
+func (p *Pool) wakeRun() {
 	select {
 	case p.wake <- struct{}{}:
-	default: // it is about to
+	default: // it is woken already
 	}
 }
 
-// settle makes the members those that the names stand for. What is new begins with state; p.mu is held.
-func (p *Pool) settle(state State) {
+// updateMembers makes the members those that the names stand for. New ones begin with state; p.mu is held.
+func (p *Pool) updateMembers(state State) {
 	wanted := make(map[string]*member)
 	for _, n := range p.names {
 		for _, addr := range n.addrs {
@@ -179,7 +184,7 @@ func (p *Pool) settle(state State) {
 		p.members = append(p.members, m)
 	}
 	slices.SortFunc(p.members, func(a, b *member) int { return strings.Compare(a.addr, b.addr) })
-	p.stir()
+	p.wakeRun()
 }
 
 // member returns the member with an address of n, made or brought back if need be; p.mu is held.
@@ -192,7 +197,7 @@ func (p *Pool) member(addr string, n *name, state State) *member {
 	m.name, m.home = n.configured, hash(n.identity(addr))
 	if m.gone {
 		m.gone = false
-		m.enter(state)
+		m.setState(state)
 		m.due = m.since.Add(jittered(probeInterval))
 	}
 	return m

@@ -116,7 +116,7 @@ func get(ctx context.Context, client *http.Client, url string) error {
 // probe probes m once.
 func (p *Pool) probe(ctx context.Context, m *member) {
 	p.mu.Lock()
-	era := m.era
+	epoch := m.epoch
 	p.mu.Unlock()
 
 	asking, cancel := context.WithTimeout(ctx, probeTimeout)
@@ -126,8 +126,8 @@ func (p *Pool) probe(ctx context.Context, m *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.probing = false
-	if ctx.Err() == nil && m.era == era && !m.gone && !ownWant(err) {
+	if ctx.Err() == nil && m.epoch == epoch && !m.gone && !isLocalError(err) {
 		p.probed(m, err)
 	}
-	p.stir()
+	p.wakeRun()
 }

@@ -46,7 +46,7 @@ func newName(configured string) *name {
 	return n
 }
 
-// literal tells whether the host is an IP address, which stands for itself.
+// literal reports whether the host is an IP address, which stands for itself.
 func (n *name) literal() bool {
 	_, err := netip.ParseAddr(n.host)
 	return err == nil
@@ -62,7 +62,7 @@ func (n *name) identity(addr string) string {
 }
 
 // Resolve looks all names up once, at the same time, and returns when that is done or ctx is. To be called before
-// the first Place is taken, lest the first sessions find no broker.
+// the first lease is taken, or the first sessions find no broker.
 func (p *Pool) Resolve(ctx context.Context) {
 	var lookups sync.WaitGroup
 	for _, n := range p.names {
@@ -73,8 +73,8 @@ func (p *Pool) Resolve(ctx context.Context) {
 	lookups.Wait()
 }
 
-// follow keeps n resolved until ctx is done.
-func (p *Pool) follow(ctx context.Context, n *name) {
+// keepResolved resolves n again and again until ctx is done.
+func (p *Pool) keepResolved(ctx context.Context, n *name) {
 	for {
 		pause := resolveInterval
 		if !p.resolved(n) {
@@ -91,7 +91,7 @@ func (p *Pool) follow(ctx context.Context, n *name) {
 	}
 }
 
-// resolve looks n up once and takes what it finds.
+// resolve looks n up once, and has it stand for what was found.
 func (p *Pool) resolve(ctx context.Context, n *name) {
 	asking, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
@@ -108,7 +108,7 @@ func (p *Pool) resolve(ctx context.Context, n *name) {
 		p.unresolved(n, err)
 		return
 	}
-	p.take(n, addrs)
+	p.setAddrs(n, addrs)
 }
 
 // unresolved notes that n could not be looked up; p.mu is held.
@@ -119,8 +119,8 @@ func (p *Pool) unresolved(n *name, err error) {
 	n.failing = err
 }
 
-// take makes addrs what n stands for; p.mu is held.
-func (p *Pool) take(n *name, addrs []netip.Addr) {
+// setAddrs makes addrs what n stands for; p.mu is held.
+func (p *Pool) setAddrs(n *name, addrs []netip.Addr) {
 	found := n.dialable(addrs)
 	first, changed := n.addrs == nil, !slices.Equal(found, n.addrs)
 	if changed || n.failing != nil {
@@ -132,9 +132,9 @@ func (p *Pool) take(n *name, addrs []netip.Addr) {
 	}
 	n.addrs = found
 	if first {
-		p.settle(Up)
+		p.updateMembers(Up)
 	} else {
-		p.settle(Returning)
+		p.updateMembers(Returning)
 	}
 }
 

@@ -46,7 +46,7 @@ func TestAddressThatComesGetsSessionsSlowly(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		f.wantState(two, backend.Returning)
 		f.wantState(one, backend.Up)
-		f.answeredAt(two)
+		f.passTrial(two)
 		if got := f.share(two, 1000); got > 110 {
 			t.Errorf("a new broker got %d of 1000 sessions at once", got)
 		}
@@ -73,8 +73,8 @@ func TestAddressThatGoesKeepsItsSessions(t *testing.T) {
 		if got := len(f.probed(two)); got > probes {
 			t.Errorf("it was probed %d times after it had gone", got-probes)
 		}
-		stays.Answered()
-		stays.Leave()
+		stays.Succeeded(true)
+		stays.Release()
 		f.wantAddrs(one)
 	})
 }
@@ -151,7 +151,7 @@ func TestNameThatDoesNotResolveAtFirst(t *testing.T) {
 		f := newFleet(t, nil, "vernemq:1883")
 		f.Resolve(t.Context())
 		f.keep()
-		p := f.Place("")
+		p := f.Lease("", "")
 		if addr, ok := p.Next(); ok {
 			t.Errorf("got %s, want none", addr)
 		}
@@ -221,14 +221,14 @@ func TestHomeMovesWithItsName(t *testing.T) {
 		f.keep()
 		p, addr := f.enter("lamp")
 		home := f.status(addr).Name
-		p.Leave()
+		p.Release()
 		host := home[:len("vernemq-0")]
 		for _, now := range []string{"192.0.2.10", "192.0.2.11", "192.0.2.12", "192.0.2.13"} {
 			f.setName(host, now)
 			time.Sleep(10 * time.Second)
 			p, addr = f.enter("lamp")
-			p.Answered()
-			p.Leave()
+			p.Succeeded(true)
+			p.Release()
 			if want := now + ":1883"; addr != want {
 				t.Errorf("with %s at %s, its client is sent to %s", home, want, addr)
 			}

@@ -25,7 +25,7 @@ type Status struct {
 	Ejections map[Reason]int // how many there were; the caller's to keep
 }
 
-// Status tells about every broker that is known, and every name of which none is, by name and address.
+// Status returns the status of every known broker, and of every name without one, ordered by name and address.
 func (p *Pool) Status() []Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,7 +67,7 @@ func (n *name) status() Status {
 	return s
 }
 
-// resolved tells whether anything is known of n.
+// resolved reports whether any address of n is known.
 func (p *Pool) resolved(n *name) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

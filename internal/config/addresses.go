@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // A listenAddress is host:port as net.Listen takes it: without a host all
@@ -70,6 +71,26 @@ func (l *backendList) UnmarshalText(text []byte) error {
 		}
 	}
 	*l = addresses
+	return joinInLine(errs)
+}
+
+// hostNames are names of hosts, without ports.
+type hostNames []string
+
+// UnmarshalText parses names separated by commas and names every one that is
+// wrong.
+func (l *hostNames) UnmarshalText(text []byte) error {
+	names, err := splitList(string(text))
+	if err != nil {
+		return fmt.Errorf("%w: expected names of hosts separated by commas", err)
+	}
+	var errs []error
+	for _, name := range names {
+		if strings.ContainsAny(name, ":/ *") {
+			errs = append(errs, fmt.Errorf("%q is not the name of a host such as gate.example.org", name))
+		}
+	}
+	*l = names
 	return joinInLine(errs)
 }
 

@@ -79,6 +79,7 @@ type Config struct {
 	HandshakeRate          allowance `env:"VERNEGATE_HANDSHAKE_RATE" envDefault:"0"`
 
 	Admin          listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
+	AdminHosts     hostNames     `env:"VERNEGATE_ADMIN_HOSTS"`           // nil: addresses and local names alone
 	AdminToken     admin.Token   `env:"VERNEGATE_ADMIN_TOKEN"`           // zero: see AdminTokenFile
 	AdminTokenFile admin.Token   `env:"VERNEGATE_ADMIN_TOKEN_FILE,file"` // zero: none
 

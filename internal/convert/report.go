@@ -87,7 +87,9 @@ func (c *conversion) checks() []string {
 	for _, bridge := range bridges {
 		lines = append(lines, "certificate-acl answers `\""+bridge.name(c.Vars)+"\"`, exactly, for the certificate of that bridge.")
 	}
-	if _, ok := c.settings.Get("accept_eula"); !ok {
+	if _, ok := c.settings.Get("accept_eula"); ok {
+		lines = append(lines, "`accept_eula` was kept, which the packages and images that VerneMQ publishes demand. A VerneMQ that was built from source does not know it and does not start with it: there the line has to go.")
+	} else {
 		lines = append(lines, "The packages and images that VerneMQ publishes start only with `accept_eula = yes`, which accepts their terms: that is not ours to write.")
 	}
 	return append(lines,

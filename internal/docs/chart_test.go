@@ -1,11 +1,12 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package docs_test
 
 import (
 	"encoding/json"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ import (
 // chartFile returns a file of the Helm chart, whose own tests are beside it.
 func chartFile(t *testing.T, path ...string) string {
 	t.Helper()
-	return text(t, append([]string{"charts", "vernegate"}, path...)...)
+	return read(t, filepath.Join(append([]string{"../../charts/vernegate"}, path...)...))
 }
 
 // TestChartTakesAllVariables: the schema of its values lists, under env, ours and no

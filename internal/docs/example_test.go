@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package docs_test
 
 import (
 	"flag"
@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write what convert makes of the examples anew")
+var update = flag.Bool("update", false, "write the tables of the documents and what convert makes of the examples")
 
 // TestExampleIsWhatConvertMakesOfIt holds examples/compose/converted to old.env
 // beside it.

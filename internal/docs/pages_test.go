@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package docs_test
 
 import (
 	"crypto/tls"
@@ -27,26 +27,16 @@ import (
 // holds says which page holds what this package checks: a block between marks, or
 // what is explained somewhere on it.
 var holds = map[string]string{
-	"variables":      "README.md",
-	"endings":        "README.md",
-	"metrics":        "README.md",
-	"log attributes": "README.md",
+	"variables":      "docs/configuration.md",
+	"endings":        "docs/endings.md",
+	"metrics":        "docs/metrics.md",
+	"log attributes": "docs/operations.md",
 }
 
 // pageWith returns the page that holds something.
 func pageWith(t *testing.T, what string) string {
 	t.Helper()
-	return text(t, holds[what])
-}
-
-// text returns a file of the repository.
-func text(t *testing.T, path ...string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(append([]string{"../.."}, path...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return read(t, filepath.Join("../..", holds[what]))
 }
 
 // variableRow matches a row of the table of variables.
@@ -110,14 +100,20 @@ func labelsOf(f *dto.MetricFamily) string {
 	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
 }
 
-// wantSection fails unless the marked part of the page that holds it is the wanted
-// one, and prints what to paste.
+// wantSection fails unless the marked part of the page that holds it is the wanted one.
 func wantSection(t *testing.T, name, want string) {
 	t.Helper()
-	_, rest, _ := strings.Cut(pageWith(t, name), "<!-- begin "+name+" -->\n")
-	got, _, found := strings.Cut(rest, "<!-- end "+name+" -->\n")
+	begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
+	before, rest, _ := strings.Cut(pageWith(t, name), begin)
+	got, after, found := strings.Cut(rest, end)
+	if found && *update {
+		if err := os.WriteFile(filepath.Join("../..", holds[name]), []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	if !found || got != want {
-		t.Errorf("in %s, between <!-- begin %s --> and <!-- end %s --> belongs:\n%s", holds[name], name, name, want)
+		t.Errorf("in %s, between %s and %s belongs (go test ./internal/docs -update writes it):\n%s", holds[name], begin, end, want)
 	}
 }
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package docs
+package docs_test
 
 import (
 	"context"

@@ -60,6 +60,9 @@ func (p *Pipe) Follow(b []byte) error {
 	return nil
 }
 
+// Disconnected reports whether the last packet that p has carried is a DISCONNECT. It is for the handler, once p has ended.
+func (p *Pipe) Disconnected() bool { return packets.IsDisconnect(p.frames.FirstByte()) }
+
 // Finish carries the rest of a packet that has begun, and waits for that until the deadlines of source and destination. It
 // is for the handler, once p has ended because its source was told to stop.
 func (p *Pipe) Finish() error {

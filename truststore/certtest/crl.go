@@ -58,6 +58,10 @@ type CRLOptions struct {
 	// entry of Revoked and Serials.
 	Extensions, EntryExtensions []pkix.Extension
 
+	// RawIssuer is the name of the issuer as it is encoded; nil is that of
+	// the CA's certificate.
+	RawIssuer []byte
+
 	// VersionOne makes a list of version 1, which has no extensions: neither
 	// number nor any other.
 	VersionOne bool
@@ -106,6 +110,9 @@ func (ca *CA) tbsCertList(opts CRLOptions) *cryptobyte.Builder {
 	if opts.ThisUpdate.IsZero() {
 		opts.ThisUpdate = now.Add(-defaultCRLAge)
 	}
+	if opts.RawIssuer == nil {
+		opts.RawIssuer = ca.Cert.RawSubject
+	}
 	if opts.NextUpdate.IsZero() {
 		opts.NextUpdate = now.Add(defaultCRLLifetime)
 	}
@@ -115,7 +122,7 @@ func (ca *CA) tbsCertList(opts CRLOptions) *cryptobyte.Builder {
 			b.AddASN1Int64(1) // version 2
 		}
 		b.AddBytes(ca.signatureAlgorithm())
-		b.AddBytes(ca.Cert.RawSubject)
+		b.AddBytes(opts.RawIssuer)
 		addTime(b, opts.ThisUpdate)
 		if !opts.NoNextUpdate {
 			addTime(b, opts.NextUpdate)

@@ -5,6 +5,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,7 +23,8 @@ func serve(address, dir string) error {
 	return s.ListenAndServe()
 }
 
-// answer writes the owner of a certificate as a JSON string, or 404.
+// answer writes the owner of a certificate as a JSON string, or 404 and a JSON
+// object with the error.
 func answer(w http.ResponseWriter, file, fingerprint string) {
 	var owners map[string]string
 	text, err := os.ReadFile(file)
@@ -35,9 +37,14 @@ func answer(w http.ResponseWriter, file, fingerprint string) {
 	}
 	owner, ok := owners[fingerprint]
 	if !ok {
-		http.Error(w, "no such certificate", http.StatusNotFound)
+		answerJSON(w, http.StatusNotFound, map[string]string{"error": fmt.Sprintf("The fingerprint %s doesn't exist.", fingerprint)})
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(owner) // who asked may be gone
+	answerJSON(w, http.StatusOK, owner)
+}
+
+func answerJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // the client may be gone
 }

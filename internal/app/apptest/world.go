@@ -5,14 +5,20 @@
 package apptest
 
 import (
+	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/pires/go-proxyproto"
+
+	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
@@ -34,7 +40,7 @@ func NewWorld(t *testing.T) *World {
 	t.Helper()
 	root := certtest.NewCA("root")
 	server := root.Issue("vernegate", certtest.Server("127.0.0.1"))
-	w := &World{t: t, Dir: t.TempDir(), Root: root, Backend: ListenLoopback(t), ACL: httptest.NewServer(http.NotFoundHandler())}
+	w := &World{t: t, Dir: t.TempDir(), Root: root, Backend: ListenLoopback(t), ACL: httptest.NewServer(http.HandlerFunc(knowsNobody))}
 	t.Cleanup(w.ACL.Close)
 	w.Vars = map[string]string{
 		"VERNEGATE_LISTEN":         "127.0.0.1:0",
@@ -48,6 +54,13 @@ func NewWorld(t *testing.T) *World {
 		"CERTIFICATE_ACL_URL":      w.ACL.URL + "/acl-entries/",
 	}
 	return w
+}
+
+// knowsNobody answers as certificate-acl does about a certificate without an owner.
+func knowsNobody(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, `{"error":"The fingerprint 00 doesn't exist."}`)
 }
 
 // Write puts a file into the world, as if it had been there for an hour, and
@@ -72,6 +85,44 @@ func (w *World) Environ() []string {
 		environ = append(environ, name+"="+value)
 	}
 	return environ
+}
+
+// AnswerConnects is a broker until the test ends, which demands a PROXY header or
+// does not expect one, and hangs up when that is not so. It returns what followed
+// the CONNECTs that it has answered.
+func AnswerConnects(t *testing.T, l net.Listener, header bool, connack string) (followed chan string) {
+	t.Helper()
+	followed = make(chan string, 100)
+	answer := func(conn net.Conn) {
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		if header {
+			if h, err := proxyproto.Read(r); err != nil || h.Command.IsLocal() {
+				return
+			}
+		}
+		if _, err := packets.ReadConnect(r, 1<<10); err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, connack)
+		rest, _ := io.ReadAll(r)
+		followed <- string(rest)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { answer(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		conns.Wait()
+	})
+	return followed
 }
 
 // ListenLoopback returns a listener on a free port, closed when the test ends.

@@ -1,0 +1,160 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// handshake is step 3: TLS, with the client's certificate verified.
+func (s *session) handshake() error {
+	slot := &handshakeSlot{session: s, deadline: s.began.Add(s.server.cfg.HandshakeTimeout)}
+	s.client.slot = slot
+	err := s.tls.Handshake()
+	slot.release()
+	s.client.slot = nil
+	if err == nil {
+		err = s.acceptChain()
+	}
+	if err == nil {
+		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())
+		return nil
+	}
+	if err == io.EOF && !s.client.greeted {
+		return because(ClientClosed, errSaidNothing)
+	}
+	s.client.sendHeld() // the alert
+	reason := handshakeReason(err)
+	s.server.cfg.Metrics.handshakes[s.role].failed(reason)
+	return because(reason, err)
+}
+
+// A handshakeSlot is how one handshake shares the processors with others. It holds a place of the semaphore while it
+// computes, and none while it waits for its client: a client that stalls holds up nobody.
+//
+//	ClientHello ──► begin: rate, place ──► key exchange, signature ──► server's flight: place released
+//	client's flight ──► resume: place ──► certificate, signature ──► last flight: place released
+//
+// Call its methods only from the goroutine that runs the handshake.
+type handshakeSlot struct {
+	session  *session
+	deadline time.Time // when the client has to be done
+	begun    bool
+	held     bool // a place of the semaphore
+}
+
+// errTooManyHandshakes is a handshake that would have had to wait too long for a place.
+var errTooManyHandshakes = errors.New("too many handshakes")
+
+// begin waits until the handshake may begin, in the order of the ClientHellos. Waiting is kinder than refusing: devices
+// that lost their connections together come back together, and each refusal is a handshake more. The wait takes
+// HandshakeTimeout at most; a client that would have to wait longer is closed at once, without an alert. The time that
+// a client has waited does not count against it.
+func (h *handshakeSlot) begin() error {
+	if l := h.session.server.limits; l.rate != nil || !l.handshakes.tryAcquire() {
+		if err := h.await(); err != nil {
+			_ = h.session.client.Close()
+			return fmt.Errorf("%w: %w", errTooManyHandshakes, err)
+		}
+	}
+	h.begun, h.held = true, true
+	return nil
+}
+
+// await is begin for a handshake that has to wait, or may have to.
+func (h *handshakeSlot) await() error {
+	s := h.session
+	arrived := time.Now()
+	ctx, cancel := context.WithTimeout(s.server.ctx, s.server.cfg.HandshakeTimeout)
+	defer cancel()
+	s.server.cfg.Metrics.waiting.Inc()
+	defer s.server.cfg.Metrics.waiting.Dec()
+	if err := s.server.limits.awaitHandshake(ctx); err != nil {
+		return err
+	}
+	h.deadline = h.deadline.Add(time.Since(arrived))
+	s.setDeadlines(time.Until(h.deadline))
+	return nil
+}
+
+// awaitHandshake acquires a place as soon as rate and semaphore allow one more handshake.
+func (l *limits) awaitHandshake(ctx context.Context) error {
+	if l.rate != nil {
+		if err := l.rate.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return l.handshakes.acquire(ctx, false)
+}
+
+// release gives the place back, if the handshake holds one.
+func (h *handshakeSlot) release() {
+	if h.held {
+		h.held = false
+		h.session.server.limits.handshakes.release()
+	}
+}
+
+// resume acquires a place again for what the client has sent.
+func (h *handshakeSlot) resume() error {
+	if !h.begun {
+		return nil // the ClientHello is still coming
+	}
+	if places := h.session.server.limits.handshakes; !places.tryAcquire() {
+		ctx, cancel := context.WithDeadline(h.session.server.ctx, h.deadline)
+		defer cancel()
+		if err := places.acquire(ctx, true); err != nil {
+			return os.ErrDeadlineExceeded // or the server stops, which is then the reason already
+		}
+	}
+	h.held = true
+	return nil
+}
+
+// Read implements net.Conn. During the handshake it waits without a place, and returns with one.
+func (c *clientConn) Read(p []byte) (int, error) {
+	if c.slot == nil {
+		return c.Conn.Read(p)
+	}
+	c.slot.release()
+	n, err := c.Conn.Read(p)
+	if err == nil {
+		err = c.slot.resume()
+	}
+	return n, err
+}
+
+// applicationData is the type of all records that are encrypted in TLS 1.3 (RFC 8446 §5.1).
+const applicationData = 23
+
+// Write implements net.Conn. What follows a write in a handshake is a read, if anything.
+//
+// In TLS 1.3, a server sends one more message when the handshake is over for the client: the session ticket (RFC 8446
+// §4.6.1). The client does not wait for it, so it goes out with what comes next, which is the CONNACK. That saves a
+// segment, and a device with a radio from waking up for it. The flight of a server begins with a message in the clear,
+// so what begins with an encrypted one is the ticket, or an alert.
+func (c *clientConn) Write(p []byte) (int, error) {
+	if c.slot != nil {
+		c.slot.release()
+		if p[0] == applicationData {
+			c.held = append(c.held, p...)
+			return len(p), nil
+		}
+	}
+	if c.held == nil {
+		return c.Conn.Write(p)
+	}
+	held := len(c.held)
+	p, c.held = append(c.held, p...), nil
+	n, err := c.Conn.Write(p)
+	return max(0, n-held), err
+}
+
+// sendHeld sends what is held at once. That a client is gone is noticed by the next read.
+func (c *clientConn) sendHeld() { _, _ = c.Write(nil) }

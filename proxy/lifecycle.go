@@ -1,0 +1,198 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/vernegate/vernegate/internal/pki"
+)
+
+const (
+	// endingsPerSecond paces endings that come in bulk, when a CA is removed: the devices come back at about
+	// the same rate, and those that stay must not notice.
+	endingsPerSecond = 5000
+	// recheckers is how many owners are asked for again at a time.
+	recheckers = 16
+	// stillValid is when to look again at a certificate whose chain has expired and that is trusted nevertheless, as the
+	// clock was set back or the Trust could not tell of which chain.
+	stillValid = time.Minute
+)
+
+// A Withdrawal names what a new Trust no longer trusts that the one before did.
+type Withdrawal struct {
+	// CAs were trusted, as themselves or through CAs above them, and are not any more.
+	CAs []*x509.Certificate
+	// Revoked are the certificates that are on a CRL now: the raw name of the issuer and the serial number,
+	// big-endian and without leading zeros. Nil = none.
+	Revoked iter.Seq2[[]byte, []byte]
+}
+
+// Withdraw ends the live sessions that Config.Trust does not trust any more, of those that w names; the others
+// are not looked at. It returns when the endings have begun, so that it is the caller's to run it beside
+// whatever must not wait; it ends early with ctx. Call it after Config.Trust has begun to return the new Trust.
+func (s *Server) Withdraw(ctx context.Context, w Withdrawal) {
+	pace := rate.NewLimiter(endingsPerSecond, endingsPerSecond/100)
+	for _, c := range s.live.affected(w) {
+		err := s.verifyAgain(c)
+		if err == nil {
+			continue
+		}
+		for _, session := range s.live.sessionsOf(c) {
+			session.stop(withdrawn(err), err)
+			if pace.Wait(ctx) != nil {
+				return
+			}
+		}
+	}
+}
+
+// endUntrusted ends the live sessions of a certificate if it is not trusted any more.
+func (s *Server) endUntrusted(c *clientCert) {
+	if err := s.verifyAgain(c); err != nil {
+		for _, session := range s.live.sessionsOf(c) {
+			session.stop(withdrawn(err), err)
+		}
+	}
+}
+
+// verifyAgain has the current Trust decide anew on a certificate with live sessions, and binds them to the chain that it
+// accepts. That a CRL is missing or overdue keeps newcomers out where the policy says so; it ends no session.
+//
+// A Trust that comes while another one is being asked is asked as well. So whatever the order in which several
+// goroutines do this, the sessions are bound to what the last Trust accepts; and when the one after that withdraws a CA
+// of it, they are found by that.
+func (s *Server) verifyAgain(c *clientCert) error {
+	leaf, err := c.parse()
+	if err != nil {
+		return err
+	}
+	peer := append([]*x509.Certificate{leaf}, s.live.sentWith(c)...)
+	for {
+		trust := s.cfg.Trust()
+		chain, err := trust.Verify(peer, nil)
+		if errors.Is(err, pki.ErrRevocationUnknown) {
+			err = nil
+		}
+		if err == nil && len(chain) > 0 {
+			s.live.rebind(c, chain)
+		}
+		if s.cfg.Trust() == trust {
+			return err
+		}
+	}
+}
+
+// withdrawn classifies what Trust.Verify says of the certificate of a live session.
+func withdrawn(err error) Reason {
+	if invalid := (x509.CertificateInvalidError{}); errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+		return CertExpired
+	}
+	return CertRevoked
+}
+
+// enter makes the session a live one: from now on it ends when its certificate is no longer trusted, has
+// expired, or belongs to somebody else, and at the end of its lifetime. The error is an *endError.
+func (s *session) enter() error {
+	state := s.tls.ConnectionState()
+	s.tlsVersion, s.resumed = state.Version, state.DidResume
+	now := time.Now()
+	cert, err := s.server.live.add(s, state.PeerCertificates, s.chain, s.lifetimeEnd(now), s.firstRecheck(now))
+	if err != nil {
+		return because(TLSUntrusted, err)
+	}
+	// A Trust that came before this moment may have withdrawn the chain before the session could be found by it.
+	if s.server.cfg.Trust() != s.trust {
+		s.server.endUntrusted(cert)
+	}
+	s.chain, s.trust = nil, nil // lest a session keep a Trust, and all its CRLs, for as long as it lives
+	return nil
+}
+
+// lifetimeEnd is when the session has lived long enough: at the configured lifetime, give or take a tenth, so
+// that devices that came together do not go together. Zero means never.
+func (s *session) lifetimeEnd(now time.Time) time.Time {
+	lifetime := s.server.cfg.MaxLifetime
+	if lifetime == 0 || s.role != Devices || !isDevice(s.owner) {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(float64(lifetime) * (0.9 + 0.2*rand.Float64())))
+}
+
+// firstRecheck spreads the questions for owners over the interval. Zero means never.
+func (s *session) firstRecheck(now time.Time) time.Time {
+	interval := s.server.cfg.Recheck
+	if interval == 0 {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(float64(interval) * rand.Float64()))
+}
+
+// earlier returns the earlier of two times, of which the zero one means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// takeCare serves the timers of the live sessions until the server stops.
+func (s *Server) takeCare() {
+	defer s.running.Done()
+	questions := make(chan *clientCert)
+	defer close(questions)
+	for range recheckers {
+		s.running.Go(func() {
+			for c := range questions {
+				s.recheck(c)
+			}
+		})
+	}
+	first := time.NewTimer(0)
+	defer first.Stop()
+	for {
+		t, wait := s.live.due(time.Now())
+		switch {
+		case t == nil:
+			first.Reset(wait)
+			select {
+			case <-first.C:
+			case <-s.live.sooner:
+			case <-s.ctx.Done():
+				return
+			}
+		case t.session != nil:
+			t.session.stop(MaxLifetime, nil)
+		case t == &t.cert.expiry:
+			s.endUntrusted(t.cert)
+			s.live.resetTimer(t, time.Now().Add(stillValid))
+		default:
+			select {
+			case questions <- t.cert:
+			case <-s.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// recheck asks again for the owner of a certificate with live sessions. That nobody can tell ends nothing.
+func (s *Server) recheck(c *clientCert) {
+	owner, ok, err := s.cfg.Owner(s.ctx, c.fp)
+	if err == nil {
+		for _, session := range s.live.sessionsOf(c) {
+			if id := (identity{owner, ok, nil}); owner != session.owner || id.verdict(session.role) != nil {
+				session.stop(OwnerChanged, nil)
+			}
+		}
+	}
+	s.live.resetTimer(&c.recheck, time.Now().Add(s.cfg.Recheck))
+}

@@ -1,0 +1,124 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package crl reads certificate revocation lists (RFC 5280 §5) of any size: a list of a million entries takes little
+// more memory than the serial numbers on it, and, with a Throttle, no processor for longer than a message may wait.
+//
+// It does not know which CAs are trusted: whose signature a list bears is its caller's to ask, with CheckSignature.
+package crl
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math/big"
+	"time"
+)
+
+// Errors of Parse and Read; others tell what is wrong with a list in their words alone.
+var (
+	// ErrMalformed: these bytes are no list, or not all of one.
+	ErrMalformed = errors.New("no well-formed certificate revocation list")
+
+	// ErrUnsupported: the list is complete, and of a kind that this package does not use, such as an indirect one.
+	ErrUnsupported = errors.New("not supported")
+
+	// ErrDelta: the list says only what has changed since another one (RFC 5280 §5.2.4). It is ErrUnsupported, too.
+	ErrDelta error = unsupported("it is a delta CRL, which is not used")
+)
+
+// unsupported is why a list is not used, in words.
+type unsupported string
+
+func (u unsupported) Error() string        { return string(u) }
+func (u unsupported) Is(target error) bool { return target == ErrUnsupported }
+
+// A List is one certificate revocation list. It does not change, but for Release, and may be used by any number of
+// goroutines.
+type List struct {
+	Issuer     string   // distinguished name, for people
+	RawIssuer  []byte   // in DER, as this list encodes it
+	KeyID      []byte   // of the key that it says to be signed with; nil if it does not say
+	Number     *big.Int // nil if the list has none
+	ThisUpdate time.Time
+	NextUpdate time.Time // zero if the list has none: it is never overdue
+	Entries    int       // on the list, also those that revoke nothing
+
+	scope   scope
+	revoked *serialSet
+	signed  *signed
+}
+
+// Parse reads one DER-encoded CertificateList (RFC 5280 §5.1), which ends where the stream does. The signature remains
+// to be checked. With an error, the list is nil, or only its issuer is good: that is known as soon as it has been read.
+func Parse(der io.Reader, t *Throttle) (*List, error) {
+	r := reader{in: newDERReader(der), throttle: t, list: &List{signed: new(signed)}}
+	err := r.read()
+	if err != nil && r.list.RawIssuer == nil {
+		return nil, err
+	}
+	return r.list, err
+}
+
+// CheckSignature returns an error unless the list is signed with the key of the certificate. It must not be called
+// after Release.
+func (l *List) CheckSignature(signer *x509.Certificate) error { return l.signed.check(signer) }
+
+// Release gives up what only CheckSignature needs, which may be as much as the whole list.
+func (l *List) Release() { l.signed = nil }
+
+// Has reports whether the list revokes a serial number.
+func (l *List) Has(serial *big.Int) bool { return l.revoked.has(serial) }
+
+// HasBytes reports whether the list revokes a serial number, big-endian and without leading zeros. A nil list revokes
+// none.
+func (l *List) HasBytes(serial []byte) bool { return l != nil && l.revoked.hasBytes(serial) }
+
+// Serials iterates over the serial numbers that the list revokes, in no order, big-endian and without leading zeros.
+// Each is valid until the next.
+func (l *List) Serials() iter.Seq[[]byte] { return l.revoked.all() }
+
+// Scope returns the IssuingDistributionPoint extension (RFC 5280 §5.2.5), which tells the parts of a partitioned list
+// from each other: of lists of one CA with equal scopes, one replaces the other. It is "" for a list about everything.
+func (l *List) Scope() string { return l.scope.point }
+
+// Covers reports whether the list speaks of the certificate, provided that its issuer is that of the list.
+func (l *List) Covers(cert *x509.Certificate) bool { return l.scope.covers(cert) }
+
+// NewerThan orders lists of one CA and scope by their number, or by time when one has none or both have the same.
+func (l *List) NewerThan(other *List) bool {
+	if order := l.order(other); order != 0 {
+		return order > 0
+	}
+	return l.ThisUpdate.After(other.ThisUpdate)
+}
+
+// IsReplay reports whether a list comes before another one by number and is not newer by time either. A CA that was
+// restored from a backup counts its lists anew, but not its time.
+func (l *List) IsReplay(of *List) bool {
+	switch order := l.order(of); {
+	case order > 0:
+		return false
+	case order < 0:
+		return !l.ThisUpdate.After(of.ThisUpdate)
+	}
+	return l.ThisUpdate.Before(of.ThisUpdate)
+}
+
+// order compares the numbers, and returns 0 if they are equal or not comparable.
+func (l *List) order(other *List) int {
+	if l.Number == nil || other.Number == nil {
+		return 0
+	}
+	return l.Number.Cmp(other.Number)
+}
+
+// Age says where the list stands among others of its kind.
+func (l *List) Age() string {
+	if l.Number == nil {
+		return "of " + l.ThisUpdate.Format(time.RFC3339)
+	}
+	return fmt.Sprintf("number %v of %s", l.Number, l.ThisUpdate.Format(time.RFC3339))
+}

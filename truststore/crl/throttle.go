@@ -1,0 +1,47 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package crl
+
+import "time"
+
+const (
+	// workTime is how long a throttled goroutine computes without a pause: what a message of a live session may have
+	// to wait for it where there is one processor for both.
+	workTime = 500 * time.Microsecond
+
+	// pause is long enough for other goroutines to be served.
+	pause = time.Millisecond
+)
+
+// A Throttle spreads a long computation over time, so that nothing else in the process is held up by it: Go takes
+// the processor from a computing goroutine after 10 ms only, which a million revoked certificates need many times.
+// The zero value pauses at every Yield; nil never pauses. It belongs to one goroutine.
+type Throttle struct {
+	work  time.Duration
+	began time.Time
+	hurry <-chan struct{}
+}
+
+// NewThrottle returns a Throttle that does not pause any more once hurry is closed. A nil hurry never is.
+func NewThrottle(hurry <-chan struct{}) *Throttle { return &Throttle{work: workTime, hurry: hurry} }
+
+// Yield pauses if the goroutine has computed for long enough. It is called at least twice in that time.
+func (t *Throttle) Yield() {
+	if t == nil {
+		return
+	}
+	now := time.Now()
+	if t.began.IsZero() {
+		t.began = now
+	}
+	if now.Sub(t.began) < t.work {
+		return
+	}
+	select {
+	case <-t.hurry:
+	default:
+		time.Sleep(pause)
+	}
+	t.began = time.Now()
+}

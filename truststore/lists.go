@@ -1,0 +1,290 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore/crl"
+)
+
+// CRL is what is known of one certificate revocation list in use.
+type CRL struct {
+	Path       string
+	Issuer     string   // distinguished name, RFC 2253
+	Number     *big.Int // nil if the list has none
+	ThisUpdate time.Time
+	NextUpdate time.Time // zero if the list has none: it is never overdue
+	Entries    int
+}
+
+// list is a list whose signature is that of a CA.
+type list struct {
+	*crl.List
+	path   string
+	issuer string // canonical
+	key    string // the CA's, as in authority.publicKey
+}
+
+// series is the same for lists that replace each other: those of one CA and scope.
+func (l *list) series() string {
+	return fmt.Sprintf("%d %d ", len(l.issuer), len(l.key)) + l.issuer + l.key + l.Scope()
+}
+
+// attrs tell the list from others in the log.
+func (l *list) attrs() []slog.Attr {
+	return []slog.Attr{slog.String("file", l.path), slog.String("ca", l.Issuer)}
+}
+
+// authorityIn returns the CA whose list it is, or nil if the bundle does not know it.
+func (l *list) authorityIn(b *bundle) *authority {
+	return withKey(b.byName[l.issuer], []byte(l.key))
+}
+
+// listFile is what was found in a file of CRLs, under the bundle that says which signatures count.
+type listFile struct {
+	File
+	bundle  *bundle
+	lists   []*list
+	unused  []unusedList
+	notices []Notice  // about what is neither
+	again   time.Time // when to read it again, as a list will not be from the future any more; zero if never
+	err     error     // why there is nothing to read, or only a part of it
+}
+
+// unusedList is a list that does not count.
+type unusedList struct {
+	issuer, name string // canonical, and for people; "" if that cannot be read either
+	stranger     bool   // its issuer is no CA of the bundle
+	otherKey     bool   // its issuer is one, but it is signed with a key that the bundle does not have
+	err          error
+}
+
+// start returns what it means for the start if there is no other list of the CA.
+func (u *unusedList) start() startRule {
+	switch {
+	case u.otherKey || errors.Is(u.err, errMayNotSign) || errors.Is(u.err, crl.ErrUnsupported): // which time does not mend
+		return goesOn
+	case errors.Is(u.err, crl.ErrMalformed):
+		return fails
+	}
+	return waits
+}
+
+// isCurrent reports whether reading the file again would find the same.
+func (f *listFile) isCurrent(file *source, b *bundle, now time.Time) bool {
+	if f == nil || f.err != nil || file.err != nil || f.File != file.File || !f.again.IsZero() && !now.Before(f.again) {
+		return false
+	}
+	// Signatures that were good stay so. Of the others there is nothing left to check.
+	return f.bundle == b || len(f.unused) == 0
+}
+
+// readListFile reads a file of CRLs and checks each of them.
+func readListFile(file *source, b *bundle, now time.Time, t *crl.Throttle) *listFile {
+	f := &listFile{File: file.File, bundle: b}
+	if file.err != nil {
+		f.err = fmt.Errorf("reading CRL file: %w", file.err)
+		return f
+	}
+	err := crl.Read(file.contents(t), t, func(l *crl.List, err error) {
+		if l == nil && errors.Is(err, crl.ErrUnsupported) {
+			f.notices = append(f.notices, Notice{"part of a CRL file is passed over", []slog.Attr{slog.String("file", file.Path), slog.String("err", err.Error())}})
+			return
+		}
+		f.add(l, err, now)
+	})
+	if err != nil {
+		f.err = fmt.Errorf("CRL file %s: %w", file.Path, err)
+	}
+	if err := file.unchanged(); err != nil { // which explains whatever else may be wrong
+		return &listFile{File: File{Path: file.Path}, bundle: b, err: fmt.Errorf("reading CRL file: %w", err)}
+	}
+	return f
+}
+
+// add takes a list, or notes why it does not count.
+func (f *listFile) add(l *crl.List, err error, now time.Time) {
+	if l == nil {
+		f.unused = append(f.unused, unusedList{err: fmt.Errorf("CRL file %s: %w", f.Path, err)})
+		return
+	}
+	found := &list{List: l, path: f.Path, issuer: pki.CanonicalName(l.RawIssuer)}
+	candidates := f.bundle.byName[found.issuer]
+	if err == nil {
+		err = found.findSigner(candidates)
+	}
+	l.Release()
+	if err == nil && l.ThisUpdate.After(now.Add(clockSkew)) {
+		f.again = earlier(f.again, l.ThisUpdate.Add(-clockSkew))
+		err = fmt.Errorf("it is from the future: this update is %s", l.ThisUpdate.Format(time.RFC3339))
+	}
+	if err == nil {
+		f.lists = append(f.lists, found)
+		return
+	}
+	otherKey := l.KeyID != nil && !slices.ContainsFunc(candidates, func(auth *authority) bool { return auth.mayHaveKey(l.KeyID) })
+	f.unused = append(f.unused, unusedList{
+		issuer: found.issuer, name: l.Issuer, stranger: len(candidates) == 0, otherKey: otherKey,
+		err: fmt.Errorf("CRL file %s: list of %q: %w", f.Path, l.Issuer, err),
+	})
+}
+
+var (
+	errStranger   = errors.New("its issuer is no CA of the bundle")
+	errMayNotSign = errors.New("its issuer is a CA that may not sign CRLs")
+)
+
+// findSigner finds the CA whose signature a list bears.
+func (l *list) findSigner(candidates []*authority) error {
+	if len(candidates) == 0 {
+		return errStranger
+	}
+	err := errMayNotSign
+	for _, auth := range candidates {
+		if auth.crlSigner == nil {
+			continue
+		}
+		wrong := l.CheckSignature(auth.crlSigner)
+		if wrong == nil {
+			l.key = string(auth.publicKey)
+			return nil
+		}
+		err = fmt.Errorf("its signature does not verify with the key of its issuer (the list names key %x, the CA is key %x): %w",
+			l.KeyID, auth.crlSigner.SubjectKeyId, wrong)
+	}
+	return err
+}
+
+// listsInUse are the lists that count, by series, and what is pending for those that their files do not hold any more.
+type listsInUse struct {
+	files   []*listFile          // as they were read last
+	lists   map[string]*list     // by series
+	pending map[string]candidate // likewise
+}
+
+// find returns a list of a CA of the bundle that matches, or nil.
+func (u *listsInUse) find(b *bundle, matches func(*list) bool) *list {
+	for _, used := range u.lists {
+		if matches(used) && used.authorityIn(b) != nil {
+			return used
+		}
+	}
+	return nil
+}
+
+// offers reports whether one of the files has a list of the issuer that counts.
+func (u *listsInUse) offers(issuer string) bool {
+	return slices.ContainsFunc(u.files, func(f *listFile) bool {
+		return slices.ContainsFunc(f.lists, func(l *list) bool { return l.issuer == issuer })
+	})
+}
+
+// judgeLists reads the files of CRLs and decides which lists count: of each series the newest that the files have,
+// unless it is a replay, and else the last good one. A list that its file does not hold any more is given up when it has
+// been missing for a while. A list that has come waits for nothing.
+func (a *attempt) judgeLists() {
+	before := a.next.lists
+	after := listsInUse{lists: make(map[string]*list), pending: make(map[string]candidate)}
+	for i := range a.set.crls {
+		var file *listFile
+		if i < len(before.files) {
+			file = before.files[i]
+		}
+		if !file.isCurrent(&a.set.crls[i], a.next.bundle, a.now) {
+			file = readListFile(&a.set.crls[i], a.next.bundle, a.now, a.throttle)
+		}
+		after.files = append(after.files, file)
+		for _, offered := range file.lists {
+			series := offered.series()
+			if other := after.lists[series]; other == nil || offered.NewerThan(other.List) {
+				after.lists[series] = offered
+			}
+		}
+	}
+	for series, used := range before.lists {
+		switch offered := after.lists[series]; {
+		case offered == nil:
+			a.keepMissing(&after, series, used)
+		case offered.IsReplay(used.List):
+			after.lists[series] = used
+			a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: offered.path, Name: offered.Issuer, Err: fmt.Errorf(
+				"CRL file %s: the list of %q is older (%s) than the one in use (%s)", offered.path, offered.Issuer, offered.Age(), used.Age())}})
+		}
+	}
+	a.next.lists = after
+	for _, file := range after.files {
+		a.reportFile(file)
+		for _, l := range file.lists {
+			if l.authorityIn(a.next.bundle) == nil {
+				a.notNeeded(file.Path, l.Issuer, errStranger)
+			}
+		}
+		for i := range file.unused {
+			a.reportUnused(file, &file.unused[i])
+		}
+	}
+}
+
+// keepMissing keeps a list that the files do not have now, unless it is to be given up.
+func (a *attempt) keepMissing(after *listsInUse, series string, used *list) {
+	i := slices.IndexFunc(after.files, func(f *listFile) bool { return f.Path == used.path })
+	if after.files[i].mayHold(used) {
+		after.lists[series] = used
+		return
+	}
+	pending := a.next.lists.pending[series]
+	if a.force || pending.hasSettled([]File{after.files[i].File}, a.now) {
+		return
+	}
+	after.lists[series], after.pending[series] = used, pending
+	a.settle(pending.since, fmt.Sprintf("a CRL of %q", used.Issuer))
+}
+
+// mayHold reports whether the file may hold a version of the list that cannot be used or read.
+func (f *listFile) mayHold(used *list) bool {
+	return f.err != nil || slices.ContainsFunc(f.unused, func(u unusedList) bool { return u.issuer == "" || u.issuer == used.issuer })
+}
+
+// reportFile reports what is wrong with a file of CRLs as a whole, and what it holds beside lists.
+func (a *attempt) reportFile(f *listFile) {
+	a.notices = append(a.notices, f.notices...)
+	used := a.next.lists.find(a.next.bundle, func(l *list) bool { return l.path == f.Path })
+	switch absent := errors.Is(f.err, fs.ErrNotExist); {
+	case f.err == nil:
+	case absent && used == nil && a.config.CRLOptional:
+		a.notice("CRL file is absent, nothing is revoked by it", slog.String("file", f.Path))
+	case absent && used != nil:
+		a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: fmt.Errorf("CRL file %s was in use for %q and is gone", f.Path, used.Issuer)}})
+	default:
+		a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: f.err}, start: fails, none: used == nil})
+	}
+}
+
+// notNeeded reports a list that concerns nobody.
+func (a *attempt) notNeeded(path, issuer string, why error) {
+	a.notice("CRL is not needed and is passed over", slog.String("file", path), slog.String("ca", issuer), slog.String("err", why.Error()))
+}
+
+// reportUnused reports a list that does not count.
+func (a *attempt) reportUnused(f *listFile, u *unusedList) {
+	p := problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Name: u.name, Err: u.err}, start: u.start()}
+	used := a.next.lists.find(a.next.bundle, func(l *list) bool { return l.issuer == u.issuer })
+	switch {
+	case u.stranger || u.start() == goesOn && a.next.lists.offers(u.issuer):
+		a.notNeeded(f.Path, u.name, u.err)
+		return
+	case used == nil && u.issuer != "":
+		p.none = true
+		p.Err = fmt.Errorf("%w; there is no other list of this CA, and what is configured for missing ones (%v) decides about its clients", u.err, a.config.CRLMissing)
+	}
+	a.refuse(p)
+}

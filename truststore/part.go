@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind is what a part of the trust files is.
+type Kind string
+
+// Kinds of parts. Each part is judged by itself, and keeps its own last good version.
+const (
+	KindServer  Kind = "server"  // a server certificate with its key
+	KindCAs     Kind = "cas"     // the CA certificates of a file
+	KindCRL     Kind = "crl"     // one CA's list, of one scope
+	KindTickets Kind = "tickets" // the keys of session tickets
+)
+
+// A Refusal is a part that is no good as it is in its file now. Its last good version stays in use, if it has had one.
+type Refusal struct {
+	Kind  Kind
+	File  string // as configured; of a server certificate its own, not its key's
+	Name  string // of a CRL, its issuer; may be empty
+	Err   error
+	Since time.Time
+}
+
+// A Notice is something about parts that are in use, or were passed over, that the operator should know.
+type Notice struct {
+	Message string // without facts
+	Attrs   []slog.Attr
+}
+
+// String returns the message with its facts, in one line.
+func (n Notice) String() string {
+	var b strings.Builder
+	b.WriteString(n.Message)
+	for i, a := range n.Attrs {
+		b.WriteString([]string{": ", ", "}[min(i, 1)])
+		b.WriteString(a.String())
+	}
+	return b.String()
+}
+
+// startRule is what a part that is no good means for Open.
+type startRule uint8
+
+const (
+	goesOn startRule = iota // without the part
+	waits                   // until the time is up, and then goes on without it
+	fails                   // when the time is up
+)
+
+// A problem is a refusal in the making.
+type problem struct {
+	Refusal
+	start startRule
+	none  bool // there is no last good version
+}
+
+// A part has one version of what its files say in use, and may have another one that is not believed yet.
+type part[T any] struct {
+	good    *T
+	files   []File // that good was read from
+	pending candidate
+}
+
+// candidate is a good version that has to stay the same for a while.
+type candidate struct {
+	files []File
+	since time.Time
+}
+
+// isCurrent reports whether these are the files of the version in use, and if so forgets any other one.
+func (p *part[T]) isCurrent(files []File) bool {
+	if p.good == nil || !slices.Equal(p.files, files) {
+		return false
+	}
+	p.pending = candidate{}
+	return true
+}
+
+// take puts a version in use.
+func (p *part[T]) take(version *T, files []File) {
+	*p = part[T]{good: version, files: files}
+}
+
+// hasSettled reports whether a version that takes something away has been there for long enough.
+func (c *candidate) hasSettled(files []File, now time.Time) bool {
+	if !slices.Equal(c.files, files) {
+		*c = candidate{files, now}
+	}
+	return now.Sub(c.since) >= settleDelay
+}

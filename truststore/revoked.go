@@ -1,0 +1,89 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore
+
+import (
+	"crypto/x509"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore/crl"
+)
+
+// Withdrawn returns the CA certificates of g that next does not trust: those
+// that are not in its bundle any more, and those that it knows to be revoked,
+// or to be below a revoked one.
+func (g *Generation) Withdrawn(next *Generation, now time.Time) []*x509.Certificate {
+	var gone []*x509.Certificate
+	for _, cert := range g.bundle.certs {
+		var path [4]*anchor
+		heir := next.bundle.find(cert)
+		if heir == nil || errors.Is(next.checkAbove(append(path[:0], heir), now), pki.ErrRevoked) {
+			gone = append(gone, cert)
+		}
+	}
+	return gone
+}
+
+// Revoked iterates over the certificates that are revoked in next and were not
+// in g, each as the raw name of its issuer and its serial number, big-endian
+// without leading zeros. The name is that of the CA certificate, which is what a
+// certificate that it has issued names: a CRL may encode it in another way. Both
+// are only valid until the next one.
+func (g *Generation) Revoked(next *Generation) iter.Seq2[[]byte, []byte] {
+	return func(yield func(issuer, serial []byte) bool) {
+		throttle, n := crl.NewThrottle(nil), 0
+		for _, l := range next.lists {
+			subjects := next.subjectsOf(l)
+			known := g.known(l, subjects)
+			for serial := range l.Serials() {
+				if n++; n%yieldEvery == 0 {
+					throttle.Yield()
+				}
+				if known.HasBytes(serial) {
+					continue
+				}
+				for _, subject := range subjects {
+					if !yield([]byte(subject), serial) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// yieldEvery is how many serial numbers are compared between two looks at the
+// throttle.
+const yieldEvery = 256
+
+// subjectsOf returns the raw names of the CAs whose certificates a list speaks
+// of.
+func (g *Generation) subjectsOf(l *list) (subjects []string) {
+	for auth, r := range g.revocation {
+		if slices.Contains(r.lists, l) {
+			subjects = append(subjects, auth.subjects...)
+		}
+	}
+	slices.Sort(subjects)
+	return slices.Compact(subjects)
+}
+
+// known returns the version of a list that g has, nil if there is none or it did
+// not speak of certificates of all these CAs.
+func (g *Generation) known(l *list, subjects []string) *crl.List {
+	series := l.series()
+	i := slices.IndexFunc(g.lists, func(other *list) bool { return other.series() == series })
+	if i < 0 {
+		return nil
+	}
+	before := g.subjectsOf(g.lists[i])
+	if slices.ContainsFunc(subjects, func(subject string) bool { return !slices.Contains(before, subject) }) {
+		return nil
+	}
+	return g.lists[i].List
+}

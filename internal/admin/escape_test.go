@@ -48,6 +48,8 @@ func attacked(t *testing.T, attack string) *site {
 		Certificates: []admin.Certificate{{Kind: admin.KindCA, Subject: attack, NotAfter: now, Term: admin.Over}},
 		CRLs:         []admin.CRL{{Issuer: attack, File: attack, Number: "1", NextUpdate: now, Term: admin.Over}},
 	}
+	s.status.Trust.Refused = []admin.Part{{Part: "crl", File: attack, Name: attack, Error: attack}}
+	s.status.Trust.Notices = []string{attack}
 	s.status.LastLook = &admin.Look{Result: "refused", Errors: []string{attack}}
 	s.status.CertificateACL = &admin.CertificateACL{URL: attack, LastError: attack, LastFailure: now}
 	s.status.Backends = []admin.Backend{{Address: attack, Name: attack, State: attack, Term: admin.Over, Reason: attack, Detail: attack}}

@@ -149,7 +149,8 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	s.status.AnyClientID = true
 	body := html.UnescapeString(s.ask("GET", "/").Body.String())
 	wantOnPage(t, body, "(7) vernegate vernemq-0",
-		"The trust files are refused. Generation 41 of 2026-05-01 11:37:42 UTC serves on.", "its signature is not that of",
+		"The trust files are refused in part: CRL in /certs/ca.crl, since 2026-05-01 ", "its signature is not that of",
+		"1 of what was read is odd or passed over", "CRL is not needed",
 		"certificate-acl could not tell (timeout), 4 s ago.",
 		"Backend 10.244.2.9:1883 is ejected.", "<code>dial</code>", "connection refused",
 		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform was due to be replaced 60 min ago.",

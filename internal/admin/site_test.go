@@ -176,6 +176,11 @@ func busySite(t *testing.T) *site {
 		},
 		Limits: []admin.Limit{{Name: "file descriptors", Limit: 1_048_448, Used: &used}, {Name: "bytes of a CONNECT", Limit: 262_144}},
 	}
+	s.status.Trust.Refused = []admin.Part{{
+		Part: "crl", File: "/certs/ca.crl", Name: "CN=X.509 Identity CA,O=dojot IoT Platform", Since: now.Add(-10 * time.Minute),
+		Error: "CRL file /certs/ca.crl: list 1: its signature is not that of CN=X.509 Identity CA,O=dojot IoT Platform",
+	}}
+	s.status.Trust.Notices = []string{"CRL is not needed and is passed over: file=/certs/ca.crl"}
 	s.status.LastLook = &admin.Look{At: now.Add(-30 * time.Second), Result: "refused", Errors: []string{
 		"CRL file /vernemq/cert/ca.crl: list 1: its signature is not that of CN=X.509 Identity CA,O=dojot IoT Platform",
 	}}

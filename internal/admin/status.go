@@ -47,6 +47,18 @@ type Trust struct {
 	Files        []File        `json:"files"`
 	Certificates []Certificate `json:"certificates"` // the server's, then the CAs
 	CRLs         []CRL         `json:"crls"`
+
+	Refused []Part   `json:"refused,omitempty"` // whose last good version serves on
+	Notices []string `json:"notices,omitempty"` // what is odd, or was passed over
+}
+
+// Part is a part of the trust files that is no good now.
+type Part struct {
+	Part  string    `json:"part"` // as in vernegate_trust_part_refused
+	File  string    `json:"file"`
+	Name  string    `json:"name,omitempty"` // of a CRL, its issuer
+	Error string    `json:"error"`
+	Since time.Time `json:"since"`
 }
 
 // File is a file of the generation in use.

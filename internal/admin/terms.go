@@ -6,6 +6,7 @@ package admin
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -85,12 +86,13 @@ func (s *Status) attention(terms []term) (list []attention) {
 	if s.State != Ready {
 		add(Soon, nil, "Not ready for devices: %s.", s.Detail)
 	}
-	if look := s.LastLook; look != nil && len(look.Errors) > 0 {
-		rest := "Devices cannot connect until they are good."
-		if t := s.Trust; t != nil {
-			rest = fmt.Sprintf("Generation %d of %s serves on.", t.Generation, stamp(t.Loaded))
+	if look := s.LastLook; look != nil && s.Trust == nil && len(look.Errors) > 0 {
+		add(Over, look.Errors, "The trust files are refused. Devices cannot connect until they are good.")
+	}
+	if s.Trust != nil {
+		for _, p := range s.Trust.Refused {
+			add(Over, strings.Split(p.Error, "\n"), "The trust files are refused in part: %s. The last good version of this part stays in use, if there was one; all other parts count.", p.what())
 		}
-		add(Over, look.Errors, "The trust files are refused. %s", rest)
 	}
 	if acl := s.CertificateACL; acl != nil && acl.Failing() {
 		add(Over, nil, "certificate-acl could not tell (%s), %s. Devices in the cache can still connect, others cannot.",
@@ -118,6 +120,12 @@ func (s *Status) attention(terms []term) (list []attention) {
 	}
 	slices.SortStableFunc(list, func(a, b attention) int { return severity(b.Term) - severity(a.Term) })
 	return list
+}
+
+// what names a part for people.
+func (p *Part) what() string {
+	kinds := map[string]string{"server": "server certificate", "cas": "CAs", "crl": "CRL", "tickets": "session ticket keys"}
+	return fmt.Sprintf("%s in %s, since %s", kinds[p.Part], p.File, stamp(p.Since))
 }
 
 // details are what is known of why a backend is not well.

@@ -165,7 +165,7 @@ func (a *App) openStore(ctx context.Context, onSwap func(old, current *truststor
 	if err != nil {
 		return nil, err
 	}
-	a.registry.MustRegister(generationCollector(store.Current))
+	a.registry.MustRegister(generationCollector(store.Current), &partsCollector{cfg, store.Refusals})
 	return store, nil
 }
 
@@ -183,14 +183,10 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
 	}
 	return proxy.New(proxy.Config{
-		Trust: func() proxy.Trust { return trust{store.Current()} },
-		Owner: cache.Owner,
-		Lease: leaseFunc(pool),
-		TLS: proxy.TLSPolicy{
-			MinVersion:       uint16(a.cfg.TLSMinVersion),
-			CipherSuites:     a.cfg.TLSCiphers,
-			CurvePreferences: a.cfg.TLSCurves,
-		},
+		Trust:                func() proxy.Trust { return trust{store.Current()} },
+		Owner:                cache.Owner,
+		Lease:                leaseFunc(pool),
+		TLS:                  tlsPolicy(a.cfg),
 		ProxyProtocolFrom:    a.cfg.ProxyProtocolFrom,
 		BackendProxyProtocol: byte(a.cfg.BackendProxyProtocol),
 

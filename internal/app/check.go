@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -97,10 +96,11 @@ func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
 	if n := len(g.TicketKeys()); n > 0 {
 		r.ok("session ticket keys: %d", n)
 	}
-	for _, path := range cfg.TLSCRL {
-		if !slices.ContainsFunc(g.Files(), func(f truststore.File) bool { return f.Path == path }) {
-			r.warn("CRL file %s is absent, nothing is revoked by it", path)
-		}
+	for _, n := range store.Notices() {
+		r.warn("%v", n)
+	}
+	for _, part := range store.Refusals() {
+		r.failedLines("", withVariables(cfg, part.Err))
 	}
 }
 

@@ -243,7 +243,7 @@ func TestCheckOfACRLThatIsAbsent(t *testing.T) {
 	if !ok {
 		t.Error("only the default CRL is absent, and it fails")
 	}
-	wantLine(t, report, "warning", "CRL file /vernemq/cert/ca.crl is absent")
+	wantLine(t, report, "warning", "CRL file is absent, nothing is revoked by it: file=/vernemq/cert/ca.crl")
 }
 
 func TestCheckReadsTicketKeys(t *testing.T) {

@@ -29,11 +29,11 @@ func newLookMetrics(r prometheus.Registerer) *lookMetrics {
 	m := &lookMetrics{
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vernegate_trust_looks_total",
-			Help: "Looks at the trust files, by result: unchanged, swapped, settling (good, but takes trust away), refused.",
+			Help: "Looks at the trust files, by result: unchanged, swapped, settling (good, but takes trust away), refused (a part is; others may have changed).",
 		}, []string{"result"}),
 		refused: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "vernegate_trust_files_refused",
-			Help: "1 while the trust files are no good and the last good generation serves on, else 0.",
+			Help: "1 while any part of the trust files is no good, else 0. Its last good version serves on.",
 		}),
 	}
 	for _, result := range []truststore.Result{truststore.Unchanged, truststore.Swapped, truststore.Settling, truststore.Refused} {
@@ -55,6 +55,36 @@ func (m *lookMetrics) looked(result truststore.Result, err error) {
 	if result == truststore.Refused {
 		m.refused.Set(1)
 	}
+}
+
+// partsCollector says which parts of the trust files are refused when it is asked.
+type partsCollector struct {
+	config   truststore.Config
+	refusals func() []truststore.Refusal
+}
+
+// Describe implements prometheus.Collector. It describes nothing, as what
+// Collect sends depends on the configuration.
+func (*partsCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *partsCollector) Collect(metrics chan<- prometheus.Metric) {
+	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_part_refused",
+		Help: "1 while a part of the trust files is no good and its last good version stays in use, else 0. Parts are server (a certificate with its key), cas, crl and tickets.",
+	}, []string{"part", "file"})
+	for kind, files := range map[truststore.Kind][]string{
+		truststore.KindServer: c.config.Certs, truststore.KindCAs: c.config.CAs,
+		truststore.KindCRL: c.config.CRLs, truststore.KindTickets: c.config.TicketKeys,
+	} {
+		for _, file := range files {
+			m.WithLabelValues(string(kind), label(file)).Set(0)
+		}
+	}
+	for _, r := range c.refusals() {
+		m.WithLabelValues(string(r.Kind), label(r.File)).Set(1)
+	}
+	m.Collect(metrics)
 }
 
 // generationCollector tells about the generation that is current when it is

@@ -38,6 +38,7 @@ func (a *App) status() admin.Status {
 	}
 	if w := a.parts.Load(); w != nil {
 		s.Trust = trustStatus(w.store.Current(), now)
+		s.Trust.Refused, s.Trust.Notices = partsStatus(w.store)
 		s.CertificateACL = a.aclStatus(w)
 		s.Sessions = map[string]int{}
 		for _, role := range []proxy.Role{proxy.Devices, proxy.Services} {
@@ -121,6 +122,19 @@ func trustStatus(g *truststore.Generation, now time.Time) *admin.Trust {
 		s.CRLs = append(s.CRLs, crlStatus(list, now))
 	}
 	return s
+}
+
+// partsStatus is what is wrong with parts of the trust files, and what is odd.
+func partsStatus(store *truststore.Store) (refused []admin.Part, notices []string) {
+	for _, r := range store.Refusals() {
+		refused = append(refused, admin.Part{
+			Part: string(r.Kind), File: label(r.File), Name: label(r.Name), Error: label(r.Err.Error()), Since: r.Since,
+		})
+	}
+	for _, n := range store.Notices() {
+		notices = append(notices, label(n.String()))
+	}
+	return refused, notices
 }
 
 func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin.Certificate {

@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"sync"
@@ -29,6 +30,8 @@ func trustConfig(cfg config.Config, log *slog.Logger) truststore.Config {
 		CRLExpired:      cfg.CRLExpired,
 		CRLExpiredGrace: time.Duration(cfg.CRLExpiredGrace),
 		CRLMissing:      cfg.CRLMissing,
+		CANames:         cfg.TLSCANames,
+		ServerConfig:    func(g *truststore.Generation) *tls.Config { return tlsPolicy(cfg).Handshake(trust{g}) },
 		Logger:          log,
 	}
 }
@@ -36,7 +39,19 @@ func trustConfig(cfg config.Config, log *slog.Logger) truststore.Config {
 // trust lets the proxy believe in a generation, and seal tickets with its keys.
 type trust struct{ *truststore.Generation }
 
-var _ proxy.TicketTrust = trust{}
+var (
+	_ proxy.TicketTrust = trust{}
+	_ proxy.NamingTrust = trust{}
+)
+
+// tlsPolicy is what handshakes may negotiate.
+func tlsPolicy(cfg config.Config) proxy.TLSPolicy {
+	return proxy.TLSPolicy{
+		MinVersion:       uint16(cfg.TLSMinVersion),
+		CipherSuites:     cfg.TLSCiphers,
+		CurvePreferences: cfg.TLSCurves,
+	}
+}
 
 // Verify asks the generation about now.
 func (t trust) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) ([]*x509.Certificate, error) {

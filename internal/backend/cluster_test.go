@@ -79,6 +79,22 @@ func TestDroppingDifferentClientsEjects(t *testing.T) {
 	}, one, two)
 }
 
+// The clients of one owner may have the broker end each other's sessions, by using client ids in turn.
+func TestDroppingClientsOfOneOwnerEjectsNobody(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, nil, one)
+	for i := range 10 {
+		l := f.Lease("acme:lamp", fmt.Sprint("lamp-", i))
+		if _, ok := l.Next(); !ok {
+			t.Fatal("there is no broker")
+		}
+		l.Succeeded(true)
+		l.Dropped()
+		l.Release()
+		f.wantState(one, backend.Up)
+	}
+}
+
 // A broker that was killed is ejected as soon as it is dialed, and not for having ended its sessions.
 func TestSessionsThatEndTogetherCountOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fleet) {

@@ -17,7 +17,7 @@ import (
 type Lease struct {
 	pool   *Pool
 	home   uint64    // hash of the client id, where that decides the broker; 0 = it does not
-	client uint64    // hash of the owner and the client id
+	client uint64    // hash of the owner
 	tried  []*member // those before member
 	member *member   // nil = none
 	epoch  uint64    // of member, when it was chosen
@@ -28,9 +28,10 @@ type Lease struct {
 }
 
 // Lease returns a lease for a session of this owner's client with that id, "" for none. It has no broker until Next, and
-// has to be released in the end.
+// has to be released in the end. What happens to all clients of an owner counts as what happens to one of them: they may
+// have the broker end each other's sessions, by using one client id in turn.
 func (p *Pool) Lease(owner, clientID string) *Lease {
-	l := &Lease{pool: p, client: hash(owner + "\x00" + clientID)}
+	l := &Lease{pool: p, client: hash(owner)}
 	if p.cfg.Balance == ByClientID && clientID != "" {
 		l.home = hash(clientID)
 	}

@@ -98,10 +98,11 @@ func FuzzName(f *testing.F) {
 		for _, set := range sequence {
 			for i := range set {
 				text, ok := set[i].Value.(string)
-				if !ok || !utf8.ValidString(text) || strings.ToUpper(text) != strings.ToUpper(strings.ToLower(text)) {
+				upper, lower := strings.ToUpper(text), strings.ToLower(text)
+				if again := strings.ToUpper(lower); !ok || !utf8.ValidString(text) || upper != again {
 					return
 				}
-				set[i].Value = stdasn1.RawValue{Tag: stdasn1.TagUTF8String, Bytes: []byte(" " + strings.ToLower(text))}
+				set[i].Value = stdasn1.RawValue{Tag: stdasn1.TagUTF8String, Bytes: []byte(" " + lower)}
 			}
 		}
 		again, err := stdasn1.Marshal(sequence)

@@ -99,16 +99,16 @@ func New(cfg Config) *http.Server {
 		ErrorLog:      complaints,
 		ErrorHandling: promhttp.ContinueOnError, // most of a scrape is better than none
 	}))
-	mux.HandleFunc("GET /status", a.named(a.status))
-	mux.HandleFunc("GET /sessions", a.named(a.list))
-	mux.HandleFunc("DELETE /sessions", a.guarded(a.kick))
-	mux.HandleFunc("POST /reload", a.guarded(a.reload))
-	mux.HandleFunc("GET /debug/pprof/", a.guarded(pprof.Index))
-	mux.HandleFunc("GET /debug/pprof/cmdline", a.guarded(pprof.Cmdline))
-	mux.HandleFunc("GET /debug/pprof/profile", a.guarded(pprof.Profile))
-	mux.HandleFunc("GET /debug/pprof/symbol", a.guarded(pprof.Symbol))
-	mux.HandleFunc("GET /debug/pprof/trace", a.guarded(pprof.Trace))
-	mux.HandleFunc("GET /{$}", a.named(a.page))
+	mux.HandleFunc("GET /status", a.requireKnownHost(a.status))
+	mux.HandleFunc("GET /sessions", a.requireKnownHost(a.list))
+	mux.HandleFunc("DELETE /sessions", a.requireToken(a.kick))
+	mux.HandleFunc("POST /reload", a.requireToken(a.reload))
+	mux.HandleFunc("GET /debug/pprof/", a.requireToken(pprof.Index))
+	mux.HandleFunc("GET /debug/pprof/cmdline", a.requireToken(pprof.Cmdline))
+	mux.HandleFunc("GET /debug/pprof/profile", a.requireToken(pprof.Profile))
+	mux.HandleFunc("GET /debug/pprof/symbol", a.requireToken(pprof.Symbol))
+	mux.HandleFunc("GET /debug/pprof/trace", a.requireToken(pprof.Trace))
+	mux.HandleFunc("GET /{$}", a.requireKnownHost(a.page))
 	mux.HandleFunc("GET /icon.svg", icon)
 	return &http.Server{
 		Handler:        hardened(http.NewCrossOriginProtection().Handler(mux)),
@@ -142,15 +142,15 @@ func hardened(h http.Handler) http.Handler {
 func verdict(ask func() error) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if err := ask(); err != nil {
-			say(w, http.StatusServiceUnavailable, err.Error())
+			writeText(w, http.StatusServiceUnavailable, err.Error())
 			return
 		}
-		say(w, http.StatusOK, "ok")
+		writeText(w, http.StatusOK, "ok")
 	}
 }
 
-// say answers with one line of text.
-func say(w http.ResponseWriter, status int, line string) {
+// writeText answers with one line of text.
+func writeText(w http.ResponseWriter, status int, line string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	fmt.Fprintln(w, line)

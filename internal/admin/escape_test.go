@@ -45,14 +45,14 @@ func attacked(t *testing.T, attack string) *site {
 	s.status.State, s.status.Host, s.status.Detail = admin.Draining, attack, attack
 	s.status.Trust = &admin.Trust{
 		Files:        []admin.File{{Path: attack}},
-		Certificates: []admin.Certificate{{Kind: admin.KindCA, Subject: attack, NotAfter: now, Term: admin.Over}},
-		CRLs:         []admin.CRL{{Issuer: attack, File: attack, Number: "1", NextUpdate: now, Term: admin.Over}},
+		Certificates: []admin.Certificate{{Kind: admin.KindCA, Subject: attack, NotAfter: now, Severity: admin.Critical}},
+		CRLs:         []admin.CRL{{Issuer: attack, File: attack, Number: "1", NextUpdate: now, Severity: admin.Critical}},
 	}
 	s.status.Trust.Refused = []admin.Part{{Part: "crl", File: attack, Name: attack, Error: attack}}
 	s.status.Trust.Notices = []string{attack}
 	s.status.LastLook = &admin.Look{Result: "refused", Errors: []string{attack}}
 	s.status.CertificateACL = &admin.CertificateACL{URL: attack, LastError: attack, LastFailure: now}
-	s.status.Backends = []admin.Backend{{Address: attack, Name: attack, State: attack, Term: admin.Over, Reason: attack, Detail: attack}}
+	s.status.Backends = []admin.Backend{{Address: attack, Name: attack, State: attack, Severity: admin.Critical, Reason: attack, Detail: attack}}
 	return s
 }
 

@@ -107,7 +107,7 @@ func (h *History) Refusals(text string) []Refusal {
 	return all
 }
 
-// mentions tells whether text is in what is known of the client.
+// mentions reports whether text is in what is known of the client.
 func (r *Refusal) mentions(text string) bool {
 	text = strings.ToLower(text)
 	for _, fact := range []string{

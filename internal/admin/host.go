@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// named refuses requests for a name that somebody else may have made point here:
+// requireKnownHost refuses requests for a name that somebody else may have made point here:
 // a page that an operator looks at could read what is behind h from its own
 // domain (DNS rebinding).
-func (a *server) named(h http.HandlerFunc) http.HandlerFunc {
+func (a *server) requireKnownHost(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if host := hostname(r.Host); !a.knows(host) {
-			say(w, http.StatusMisdirectedRequest, "This name is not known here. VERNEGATE_ADMIN_HOSTS lists the names that are.")
+			writeText(w, http.StatusMisdirectedRequest, "This name is not known here. VERNEGATE_ADMIN_HOSTS lists the names that are.")
 			return
 		}
 		h(w, r)

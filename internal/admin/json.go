@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// reply answers with JSON. What is in it cannot end up as HTML: encoding/json
+// writeJSON answers with JSON. What is in it cannot end up as HTML: encoding/json
 // escapes <, > and &, too.
-func reply(w http.ResponseWriter, status int, document any) {
+func writeJSON(w http.ResponseWriter, status int, document any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
@@ -19,12 +19,12 @@ func reply(w http.ResponseWriter, status int, document any) {
 	_ = e.Encode(document) // fails when nobody listens any more
 }
 
-// complaint is the document of an answer that is none.
-type complaint struct {
+// errorBody is the document of an answer that is none.
+type errorBody struct {
 	Errors []string `json:"errors"`
 }
 
-// complain answers with what is wrong, one element a line.
-func complain(w http.ResponseWriter, status int, err error) {
-	reply(w, status, complaint{strings.Split(err.Error(), "\n")})
+// writeError answers with what is wrong, one element a line.
+func writeError(w http.ResponseWriter, status int, err error) {
+	writeJSON(w, status, errorBody{strings.Split(err.Error(), "\n")})
 }

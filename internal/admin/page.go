@@ -24,7 +24,7 @@ const (
 	shownRefusals = 8 // unless they are searched, or asked for
 	shownSessions = 8
 	shownTenants  = 8
-	shownTerms    = 8
+	shownExpiries = 8
 	maxSearch     = 200 // bytes
 )
 
@@ -74,8 +74,8 @@ type view struct {
 	Tenants      []tenant
 	MoreTenants  int
 
-	Terms     []term
-	MoreTerms int
+	Expiries     []expiry
+	MoreExpiries int
 }
 
 // page is GET /. The parameter q is a text to search for; with all it shows
@@ -85,7 +85,7 @@ func (a *server) page(w http.ResponseWriter, r *http.Request) {
 	var b bytes.Buffer // so that what cannot be shown is an error and not half a page
 	if err := pageTemplate.Execute(&b, v); err != nil {
 		a.Log.Error("status page", "err", err)
-		say(w, http.StatusInternalServerError, "the status page cannot be shown")
+		writeText(w, http.StatusInternalServerError, "the status page cannot be shown")
 		return
 	}
 	header := w.Header()
@@ -119,8 +119,8 @@ func (a *server) view(q url.Values) *view {
 	if sessions := a.Sessions(); sessions != nil {
 		v.addSessions(sessions)
 	}
-	v.addTerms()
-	v.Attention = v.Status.attention(v.Terms)
+	v.addExpiries()
+	v.Attention = v.Status.attention(v.Expiries)
 	return v
 }
 

@@ -18,13 +18,13 @@ type Reloaded struct {
 // reload is POST /reload.
 func (a *server) reload(w http.ResponseWriter, r *http.Request) {
 	result, err := a.Reload(r.Context())
-	a.Audit.Info("trust files read for an operator", append(whoAsks(r), "accepted", err == nil)...)
+	a.Audit.Info("trust files read for an operator", append(requestAttrs(r), "accepted", err == nil)...)
 	switch {
 	case errors.Is(err, ErrNotStarted):
-		complain(w, http.StatusConflict, err)
+		writeError(w, http.StatusConflict, err)
 	case err != nil:
-		complain(w, http.StatusUnprocessableEntity, err)
+		writeError(w, http.StatusUnprocessableEntity, err)
 	default:
-		reply(w, http.StatusOK, result)
+		writeJSON(w, http.StatusOK, result)
 	}
 }

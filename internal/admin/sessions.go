@@ -38,13 +38,13 @@ type sessionPage struct {
 func (a *server) list(w http.ResponseWriter, r *http.Request) {
 	sessions := a.Sessions()
 	if sessions == nil {
-		complain(w, http.StatusServiceUnavailable, ErrNotStarted)
+		writeError(w, http.StatusServiceUnavailable, ErrNotStarted)
 		return
 	}
 	q := query{values: r.URL.Query()}
 	f, after, limit := q.filter(), q.id("after"), q.limit()
 	if err := q.err("after", "limit"); err != nil {
-		complain(w, http.StatusBadRequest, err)
+		writeError(w, http.StatusBadRequest, err)
 		return
 	}
 	page := sessionPage{}
@@ -53,7 +53,7 @@ func (a *server) list(w http.ResponseWriter, r *http.Request) {
 	if more {
 		page.Next = page.Sessions[len(page.Sessions)-1].ID
 	}
-	reply(w, http.StatusOK, page)
+	writeJSON(w, http.StatusOK, page)
 }
 
 // errKickWhom keeps a DELETE without a condition, or with a vague one, from
@@ -69,7 +69,7 @@ type kicked struct {
 func (a *server) kick(w http.ResponseWriter, r *http.Request) {
 	sessions := a.Sessions()
 	if sessions == nil {
-		complain(w, http.StatusServiceUnavailable, ErrNotStarted)
+		writeError(w, http.StatusServiceUnavailable, ErrNotStarted)
 		return
 	}
 	q := query{values: r.URL.Query()}
@@ -79,12 +79,12 @@ func (a *server) kick(w http.ResponseWriter, r *http.Request) {
 		err = errKickWhom
 	}
 	if err != nil {
-		complain(w, http.StatusBadRequest, err)
+		writeError(w, http.StatusBadRequest, err)
 		return
 	}
 	n := sessions.Kick(f)
-	a.Audit.Info("sessions ended by an operator", append(whoAsks(r), "filter", q.values.Encode(), "ended", n)...)
-	reply(w, http.StatusOK, kicked{n})
+	a.Audit.Info("sessions ended by an operator", append(requestAttrs(r), "filter", q.values.Encode(), "ended", n)...)
+	writeJSON(w, http.StatusOK, kicked{n})
 }
 
 // A query reads parameters and collects what is wrong with them.

@@ -155,13 +155,13 @@ func busySite(t *testing.T) *site {
 				{Path: "/vernemq/cert/ca.crl", SHA256: strings.Repeat("07", 32)},
 			},
 			Certificates: []admin.Certificate{
-				{Kind: "server", Subject: "CN=vernemq-0", Serial: "1f", NotAfter: now.Add(9 * 24 * time.Hour), DaysLeft: 9, Term: admin.Soon},
-				{Kind: "ca", Subject: "CN=X.509 Identity CA,O=dojot IoT Platform", Serial: "2", NotAfter: now.Add(2000 * 24 * time.Hour), DaysLeft: 2000, Term: admin.Fine},
-				{Kind: "ca", Subject: "CN=Plant 7 Issuing CA,OU=Operations,O=Example Manufacturing GmbH & Co. KG,C=DE", Serial: "3", NotAfter: now.Add(300 * 24 * time.Hour), DaysLeft: 300, Term: admin.Fine},
+				{Kind: "server", Subject: "CN=vernemq-0", Serial: "1f", NotAfter: now.Add(9 * 24 * time.Hour), DaysLeft: 9, Severity: admin.Warning},
+				{Kind: "ca", Subject: "CN=X.509 Identity CA,O=dojot IoT Platform", Serial: "2", NotAfter: now.Add(2000 * 24 * time.Hour), DaysLeft: 2000, Severity: admin.OK},
+				{Kind: "ca", Subject: "CN=Plant 7 Issuing CA,OU=Operations,O=Example Manufacturing GmbH & Co. KG,C=DE", Serial: "3", NotAfter: now.Add(300 * 24 * time.Hour), DaysLeft: 300, Severity: admin.OK},
 			},
 			CRLs: []admin.CRL{{
 				Issuer: "CN=X.509 Identity CA,O=dojot IoT Platform", File: "/vernemq/cert/ca.crl", Number: "1834",
-				ThisUpdate: now.Add(-25 * time.Hour), NextUpdate: now.Add(-1 * time.Hour), Entries: 12_031, Term: admin.Over,
+				ThisUpdate: now.Add(-25 * time.Hour), NextUpdate: now.Add(-1 * time.Hour), Entries: 12_031, Severity: admin.Critical,
 			}},
 		},
 		CertificateACL: &admin.CertificateACL{
@@ -170,8 +170,8 @@ func busySite(t *testing.T) *site {
 			LastSuccess: now.Add(-3 * time.Minute), LastFailure: now.Add(-4 * time.Second), LastError: "timeout",
 		},
 		Backends: []admin.Backend{
-			{Address: "10.244.1.17:1883", Name: "vernemq:1883", Sessions: 42_110, State: "up", Term: admin.Fine, Reason: "silent", Since: now.Add(-90 * time.Hour)},
-			{Address: "10.244.2.9:1883", Name: "vernemq:1883", State: "ejected", Term: admin.Over, Since: now.Add(-2 * time.Minute), Reason: "dial",
+			{Address: "10.244.1.17:1883", Name: "vernemq:1883", Sessions: 42_110, State: "up", Severity: admin.OK, Reason: "silent", Since: now.Add(-90 * time.Hour)},
+			{Address: "10.244.2.9:1883", Name: "vernemq:1883", State: "ejected", Severity: admin.Critical, Since: now.Add(-2 * time.Minute), Reason: "dial",
 				Detail: "dial tcp 10.244.2.9:1883: connect: connection refused", NextTry: now.Add(8 * time.Second)},
 		},
 		Limits: []admin.Limit{{Name: "file descriptors", Limit: 1_048_448, Used: &used}, {Name: "bytes of a CONNECT", Limit: 262_144}},

@@ -74,14 +74,14 @@ type Look struct {
 	Errors []string  `json:"errors,omitempty"` // why the files are refused
 }
 
-// A Term is how something stands that has an end.
-type Term string
+// A Severity says how urgently something needs somebody to look after it.
+type Severity string
 
-// The terms.
+// The severities, as JSON and the page have them.
 const (
-	Fine Term = "ok"
-	Soon Term = "soon" // the end is near enough to care
-	Over Term = "over"
+	OK       Severity = "ok"
+	Warning  Severity = "soon" // it will be needed
+	Critical Severity = "over"
 )
 
 // The kinds of certificates.
@@ -97,7 +97,7 @@ type Certificate struct {
 	Serial   string    `json:"serial"` // in hexadecimal
 	NotAfter time.Time `json:"not_after"`
 	DaysLeft int       `json:"days_left"` // whole ones; negative when it is over
-	Term     Term      `json:"term"`
+	Severity Severity  `json:"term"`
 }
 
 // CRL is a certificate revocation list in use.
@@ -108,7 +108,7 @@ type CRL struct {
 	ThisUpdate time.Time `json:"this_update"`
 	NextUpdate time.Time `json:"next_update,omitzero"` // zero = never
 	Entries    int       `json:"entries"`
-	Term       Term      `json:"term"`
+	Severity   Severity  `json:"term"`
 }
 
 // CertificateACL is how asking certificate-acl goes.
@@ -123,7 +123,7 @@ type CertificateACL struct {
 	LastError    string            `json:"last_error,omitempty"` // the kind of the last failure
 }
 
-// Failing tells whether the last request was a failure.
+// Failing reports whether the last request was a failure.
 func (c *CertificateACL) Failing() bool { return c.LastFailure.After(c.LastSuccess) }
 
 // Backend is a broker, and whether it gets sessions.
@@ -132,7 +132,7 @@ type Backend struct {
 	Name     string    `json:"name"` // as configured
 	Sessions int       `json:"sessions"`
 	State    string    `json:"state"`
-	Term     Term      `json:"term"` // Soon: few or no new sessions, and that is in order; Over: it is not
+	Severity Severity  `json:"term"` // Warning: few or no new sessions, and that is in order; Critical: it is not
 	Since    time.Time `json:"since,omitzero"`
 	Reason   string    `json:"reason,omitempty"` // of the last ejection, which may be over
 	Detail   string    `json:"detail,omitempty"` // what exactly went wrong
@@ -147,4 +147,6 @@ type Limit struct {
 }
 
 // status is GET /status.
-func (a *server) status(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, a.Status()) }
+func (a *server) status(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, a.Status())
+}

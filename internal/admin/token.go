@@ -39,10 +39,10 @@ func (t *Token) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// IsSet tells whether there is a secret.
+// IsSet reports whether there is a secret.
 func (t Token) IsSet() bool { return t.set }
 
-// accepts tells whether secret is the right one, in a time that tells nothing
+// accepts reports whether secret is the right one, in a time that tells nothing
 // about either: hashes of one length are compared.
 func (t Token) accepts(secret string) bool {
 	hash := sha256.Sum256([]byte(secret))
@@ -56,9 +56,9 @@ var (
 	errWrongToken = errors.New("the bearer token is not the one of VERNEGATE_ADMIN_TOKEN")
 )
 
-// guarded lets those through to h who show the token. A browser does not show
+// requireToken lets those through to h who show the token. A browser does not show
 // it by itself, so that no other site can make it ask for something here.
-func (a *server) guarded(h http.HandlerFunc) http.HandlerFunc {
+func (a *server) requireToken(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := a.Token.check(r.Header.Get("Authorization"))
 		switch err {
@@ -66,15 +66,15 @@ func (a *server) guarded(h http.HandlerFunc) http.HandlerFunc {
 			h(w, r)
 			return
 		case errNoToken:
-			say(w, http.StatusForbidden, err.Error())
+			writeText(w, http.StatusForbidden, err.Error())
 		case errUnshown: // RFC 6750 §3: without an error code
 			w.Header().Set("WWW-Authenticate", `Bearer realm="vernegate"`)
-			say(w, http.StatusUnauthorized, err.Error())
+			writeText(w, http.StatusUnauthorized, err.Error())
 		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="vernegate", error="invalid_token"`)
-			say(w, http.StatusUnauthorized, err.Error())
+			writeText(w, http.StatusUnauthorized, err.Error())
 		}
-		a.Audit.Warn("admin request refused", append(whoAsks(r), "err", err)...)
+		a.Audit.Warn("admin request refused", append(requestAttrs(r), "err", err)...)
 	}
 }
 
@@ -92,7 +92,7 @@ func (t Token) check(authorization string) error {
 	return nil
 }
 
-// whoAsks is what an audit line tells of a request.
-func whoAsks(r *http.Request) []any {
+// requestAttrs is what an audit line tells of a request.
+func requestAttrs(r *http.Request) []any {
 	return []any{slog.String("remote", r.RemoteAddr), slog.String("method", r.Method), slog.String("path", r.URL.Path)}
 }

@@ -47,7 +47,7 @@ type App struct {
 	log      *slog.Logger
 	audit    *slog.Logger // for refusals, forced endings and what operators do
 	registry *prometheus.Registry
-	looks    *lookMetrics
+	reloads  *reloadMetrics
 	identity *identityMetrics
 	ready    readiness
 
@@ -64,7 +64,7 @@ func New(cfg config.Config, build Build, log, audit *slog.Logger) *App {
 	r := newRegistry(build)
 	a := &App{
 		cfg: cfg, build: build, log: log, audit: audit,
-		registry: r, looks: newLookMetrics(r), identity: newIdentityMetrics(r),
+		registry: r, reloads: newReloadMetrics(r), identity: newIdentityMetrics(r),
 		started: time.Now(),
 	}
 	a.host, _ = os.Hostname() // which only a title would lack
@@ -73,7 +73,7 @@ func New(cfg config.Config, build Build, log, audit *slog.Logger) *App {
 }
 
 // Run works until ctx ends, and returns nil once all has come to an orderly
-// end. The admin server is there first and goes last, so that it can tell why
+// end. The admin server is there first and goes last, so that it can say why
 // devices are not taken yet, or any more. An error is a *FilesError if trust
 // files are wrong.
 func (a *App) Run(ctx context.Context) error {
@@ -159,7 +159,7 @@ func (a *App) openStore(ctx context.Context, onSwap func(old, current *truststor
 	a.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
 	cfg := trustConfig(a.cfg, a.log)
 	cfg.StartTimeout = startTimeout
-	cfg.OnReload = a.looks.looked
+	cfg.OnReload = a.reloads.observe
 	cfg.OnSwap = onSwap
 	store, err := openTrust(ctx, a.cfg, cfg)
 	if err != nil {

@@ -106,10 +106,10 @@ func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
 
 func (r *report) checkExpiry(kind string, cert *x509.Certificate, now time.Time) {
 	end := cert.NotAfter.Format(time.RFC3339)
-	switch termOf(cert, now) {
-	case admin.Over:
+	switch expirySeverity(cert, now) {
+	case admin.Critical:
 		r.warn("%s %q has expired on %s", kind, cert.Subject, end)
-	case admin.Soon:
+	case admin.Warning:
 		r.warn("%s %q expires soon, on %s", kind, cert.Subject, end)
 	default:
 		r.ok("%s %q expires on %s", kind, cert.Subject, end)

@@ -16,17 +16,17 @@ import (
 	"github.com/vernegate/vernegate/truststore"
 )
 
-// lookMetrics count what came of looking at the trust files, and remember the
+// reloadMetrics count what came of looking at the trust files, and remember the
 // last time.
-type lookMetrics struct {
+type reloadMetrics struct {
 	looks   *prometheus.CounterVec
 	refused prometheus.Gauge
 	last    atomic.Pointer[admin.Look] // nil before the first
 }
 
-// newLookMetrics makes the metrics and registers them with r.
-func newLookMetrics(r prometheus.Registerer) *lookMetrics {
-	m := &lookMetrics{
+// newReloadMetrics makes the metrics and registers them with r.
+func newReloadMetrics(r prometheus.Registerer) *reloadMetrics {
+	m := &reloadMetrics{
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vernegate_trust_looks_total",
 			Help: "Looks at the trust files, by result: unchanged, swapped, settling (good, but takes trust away), refused (a part is; others may have changed).",
@@ -43,8 +43,8 @@ func newLookMetrics(r prometheus.Registerer) *lookMetrics {
 	return m
 }
 
-// looked is a truststore.Store's observer.
-func (m *lookMetrics) looked(result truststore.Result, err error) {
+// observe is a truststore.Store's observer.
+func (m *reloadMetrics) observe(result truststore.Result, err error) {
 	look := &admin.Look{At: time.Now(), Result: result.String()}
 	if err != nil {
 		look.Errors = strings.Split(label(err.Error()), "\n")

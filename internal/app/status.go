@@ -28,7 +28,7 @@ func (a *App) status() admin.Status {
 		Started:       a.started,
 		Now:           now,
 		UptimeSeconds: int64(now.Sub(a.started) / time.Second),
-		LastLook:      a.looks.last.Load(),
+		LastLook:      a.reloads.last.Load(),
 	}
 	if err := a.ready.err(); err != nil {
 		s.State, s.Detail = admin.Starting, err.Error()
@@ -86,7 +86,7 @@ func backendStatus(brokers []backend.Status) (list []admin.Backend) {
 			Name:     b.Name,
 			Sessions: b.Sessions,
 			State:    b.State.String(),
-			Term:     backendTerm(b.State),
+			Severity: backendSeverity(b.State),
 			Since:    b.Since,
 			Reason:   string(b.Reason),
 			Detail:   b.Detail,
@@ -96,15 +96,15 @@ func backendStatus(brokers []backend.Status) (list []admin.Backend) {
 	return list
 }
 
-// backendTerm tells whether a broker needs somebody to look after it.
-func backendTerm(s backend.State) admin.Term {
+// backendSeverity reports whether a broker needs somebody to look after it.
+func backendSeverity(s backend.State) admin.Severity {
 	switch s {
 	case backend.Up:
-		return admin.Fine
+		return admin.OK
 	case backend.Returning, backend.Gone:
-		return admin.Soon
+		return admin.Warning
 	}
-	return admin.Over
+	return admin.Critical
 }
 
 func trustStatus(g *truststore.Generation, now time.Time) *admin.Trust {
@@ -144,7 +144,7 @@ func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin
 		Serial:   cert.SerialNumber.Text(16),
 		NotAfter: cert.NotAfter,
 		DaysLeft: int(math.Floor(cert.NotAfter.Sub(now).Hours() / 24)),
-		Term:     termOf(cert, now),
+		Severity: expirySeverity(cert, now),
 	}
 }
 
@@ -155,15 +155,15 @@ const (
 	lastPart   = 10
 )
 
-// termOf tells whether a certificate has expired, or does so soon.
-func termOf(cert *x509.Certificate, now time.Time) admin.Term {
+// expirySeverity reports whether a certificate has expired, or does so soon.
+func expirySeverity(cert *x509.Certificate, now time.Time) admin.Severity {
 	switch left := cert.NotAfter.Sub(now); {
 	case left < 0:
-		return admin.Over
+		return admin.Critical
 	case left < min(expirySoon, cert.NotAfter.Sub(cert.NotBefore)/lastPart):
-		return admin.Soon
+		return admin.Warning
 	}
-	return admin.Fine
+	return admin.OK
 }
 
 func crlStatus(list truststore.CRL, now time.Time) admin.CRL {
@@ -173,13 +173,13 @@ func crlStatus(list truststore.CRL, now time.Time) admin.CRL {
 		ThisUpdate: list.ThisUpdate,
 		NextUpdate: list.NextUpdate,
 		Entries:    list.Entries,
-		Term:       admin.Fine,
+		Severity:   admin.OK,
 	}
 	if list.Number != nil {
 		s.Number = list.Number.String()
 	}
 	if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
-		s.Term = admin.Over
+		s.Severity = admin.Critical
 	}
 	return s
 }

@@ -64,7 +64,7 @@ func TestStatusTellsWhatThereIs(t *testing.T) {
 		t.Errorf("got hash %s of %s", s.Trust.Files[0].SHA256, s.Trust.Files[0].Path)
 	}
 	crl := s.Trust.CRLs[0]
-	if crl.Number != "7" || crl.Entries != 1 || crl.Term != admin.Over || crl.Issuer != "CN=root" {
+	if crl.Number != "7" || crl.Entries != 1 || crl.Severity != admin.Critical || crl.Issuer != "CN=root" {
 		t.Errorf("got CRL %+v", crl)
 	}
 	if got := s.CertificateACL.URL; got != "http://redacted@127.0.0.1:1/" {
@@ -80,13 +80,13 @@ func TestStatusTellsWhatThereIs(t *testing.T) {
 
 func TestStatusOfBackends(t *testing.T) {
 	t.Parallel()
-	for state, want := range map[backend.State]admin.Term{
-		backend.Up: admin.Fine, backend.Returning: admin.Soon, backend.Gone: admin.Soon,
-		backend.Ejected: admin.Over, backend.Unresolved: admin.Over,
+	for state, want := range map[backend.State]admin.Severity{
+		backend.Up: admin.OK, backend.Returning: admin.Warning, backend.Gone: admin.Warning,
+		backend.Ejected: admin.Critical, backend.Unresolved: admin.Critical,
 	} {
 		got := backendStatus([]backend.Status{{Addr: "a:1", Name: "n:1", Sessions: 3, State: state, Reason: "dial", Detail: "refused"}})
 		if len(got) != 1 || got[0] != (admin.Backend{
-			Address: "a:1", Name: "n:1", Sessions: 3, State: state.String(), Term: want, Reason: "dial", Detail: "refused",
+			Address: "a:1", Name: "n:1", Sessions: 3, State: state.String(), Severity: want, Reason: "dial", Detail: "refused",
 		}) {
 			t.Errorf("%v: got %+v, want %s", state, got, want)
 		}
@@ -128,21 +128,21 @@ func TestCertificateTerms(t *testing.T) {
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	for _, row := range []struct {
 		lived, left time.Duration
-		term        admin.Term
+		severity    admin.Severity
 		days        int
 	}{
-		{365 * day, 100 * day, admin.Fine, 100},
-		{365 * day, 14 * day, admin.Fine, 14},
-		{365 * day, 14*day - time.Second, admin.Soon, 13},
-		{365 * day, 0, admin.Soon, 0},
-		{365 * day, -time.Second, admin.Over, -1},
-		{18 * time.Hour, 6 * time.Hour, admin.Fine, 0}, // renewed daily
-		{22 * time.Hour, 2 * time.Hour, admin.Soon, 0},
+		{365 * day, 100 * day, admin.OK, 100},
+		{365 * day, 14 * day, admin.OK, 14},
+		{365 * day, 14*day - time.Second, admin.Warning, 13},
+		{365 * day, 0, admin.Warning, 0},
+		{365 * day, -time.Second, admin.Critical, -1},
+		{18 * time.Hour, 6 * time.Hour, admin.OK, 0}, // renewed daily
+		{22 * time.Hour, 2 * time.Hour, admin.Warning, 0},
 	} {
 		cert := &x509.Certificate{SerialNumber: certtest.NewCA("x").Cert.SerialNumber, NotBefore: now.Add(-row.lived), NotAfter: now.Add(row.left)}
 		got := certificateStatus(admin.KindCA, cert, now)
-		if got.Term != row.term || got.DaysLeft != row.days {
-			t.Errorf("%v after %v: got %s and %d days, want %s and %d", row.left, row.lived, got.Term, got.DaysLeft, row.term, row.days)
+		if got.Severity != row.severity || got.DaysLeft != row.days {
+			t.Errorf("%v after %v: got %s and %d days, want %s and %d", row.left, row.lived, got.Severity, got.DaysLeft, row.severity, row.days)
 		}
 	}
 }

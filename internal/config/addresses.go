@@ -26,7 +26,7 @@ func (a *listenAddress) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// overlaps tells whether listening on both addresses cannot succeed: they have
+// overlaps reports whether listening on both addresses cannot succeed: they have
 // a port in common, and the host, or one takes what is meant for the other. An
 // empty address overlaps with none.
 func (a listenAddress) overlaps(b listenAddress) bool {
@@ -38,7 +38,7 @@ func (a listenAddress) overlaps(b listenAddress) bool {
 	return covers(hostA, hostB) || covers(hostB, hostA)
 }
 
-// covers tells whether listening on host includes other: on no host and on ::
+// covers reports whether listening on host includes other: on no host and on ::
 // Go listens for IPv4 and IPv6, on 0.0.0.0 for IPv4.
 func covers(host, other string) bool {
 	ip, err := netip.ParseAddr(host)
@@ -94,7 +94,7 @@ func (l *hostNames) UnmarshalText(text []byte) error {
 	return joinInLine(errs)
 }
 
-// isPort tells whether port is a number in the range of TCP ports from lowest.
+// isPort reports whether port is a number in the range of TCP ports from lowest.
 func isPort(port string, lowest uint64) bool {
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n >= lowest

@@ -26,7 +26,7 @@ func (p *clientIDPolicy) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A passwordPolicy tells whether passwords of clients are kept from brokers.
+// A passwordPolicy reports whether passwords of clients are kept from brokers.
 type passwordPolicy bool
 
 // UnmarshalText parses "keep" or "strip".

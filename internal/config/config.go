@@ -153,7 +153,7 @@ func fieldVariable(f reflect.StructField) string {
 	return name
 }
 
-// isSecret tells whether the value of a variable must not be shown.
+// isSecret reports whether the value of a variable must not be shown.
 func isSecret(name string) bool {
 	for f := range reflect.TypeFor[Config]().Fields() {
 		if fieldVariable(f) == name {

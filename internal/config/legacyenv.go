@@ -43,10 +43,10 @@ func readLegacy(vars map[string]string) legacyEnv {
 		in.errs = append(in.errs, err)
 	}
 	translation := legacy.Translate(settings, legacy.Options{
-		Has:    func(variable string) bool { return slices.Contains(Variables(), variable) },
-		Chosen: func(variable string) string { return vars[variable] },
-		Cipher: CheckCipher,
-		Lookup: func(name string) (string, bool) { value := vars[name]; return value, value != "" },
+		Has:      func(variable string) bool { return slices.Contains(Variables(), variable) },
+		Override: func(variable string) string { return vars[variable] },
+		Cipher:   CheckCipher,
+		Lookup:   func(name string) (string, bool) { value := vars[name]; return value, value != "" },
 	})
 	in.errs = append(in.errs, translation.Mistakes...)
 	in.verdicts = translation.Verdicts
@@ -102,7 +102,7 @@ func (in legacyEnv) origin(variable string) string {
 	return strings.Join(from, ", ")
 }
 
-// counts tells whether a variable has its value from a setting.
+// counts reports whether a variable has its value from a setting.
 func (in legacyEnv) counts(s vernemqconf.Setting) bool {
 	for _, from := range in.origins {
 		if slices.Contains(from, s) {
@@ -118,11 +118,11 @@ func (in legacyEnv) warnings() []string {
 	var lines []string
 	for _, v := range in.verdicts {
 		switch {
-		case v.Fate == legacy.Lost && in.counts(v.Setting):
+		case v.Disposition == legacy.Unsupported && in.counts(v.Setting):
 			lines = append(lines, fmt.Sprintf("%v counts in part: %s", v.Setting, v.Reason))
-		case v.Fate == legacy.Lost || v.Fate == legacy.Broker:
+		case v.Disposition == legacy.Unsupported || v.Disposition == legacy.BrokerOnly:
 			lines = append(lines, fmt.Sprintf("%v has no counterpart: %s", v.Setting, v.Reason))
-		case v.Fate == legacy.Chosen:
+		case v.Disposition == legacy.Overridden:
 			lines = append(lines, fmt.Sprintf("%v does not count: %s is set", v.Setting, v.Variable))
 		}
 	}

@@ -38,7 +38,7 @@ func (c Config) originOf(variable string) string {
 	return "the environment"
 }
 
-// shown quotes a value, or tells that there is a secret.
+// shown quotes a value, or reports that there is a secret.
 func shown(variable, value string) string {
 	if isSecret(variable) {
 		return "(secret)"

@@ -11,7 +11,7 @@ import (
 	"github.com/vernegate/vernegate/proxy"
 )
 
-// A portReuse tells whether other vernegates may take clients at the same
+// A portReuse reports whether other vernegates may take clients at the same
 // addresses. It is for those who ask for it: otherwise a second one that is
 // started by mistake would take a part of the clients, and not fail.
 type portReuse bool

@@ -14,7 +14,7 @@ import (
 // Service, in Docker's old shape: NAME_PORT_8883_TCP and three below it.
 var portLink = regexp.MustCompile(`^(.+)_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?$`)
 
-// isServiceLink tells whether Kubernetes made the variable: for each Service
+// isServiceLink reports whether Kubernetes made the variable: for each Service
 // of the namespace (enableServiceLinks, on by default) a pod finds
 // NAME_SERVICE_HOST, NAME_SERVICE_PORT[_PORTNAME], NAME_PORT and
 // NAME_PORT_8883_TCP[_PROTO|_PORT|_ADDR]. With a Service called vernegate or
@@ -33,14 +33,14 @@ func isServiceLink(name string, vars map[string]string) bool {
 	return strings.HasSuffix(name, "_PORT") && isLinkURL(vars[name])
 }
 
-// isServiceHost tells whether the address of the Service with this prefix is
+// isServiceHost reports whether the address of the Service with this prefix is
 // set, as it always is beside its ports.
 func isServiceHost(prefix string, vars map[string]string) bool {
 	_, err := netip.ParseAddr(vars[prefix+"_SERVICE_HOST"])
 	return err == nil
 }
 
-// isLinkURL tells whether value is like tcp://10.0.0.1:8883.
+// isLinkURL reports whether value is like tcp://10.0.0.1:8883.
 func isLinkURL(value string) bool {
 	u, err := url.Parse(value)
 	if err != nil || u.Scheme != "tcp" && u.Scheme != "udp" && u.Scheme != "sctp" {

@@ -104,21 +104,21 @@ func newConversion(in Input, o Options) *conversion {
 		c.settings = slices.Concat(c.image.before, in.Settings, c.image.after)
 	}
 	c.translation = legacy.Translate(c.settings, legacy.Options{
-		Has:    c.has,
-		Chosen: func(variable string) string { return in.Vars[variable] },
-		Cipher: o.Cipher,
+		Has:      c.has,
+		Override: func(variable string) string { return in.Vars[variable] },
+		Cipher:   o.Cipher,
 	})
 	c.mistakes = slices.Clone(c.translation.Mistakes)
 	return c
 }
 
-// converted tells whether the input has been converted before.
+// converted reports whether the input has been converted before.
 func (c *conversion) converted() bool {
 	_, ok := c.Settings.Get(listenerKey)
 	return ok
 }
 
-// has tells whether this vernegate has a variable.
+// has reports whether this vernegate has a variable.
 func (c *conversion) has(variable string) bool { return slices.Contains(c.Variables, variable) }
 
 // tell adds a row. What is open is collected for whoever has to decide.

@@ -53,7 +53,7 @@ func (c *conversion) addListener() {
 	}
 }
 
-// isOurs tells whether the conversion sets a key itself.
+// isOurs reports whether the conversion sets a key itself.
 func (c *conversion) isOurs(key string) bool {
 	return key == listenerKey || strings.HasPrefix(key, listenerKey+".") ||
 		slices.ContainsFunc(c.fixed(), func(f fixedSetting) bool { return f.key == key })
@@ -83,7 +83,7 @@ func (c *conversion) replace(s vernemqconf.Setting) {
 	c.tell(r)
 }
 
-// speaksProxy tells whether vernegate is to tell the broker the addresses of its
+// speaksProxy reports whether vernegate is to tell the broker the addresses of its
 // clients.
 func (c *conversion) speaksProxy() bool {
 	return c.has(proxyProtocol) && c.Vars[proxyProtocol] != "off"

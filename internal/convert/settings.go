@@ -57,7 +57,7 @@ func (c *conversion) judge(s vernemqconf.Setting) {
 	}
 }
 
-// isKnown tells whether the patched broker, or the one to be, has a key.
+// isKnown reports whether the patched broker, or the one to be, has a key.
 func isKnown(key string) bool {
 	return vernemqconf.IsKey(vernemqconf.Patched, key) || vernemqconf.IsKey(vernemqconf.Stock, key) ||
 		slices.Contains(patchKeys, key) || slices.Contains(packageKeys, key)
@@ -83,20 +83,20 @@ func (c *conversion) keepSetting(s vernemqconf.Setting, why string) {
 func (c *conversion) follow(s vernemqconf.Setting, v legacy.Verdict) {
 	isBrokers := !strings.HasPrefix(s.Key, "listener.ssl.") && vernemqconf.IsKey(vernemqconf.Stock, s.Key) && s.Key != "crl_refresh_interval"
 	switch {
-	case isBrokers && v.Fate == legacy.Moved:
+	case isBrokers && v.Disposition == legacy.Mapped:
 		c.keepSetting(s, "and `"+v.Variable+"` says the same to vernegate")
 	case isBrokers:
 		c.keepSetting(s, "the broker's")
-	case v.Fate == legacy.Moved:
+	case v.Disposition == legacy.Mapped:
 		c.tell(row{s.Key, s.Origin.String(), moved, "to `" + v.Variable + "`", false})
-	case v.Fate == legacy.Chosen:
+	case v.Disposition == legacy.Overridden:
 		c.drop(s, false, "`"+v.Variable+"` is set and goes before it")
-	case v.Fate == legacy.Broker:
+	case v.Disposition == legacy.BrokerOnly:
 		c.carry(s)
-	case v.Fate == legacy.Lost && c.variableOf(s) != "":
+	case v.Disposition == legacy.Unsupported && c.variableOf(s) != "":
 		c.tell(row{s.Key, s.Origin.String(), moved, "to `" + c.variableOf(s) + "`, but " + v.Reason, true})
 	default:
-		c.drop(s, v.Fate == legacy.Lost, v.Reason)
+		c.drop(s, v.Disposition == legacy.Unsupported, v.Reason)
 	}
 }
 
@@ -127,7 +127,7 @@ func (c *conversion) carry(s vernemqconf.Setting) {
 	}
 }
 
-// isClientListener tells whether a key is about a listener for MQTT clients that
+// isClientListener reports whether a key is about a listener for MQTT clients that
 // are not vernegate.
 func isClientListener(key string) bool {
 	words := strings.Split(key, ".")
@@ -147,7 +147,7 @@ func (c *conversion) closeListener(s vernemqconf.Setting) {
 		"with `allow_anonymous = on`, whoever connects here could call itself what it likes; clients have to come to vernegate")
 }
 
-// isSecondHTTP tells whether the image's HTTP listener would want the port of one
+// isSecondHTTP reports whether the image's HTTP listener would want the port of one
 // that was configured.
 func (c *conversion) isSecondHTTP(s vernemqconf.Setting) bool {
 	if s.Origin.Input != imageOrigin || !strings.HasPrefix(s.Key, "listener.http.") {

@@ -21,13 +21,13 @@ func (t *translator) ciphers() {
 	usable, unusable := t.sortCiphers(from[0].Value)
 	switch {
 	case len(usable)+len(unusable) == 0:
-		t.each(from, Implied, "the cipher suites of TLS 1.3 are always on")
+		t.each(from, Builtin, "the cipher suites of TLS 1.3 are always on")
 	case t.oldest() == "1.3":
-		t.each(from, Implied, "without TLS 1.2 there are no cipher suites to choose")
-	case len(usable) == 0 && t.Chosen(ciphers) == "":
+		t.each(from, Builtin, "without TLS 1.2 there are no cipher suites to choose")
+	case len(usable) == 0 && t.Override(ciphers) == "":
 		t.mistake("%v: none of these cipher suites can be had, expected %s to choose others", from[0], ciphers)
 	case len(unusable) > 0:
-		t.each(from, Lost, fmt.Sprintf("without %s: %s", strings.Join(unusable, ", "), affected(unusable)))
+		t.each(from, Unsupported, fmt.Sprintf("without %s: %s", strings.Join(unusable, ", "), affected(unusable)))
 		fallthrough
 	default:
 		t.set(ciphers, strings.Join(usable, ","), from...)

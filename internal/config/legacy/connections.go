@@ -39,5 +39,5 @@ func (t *translator) connections() {
 		t.set(maxConnections, strconv.Itoa(sum), from...)
 		return
 	}
-	t.each(from, Implied, "vernegate has no limit by itself, and one of the listeners had none")
+	t.each(from, Builtin, "vernegate has no limit by itself, and one of the listeners had none")
 }

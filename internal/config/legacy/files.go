@@ -36,7 +36,7 @@ func (t *translator) shared(option, variable string) []vernemqconf.Setting {
 		if !ok || slices.Contains(from, s) {
 			continue
 		}
-		if len(from) > 0 && from[0].Value != s.Value && t.Chosen(variable) == "" {
+		if len(from) > 0 && from[0].Value != s.Value && t.Override(variable) == "" {
 			t.mistake("%v: %q differs from %q of %v, and vernegate has one for all its listeners: expected the same, or %s to say which",
 				s, s.Value, from[0].Value, from[0], variable)
 		}

@@ -31,12 +31,12 @@ func (t *translator) listeners() {
 	}
 	for _, l := range t.entries() {
 		if s, ok := l.Option("use_identity_as_username"); ok {
-			t.judge(Verdict{Setting: s, Fate: Implied, Reason: "the username is the owner of the certificate on every listener of vernegate"})
+			t.judge(Verdict{Setting: s, Disposition: Builtin, Reason: "the username is the owner of the certificate on every listener of vernegate"})
 		}
 		if s, ok := l.Option("require_certificate"); ok && s.Value == "on" {
-			t.judge(Verdict{Setting: s, Fate: Implied, Reason: "vernegate always demands a certificate"})
+			t.judge(Verdict{Setting: s, Disposition: Builtin, Reason: "vernegate always demands a certificate"})
 		} else if ok {
-			t.judge(Verdict{Setting: s, Fate: Lost, Reason: "vernegate always demands a certificate: clients without one are refused"})
+			t.judge(Verdict{Setting: s, Disposition: Unsupported, Reason: "vernegate always demands a certificate: clients without one are refused"})
 		}
 	}
 }
@@ -49,11 +49,11 @@ func (t *translator) take(place **vernemqconf.Listener, variable string, l verne
 		t.set(variable, t.address(l), l.Address)
 		return
 	}
-	if t.Chosen(variable) != "" {
+	if t.Override(variable) != "" {
 		t.set(variable, "", l.Address)
 		return
 	}
-	t.judge(Verdict{Setting: l.Address, Fate: Lost, Reason: "vernegate has one listener of this kind"})
+	t.judge(Verdict{Setting: l.Address, Disposition: Unsupported, Reason: "vernegate has one listener of this kind"})
 	t.mistake("%v: a second listener beside %v, expected one, or %s to say which", l.Address, (*place).Address, variable)
 }
 

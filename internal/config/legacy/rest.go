@@ -15,14 +15,14 @@ const noPSK = "devices with pre-shared keys instead of certificates are refused"
 // optionVerdicts are about options of TLS listeners, by the last word of their
 // key, that vernegate has no variable for.
 var optionVerdicts = map[string]Verdict{
-	"depth":                 {Fate: Lost, Reason: "chains may be as long as the CA bundle allows"},
-	"keypasswd":             {Fate: Lost, Reason: "keys are read as they are, and not decrypted"},
-	"eccs":                  {Fate: Lost, Reason: "key exchanges are chosen with VERNEGATE_TLS_CURVES"},
-	"psk_support":           {Fate: Lost, Reason: noPSK},
-	"psk_identity_hint":     {Fate: Lost, Reason: noPSK},
-	"pskfile":               {Fate: Lost, Reason: noPSK},
-	"pskfile_separator":     {Fate: Lost, Reason: noPSK},
-	"tls_handshake_timeout": {Fate: Lost, Reason: "the time for a handshake is VERNEGATE_HANDSHAKE_TIMEOUT"},
+	"depth":                 {Disposition: Unsupported, Reason: "chains may be as long as the CA bundle allows"},
+	"keypasswd":             {Disposition: Unsupported, Reason: "keys are read as they are, and not decrypted"},
+	"eccs":                  {Disposition: Unsupported, Reason: "key exchanges are chosen with VERNEGATE_TLS_CURVES"},
+	"psk_support":           {Disposition: Unsupported, Reason: noPSK},
+	"psk_identity_hint":     {Disposition: Unsupported, Reason: noPSK},
+	"pskfile":               {Disposition: Unsupported, Reason: noPSK},
+	"pskfile_separator":     {Disposition: Unsupported, Reason: noPSK},
+	"tls_handshake_timeout": {Disposition: Unsupported, Reason: "the time for a handshake is VERNEGATE_HANDSHAKE_TIMEOUT"},
 }
 
 // tlsPrefix begins the keys of TLS listeners.
@@ -44,17 +44,17 @@ func (t *translator) judgeOption(s vernemqconf.Setting, words []string) {
 	v, ok := optionVerdicts[option]
 	switch {
 	case len(words) > 1 && !slices.ContainsFunc(t.entries(), func(l vernemqconf.Listener) bool { return l.Name == words[0] }):
-		v = Verdict{Fate: Lost, Reason: "no listener of vernegate comes from listener.ssl." + words[0]}
+		v = Verdict{Disposition: Unsupported, Reason: "no listener of vernegate comes from listener.ssl." + words[0]}
 	case !ok && IsPlainOption(option):
-		v = Verdict{Fate: Broker, Reason: "the broker's plain listener has this option"}
+		v = Verdict{Disposition: BrokerOnly, Reason: "the broker's plain listener has this option"}
 	case !ok:
-		v = Verdict{Fate: Lost, Reason: "no listener of vernegate has this option"}
+		v = Verdict{Disposition: Unsupported, Reason: "no listener of vernegate has this option"}
 	}
 	v.Setting = s
 	t.judge(v)
 }
 
-// IsPlainOption tells whether a plain listener of stock VerneMQ has an option.
+// IsPlainOption reports whether a plain listener of stock VerneMQ has an option.
 func IsPlainOption(option string) bool {
 	return vernemqconf.IsKey(vernemqconf.Stock, "listener.tcp.any."+option)
 }

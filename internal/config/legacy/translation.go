@@ -14,13 +14,13 @@ import (
 // Options say what is known where settings are translated. All fields but
 // Lookup are required.
 type Options struct {
-	// Has tells whether this vernegate has a variable of that name. What would
+	// Has reports whether this vernegate has a variable of that name. What would
 	// come to one that it does not have is lost.
 	Has func(variable string) bool
-	// Chosen returns what a variable of vernegate was set to beside the settings,
+	// Override returns what a variable of vernegate was set to beside the settings,
 	// "" for nothing: it goes before them, and settles what contradicts.
-	Chosen func(variable string) string
-	// Cipher tells why a cipher suite that OpenSSL calls by this name cannot be
+	Override func(variable string) string
+	// Cipher says why a cipher suite that OpenSSL calls by this name cannot be
 	// chosen, nil if it can.
 	Cipher func(name string) error
 	// Lookup finds what $NAME stands for in a value. nil leaves $NAME in the
@@ -34,23 +34,23 @@ type Variable struct {
 	From        []vernemqconf.Setting // what it was made of, at least one
 }
 
-// A Fate is what becomes of a setting.
-type Fate int
+// A Disposition is what becomes of a setting.
+type Disposition int
 
 const (
-	Moved   Fate = iota // a variable of vernegate says the same
-	Implied             // vernegate does it without being told, or has no need of it
-	Chosen              // a variable that was set beside the settings goes before it
-	Broker              // it belongs on the broker's plain listener
-	Lost                // vernegate cannot do it, or not as it was
+	Mapped      Disposition = iota // a variable of vernegate says the same
+	Builtin                        // vernegate does it without being told, or has no need of it
+	Overridden                     // a variable that was set beside the settings goes before it
+	BrokerOnly                     // it belongs on the broker's plain listener
+	Unsupported                    // vernegate cannot do it, or not as it was
 )
 
-// A Verdict is the fate of one setting, and why.
+// A Verdict is the disposition of one setting, and why.
 type Verdict struct {
-	Setting  vernemqconf.Setting
-	Fate     Fate
-	Variable string // that it moved to, or that goes before it
-	Reason   string // a clause for people; "" of Moved and Chosen
+	Setting     vernemqconf.Setting
+	Disposition Disposition
+	Variable    string // that it moved to, or that goes before it
+	Reason      string // a clause for people; "" of Mapped and Overridden
 }
 
 // A Translation is what settings come to.
@@ -110,12 +110,12 @@ func (t *translator) set(variable, value string, from ...vernemqconf.Setting) {
 	if len(from) == 0 {
 		return
 	}
-	verdict := Verdict{Fate: Moved, Variable: variable}
+	verdict := Verdict{Disposition: Mapped, Variable: variable}
 	switch {
 	case !t.Has(variable):
-		verdict = Verdict{Fate: Lost, Reason: "this vernegate has no variable for it"}
-	case t.Chosen(variable) != "":
-		verdict.Fate = Chosen
+		verdict = Verdict{Disposition: Unsupported, Reason: "this vernegate has no variable for it"}
+	case t.Override(variable) != "":
+		verdict.Disposition = Overridden
 	default:
 		t.Variables = append(t.Variables, Variable{variable, value, from})
 	}
@@ -133,9 +133,9 @@ func (t *translator) judge(v Verdict) {
 }
 
 // each gives settings the same verdict.
-func (t *translator) each(settings []vernemqconf.Setting, fate Fate, reason string) {
+func (t *translator) each(settings []vernemqconf.Setting, d Disposition, reason string) {
 	for _, s := range settings {
-		t.judge(Verdict{Setting: s, Fate: fate, Reason: reason})
+		t.judge(Verdict{Setting: s, Disposition: d, Reason: reason})
 	}
 }
 

@@ -22,8 +22,8 @@ func translate(t *testing.T, conf string, adjust ...func(*legacy.Options)) legac
 		t.Fatal(err)
 	}
 	o := legacy.Options{
-		Has:    func(string) bool { return true },
-		Chosen: func(string) string { return "" },
+		Has:      func(string) bool { return true },
+		Override: func(string) string { return "" },
 		Cipher: func(name string) error {
 			if strings.HasPrefix(name, "ECDHE-RSA-AES128-GCM") {
 				return nil
@@ -40,7 +40,7 @@ func translate(t *testing.T, conf string, adjust ...func(*legacy.Options)) legac
 
 func chosen(variable, value string) func(*legacy.Options) {
 	return func(o *legacy.Options) {
-		o.Chosen = func(name string) string {
+		o.Override = func(name string) string {
 			if name == variable {
 				return value
 			}
@@ -104,29 +104,29 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// TestVerdicts has, for each fate, settings that meet it and a part of the reason.
+// TestVerdicts has, for each disposition, settings that meet it and a part of the reason.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	const listener = "listener.ssl.default = a:1\n"
 	for line, want := range map[string]struct {
-		fate   legacy.Fate
-		reason string
+		disposition legacy.Disposition
+		reason      string
 	}{
-		"listener.ssl.default.cafile = /ca":                         {legacy.Moved, ""},
-		"crl_refresh_interval = 1":                                  {legacy.Moved, ""},
-		"listener.ssl.default.require_certificate = on":             {legacy.Implied, "always demands"},
-		"listener.ssl.default.use_identity_as_username = on":        {legacy.Implied, "owner"},
-		"listener.ssl.default.max_connections = infinity":           {legacy.Implied, "no limit"},
-		"listener.ssl.default.require_certificate = off":            {legacy.Lost, "without one are refused"},
-		"listener.ssl.default.tls_version = tlsv1.1":                {legacy.Lost, "no more than tlsv1.1"},
-		"listener.ssl.default.ciphers = ECDHE-RSA-AES128-GCM:DHE-X": {legacy.Lost, "without DHE-X: devices that know finite-field"},
-		"listener.ssl.default.ciphers = ECDHE-RSA-AES128-GCM:ODD":   {legacy.Lost, "devices that know no other"},
-		"listener.ssl.default.depth = 3":                            {legacy.Lost, "as long as"},
-		"listener.ssl.default.psk_support = on":                     {legacy.Lost, "pre-shared"},
-		"listener.ssl.default.cafiel = /ca":                         {legacy.Lost, "no listener of vernegate has this option"},
-		"listener.ssl.gone.cafile = /ca":                            {legacy.Lost, "no listener of vernegate comes from listener.ssl.gone"},
-		"listener.ssl.default.mountpoint = m":                       {legacy.Broker, "plain listener"},
-		"listener.ssl.allowed_protocol_versions = 3,4":              {legacy.Broker, "plain listener"},
+		"listener.ssl.default.cafile = /ca":                         {legacy.Mapped, ""},
+		"crl_refresh_interval = 1":                                  {legacy.Mapped, ""},
+		"listener.ssl.default.require_certificate = on":             {legacy.Builtin, "always demands"},
+		"listener.ssl.default.use_identity_as_username = on":        {legacy.Builtin, "owner"},
+		"listener.ssl.default.max_connections = infinity":           {legacy.Builtin, "no limit"},
+		"listener.ssl.default.require_certificate = off":            {legacy.Unsupported, "without one are refused"},
+		"listener.ssl.default.tls_version = tlsv1.1":                {legacy.Unsupported, "no more than tlsv1.1"},
+		"listener.ssl.default.ciphers = ECDHE-RSA-AES128-GCM:DHE-X": {legacy.Unsupported, "without DHE-X: devices that know finite-field"},
+		"listener.ssl.default.ciphers = ECDHE-RSA-AES128-GCM:ODD":   {legacy.Unsupported, "devices that know no other"},
+		"listener.ssl.default.depth = 3":                            {legacy.Unsupported, "as long as"},
+		"listener.ssl.default.psk_support = on":                     {legacy.Unsupported, "pre-shared"},
+		"listener.ssl.default.cafiel = /ca":                         {legacy.Unsupported, "no listener of vernegate has this option"},
+		"listener.ssl.gone.cafile = /ca":                            {legacy.Unsupported, "no listener of vernegate comes from listener.ssl.gone"},
+		"listener.ssl.default.mountpoint = m":                       {legacy.BrokerOnly, "plain listener"},
+		"listener.ssl.allowed_protocol_versions = 3,4":              {legacy.BrokerOnly, "plain listener"},
 	} {
 		got := translate(t, listener+line)
 		s, _, _ := strings.Cut(line, " =")
@@ -135,8 +135,8 @@ func TestVerdicts(t *testing.T) {
 			t.Errorf("%s: no verdict", line)
 			continue
 		}
-		if v := got.Verdicts[i]; v.Fate != want.fate || !strings.Contains(v.Reason, want.reason) {
-			t.Errorf("%s: fate %v, %q, want %v, %q", line, v.Fate, v.Reason, want.fate, want.reason)
+		if v := got.Verdicts[i]; v.Disposition != want.disposition || !strings.Contains(v.Reason, want.reason) {
+			t.Errorf("%s: %v, %q, want %v, %q", line, v.Disposition, v.Reason, want.disposition, want.reason)
 		}
 	}
 }
@@ -211,8 +211,8 @@ func TestVariablesThatThereAreNotAreLost(t *testing.T) {
 		o.Has = func(variable string) bool { return variable != "VERNEGATE_MAX_CONNECTIONS" }
 	})
 	limit := got.Verdicts[slices.IndexFunc(got.Verdicts, func(v legacy.Verdict) bool { return v.Setting.Key == "listener.max_connections" })]
-	if limit.Fate != legacy.Lost || slices.ContainsFunc(got.Variables, func(v legacy.Variable) bool { return v.Name == "VERNEGATE_MAX_CONNECTIONS" }) {
-		t.Errorf("the limit has fate %v, variables are %v", limit.Fate, got.Variables)
+	if limit.Disposition != legacy.Unsupported || slices.ContainsFunc(got.Variables, func(v legacy.Variable) bool { return v.Name == "VERNEGATE_MAX_CONNECTIONS" }) {
+		t.Errorf("the limit has disposition %v, variables are %v", limit.Disposition, got.Variables)
 	}
 }
 

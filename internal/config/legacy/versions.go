@@ -33,14 +33,14 @@ func (t *translator) protocolVersion() {
 		}
 	}
 	if len(old) > 0 {
-		t.each(from, Lost, fmt.Sprintf("vernegate speaks TLS 1.2 and 1.3: devices that can do no more than %s are refused", strings.Join(old, " and ")))
+		t.each(from, Unsupported, fmt.Sprintf("vernegate speaks TLS 1.2 and 1.3: devices that can do no more than %s are refused", strings.Join(old, " and ")))
 	}
 	t.set(minVersion, oldest, from...)
 }
 
 // oldest is the oldest version of TLS, "" for the default.
 func (t *translator) oldest() string {
-	if chosen := t.Chosen(minVersion); chosen != "" {
+	if chosen := t.Override(minVersion); chosen != "" {
 		return chosen
 	}
 	for _, v := range t.Variables {

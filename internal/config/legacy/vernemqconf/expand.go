@@ -26,5 +26,5 @@ func Expand(value string, lookup func(name string) (string, bool)) (expanded str
 	return expanded, unset
 }
 
-// References tells whether a value refers to variables.
+// References reports whether a value refers to variables.
 func References(value string) bool { return reference.MatchString(value) }

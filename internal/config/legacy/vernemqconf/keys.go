@@ -42,7 +42,7 @@ var releaseKeys = sync.OnceValue(func() map[string][][]string {
 	return keys
 })
 
-// IsKey tells whether a release, Patched or Stock, knows a key. A word of the
+// IsKey reports whether a release, Patched or Stock, knows a key. A word of the
 // schema that begins with '$' stands for any word.
 func IsKey(release, key string) bool {
 	words := words(key)
@@ -60,7 +60,7 @@ func words(key string) []string {
 	return words
 }
 
-// isLiteralKey tells whether either release knows the key without a word that
+// isLiteralKey reports whether either release knows the key without a word that
 // stands for any.
 func isLiteralKey(key string) bool {
 	words := words(key)

@@ -28,7 +28,7 @@ func (l Listener) Option(name string) (Setting, bool) {
 	return Setting{}, false
 }
 
-// IsOn tells whether an option is set to on.
+// IsOn reports whether an option is set to on.
 func (l Listener) IsOn(name string) bool {
 	s, _ := l.Option(name)
 	return s.Value == "on"

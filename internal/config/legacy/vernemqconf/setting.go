@@ -53,7 +53,7 @@ func (s Settings) Counting() Settings {
 	return slices.DeleteFunc(slices.Clone(s), func(setting Setting) bool { return !s.counts(setting) })
 }
 
-// counts tells whether no later setting has the key of this one, which is one of s.
+// counts reports whether no later setting has the key of this one, which is one of s.
 func (s Settings) counts(setting Setting) bool {
 	last, _ := s.Get(setting.Key)
 	return last == setting

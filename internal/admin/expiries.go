@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// A term is something that has to be replaced in time.
-type term struct {
-	What string
-	Name string
-	End  time.Time
-	Left string // until then, for people
-	Term Term
+// An expiry is something that has to be replaced in time.
+type expiry struct {
+	What     string
+	Name     string
+	End      time.Time
+	Left     string // until then, for people
+	Severity Severity
 }
 
 // What has to be replaced.
@@ -26,27 +26,27 @@ const (
 	whatCRL    = "CRL"
 )
 
-// addTerms lists what has an end, the next one first.
-func (v *view) addTerms() {
+// addExpiries lists what has an end, the next one first.
+func (v *view) addExpiries() {
 	if v.Trust == nil {
 		return
 	}
-	var all []term
+	var all []expiry
 	for _, c := range v.Trust.Certificates {
 		what := whatCA
 		if c.Kind == KindServer {
 			what = whatServer
 		}
-		all = append(all, term{what, c.Subject, c.NotAfter, left(c.NotAfter.Sub(v.Now)), c.Term})
+		all = append(all, expiry{what, c.Subject, c.NotAfter, left(c.NotAfter.Sub(v.Now)), c.Severity})
 	}
 	for _, c := range v.Trust.CRLs {
 		if !c.NextUpdate.IsZero() {
-			all = append(all, term{whatCRL, c.Issuer, c.NextUpdate, left(c.NextUpdate.Sub(v.Now)), c.Term})
+			all = append(all, expiry{whatCRL, c.Issuer, c.NextUpdate, left(c.NextUpdate.Sub(v.Now)), c.Severity})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b term) int { return a.End.Compare(b.End) })
-	shown := min(len(all), shownTerms)
-	v.Terms, v.MoreTerms = all[:shown], len(all)-shown
+	slices.SortStableFunc(all, func(a, b expiry) int { return a.End.Compare(b.End) })
+	shown := min(len(all), shownExpiries)
+	v.Expiries, v.MoreExpiries = all[:shown], len(all)-shown
 }
 
 // left says when something ends, or has ended.
@@ -73,52 +73,52 @@ func span(d time.Duration) string {
 
 // attention is something that an operator should look at now.
 type attention struct {
-	Term Term // Soon or Over
-	Text string
-	More []string // details, a line each
+	Severity Severity // Warning or Critical
+	Text     string
+	More     []string // details, a line each
 }
 
 // attention lists what is not as it should be, what is worst first.
-func (s *Status) attention(terms []term) (list []attention) {
-	add := func(t Term, more []string, format string, args ...any) {
+func (s *Status) attention(expiries []expiry) (list []attention) {
+	add := func(t Severity, more []string, format string, args ...any) {
 		list = append(list, attention{t, fmt.Sprintf(format, args...), more})
 	}
 	if s.State != Ready {
-		add(Soon, nil, "Not ready for devices: %s.", s.Detail)
+		add(Warning, nil, "Not ready for devices: %s.", s.Detail)
 	}
 	if look := s.LastLook; look != nil && s.Trust == nil && len(look.Errors) > 0 {
-		add(Over, look.Errors, "The trust files are refused. Devices cannot connect until they are good.")
+		add(Critical, look.Errors, "The trust files are refused. Devices cannot connect until they are good.")
 	}
 	if s.Trust != nil {
 		for _, p := range s.Trust.Refused {
-			add(Over, strings.Split(p.Error, "\n"), "The trust files are refused in part: %s. The last good version of this part stays in use, if there was one; all other parts count.", p.what())
+			add(Critical, strings.Split(p.Error, "\n"), "The trust files are refused in part: %s. The last good version of this part stays in use, if there was one; all other parts count.", p.what())
 		}
 	}
 	if acl := s.CertificateACL; acl != nil && acl.Failing() {
-		add(Over, nil, "certificate-acl could not tell (%s), %s. Devices in the cache can still connect, others cannot.",
+		add(Critical, nil, "certificate-acl could not tell (%s), %s. Devices in the cache can still connect, others cannot.",
 			acl.LastError, ago(s.Now.Sub(acl.LastFailure)))
 	}
 	for _, b := range s.Backends {
-		if b.Term == Over {
-			add(Over, b.details(), "Backend %s is %s.", b.Address, b.State)
+		if b.Severity == Critical {
+			add(Critical, b.details(), "Backend %s is %s.", b.Address, b.State)
 		}
 	}
-	for _, t := range terms {
+	for _, t := range expiries {
 		switch {
-		case t.Term == Over && t.What == whatCRL:
-			add(Over, nil, "The CRL of %s was due to be replaced %s.", t.Name, t.Left)
-		case t.Term == Over:
-			add(Over, nil, "The %s %s expired %s.", t.What, t.Name, t.Left)
-		case t.Term == Soon:
-			add(Soon, nil, "The %s %s expires %s.", t.What, t.Name, t.Left)
+		case t.Severity == Critical && t.What == whatCRL:
+			add(Critical, nil, "The CRL of %s was due to be replaced %s.", t.Name, t.Left)
+		case t.Severity == Critical:
+			add(Critical, nil, "The %s %s expired %s.", t.What, t.Name, t.Left)
+		case t.Severity == Warning:
+			add(Warning, nil, "The %s %s expires %s.", t.What, t.Name, t.Left)
 		}
 	}
 	for _, l := range s.Limits {
 		if l.Used != nil && l.Limit > 0 && 10**l.Used >= 9*l.Limit {
-			add(Soon, nil, "%s are nearly used up: %s of %s.", l.Name, number(*l.Used), number(l.Limit))
+			add(Warning, nil, "%s are nearly used up: %s of %s.", l.Name, number(*l.Used), number(l.Limit))
 		}
 	}
-	slices.SortStableFunc(list, func(a, b attention) int { return severity(b.Term) - severity(a.Term) })
+	slices.SortStableFunc(list, func(a, b attention) int { return rank(b.Severity) - rank(a.Severity) })
 	return list
 }
 
@@ -138,7 +138,7 @@ func (b *Backend) details() (lines []string) {
 	return lines
 }
 
-func severity(t Term) int { return slices.Index([]Term{Fine, Soon, Over}, t) }
+func rank(t Severity) int { return slices.Index([]Severity{OK, Warning, Critical}, t) }
 
 // ago says when something was.
 func ago(d time.Duration) string {

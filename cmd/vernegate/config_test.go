@@ -6,6 +6,7 @@ package main
 import (
 	"crypto/tls"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -263,5 +264,36 @@ func TestConfigWrongListIsNoSecondMistake(t *testing.T) {
 	want := `VERNEGATE_TLS_CERT="/a.crt,": a list element is blank: expected files separated by commas`
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAutomaticHandshakes(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		memory      int64
+		descriptors int
+		want        int
+	}{
+		{1 << 30, 1 << 20, 8192},
+		{256 << 20, 1 << 20, 2048},
+		{1 << 30, 1024, 512},
+		{math.MaxInt64, 1 << 20, 1 << 19},
+		{1 << 10, 1 << 20, 1},
+	} {
+		if got := automaticHandshakes(row.memory, row.descriptors); got != row.want {
+			t.Errorf("%d bytes and %d descriptors: got %d, want %d", row.memory, row.descriptors, got, row.want)
+		}
+	}
+	for text, want := range map[string]int{"auto": 512, "0": 0, "7": 7} {
+		var h handshakes
+		if err := h.UnmarshalText([]byte(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if got := (config{MaxHandshakes: h}).maxHandshakes(1024); got != want {
+			t.Errorf("%s: got %d, want %d", text, got, want)
+		}
+	}
+	var h handshakes
+	if err := h.UnmarshalText([]byte("-1")); err == nil {
+		t.Error("-1 is taken")
 	}
 }

@@ -200,6 +200,7 @@ func (g *gate) newServer(store *truststore.Store, cache *certacl.Cache, pool *ba
 		MaxConnectionsPerIP:    int(g.cfg.MaxConnectionsPerIP),
 		MaxConnectionsPerOwner: int(g.cfg.MaxConnectionsPerOwner),
 		HandshakeRate:          int(g.cfg.HandshakeRate),
+		MaxHandshakes:          g.cfg.maxHandshakes(descriptors),
 
 		Metrics:  proxy.NewMetrics(g.registry),
 		Logger:   g.log,

@@ -63,6 +63,7 @@ func (g *gate) limits(server *proxy.Server) []admin.Limit {
 		{Name: "sessions of an owner", Limit: int(g.cfg.MaxConnectionsPerOwner)},
 		{Name: "connections from an address", Limit: int(g.cfg.MaxConnectionsPerIP)},
 		{Name: "handshakes a second", Limit: int(g.cfg.HandshakeRate)},
+		{Name: "handshakes at a time", Limit: g.cfg.maxHandshakes(most)},
 	} {
 		if l.Limit > 0 {
 			list = append(list, l)

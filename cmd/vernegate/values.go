@@ -120,6 +120,25 @@ func (a *allowance) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// handshakes are how many connections may be on their way through the handshake;
+// 0 = no limit.
+type handshakes int
+
+// autoHandshakes leaves the number to automaticHandshakes.
+const autoHandshakes handshakes = -1
+
+// UnmarshalText parses a whole number or "auto".
+func (h *handshakes) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*h = autoHandshakes
+		return nil
+	}
+	if err := (*allowance)(h).UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or auto", err)
+	}
+	return nil
+}
+
 // A logFormat is how log lines look.
 type logFormat string
 

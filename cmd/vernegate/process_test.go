@@ -39,7 +39,7 @@ type process struct {
 func (w *world) launch() *process {
 	w.t.Helper()
 	cmd := exec.Command(os.Args[0], "serve")
-	cmd.Env = append(w.environ(), beVernegate+"=1")
+	cmd.Env = append(w.Environ(), beVernegate+"=1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		w.t.Fatal(err)
@@ -98,15 +98,15 @@ func TestSignalsStopTheProcess(t *testing.T) {
 func TestHangupWhileWaitingForFilesDoesNotKill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ca, err := os.ReadFile(w.vars["VERNEGATE_TLS_CA"])
+	ca, err := os.ReadFile(w.Vars["VERNEGATE_TLS_CA"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.write("ca.crt", nil)
+	w.Write("ca.crt", nil)
 	p := w.launch()
 	p.await("waiting for a good set of trust files")
 	p.signal(syscall.SIGHUP)
-	w.write("ca.crt", ca)
+	w.Write("ca.crt", ca)
 	p.await("started")
 }
 
@@ -115,14 +115,14 @@ func TestHangupWhileWaitingForFilesDoesNotKill(t *testing.T) {
 func TestSecondSignalKills(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.acl.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"acme:lamp"`)) })
+	w.ACL.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"acme:lamp"`)) })
 	p := w.launch()
 	p.await("listening")
 	devices := p.await("listening")["address"].(string)
 	p.await("started")
 	conn, err := tls.Dial("tcp", devices, &tls.Config{
-		RootCAs:      w.root.Pool(),
-		Certificates: []tls.Certificate{w.root.Issue("lamp").TLS()},
+		RootCAs:      w.Root.Pool(),
+		Certificates: []tls.Certificate{w.Root.Issue("lamp").TLS()},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +156,7 @@ func TestSecondSignalKills(t *testing.T) {
 // flood accepts one client of the backend, and sends to it until that has
 // blocked for a while.
 func (w *world) flood() error {
-	conn, err := w.backend.Accept()
+	conn, err := w.Backend.Accept()
 	if err != nil {
 		return err
 	}

@@ -58,13 +58,13 @@ func TestBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newStand(t.TempDir())
+	s, err := newTestbed(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.close() })
 	m := &meter{t: t, found: map[string]float64{}}
-	m.trial, err = s.try(t.Context(), peer.Kinds(bin, "")[0], s.ecdsa, &brief, map[string]string{
+	m.trial, err = s.startTrial(t.Context(), peer.Kinds(bin, "")[0], s.ecdsa, &brief, map[string]string{
 		"VERNEGATE_ADMIN_TOKEN": adminToken,
 	})
 	if err != nil {

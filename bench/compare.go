@@ -30,17 +30,17 @@ func compare(ctx context.Context, o *options, out io.Writer) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	kinds, err := present(ctx, o, dir, out)
+	kinds, err := installed(ctx, o, dir, out)
 	if err != nil {
 		return err
 	}
-	s, err := newStandApart(dir)
+	s, err := newPinnedTestbed(dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 
-	when, err := beginOccasion()
+	env, err := newEnvironment()
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func compare(ctx context.Context, o *options, out io.Writer) (err error) {
 	if err := s.measure(ctx, o, kinds, found, out); err != nil {
 		return err
 	}
-	described, err := when.describe(kinds)
+	described, err := env.describe(kinds)
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func compare(ctx context.Context, o *options, out io.Writer) (err error) {
 	)
 }
 
-// present returns the proxies that are installed, and tells which are not.
-func present(ctx context.Context, o *options, dir string, out io.Writer) ([]*peer.Kind, error) {
+// installed returns the proxies that are installed, and prints which are not.
+func installed(ctx context.Context, o *options, dir string, out io.Writer) ([]*peer.Kind, error) {
 	iocopy := filepath.Join(dir, "iocopy")
 	build := exec.CommandContext(ctx, "go", "build", "-o", iocopy, "./bench/iocopy")
 	if said, err := build.CombinedOutput(); err != nil {
@@ -85,7 +85,7 @@ func present(ctx context.Context, o *options, dir string, out io.Writer) ([]*pee
 }
 
 // measure runs the rounds. In each, another proxy begins.
-func (s *stand) measure(ctx context.Context, o *options, kinds []*peer.Kind, found *table, out io.Writer) error {
+func (s *testbed) measure(ctx context.Context, o *options, kinds []*peer.Kind, found *table, out io.Writer) error {
 	for round := range o.effort.rounds {
 		for i := range kinds {
 			k := kinds[(round+i)%len(kinds)]
@@ -93,12 +93,12 @@ func (s *stand) measure(ctx context.Context, o *options, kinds []*peer.Kind, fou
 				if !o.rows.MatchString(r.key) {
 					continue
 				}
-				values, err := s.inPeace(ctx, k, &r, &o.effort)
+				values, err := s.measureUndisturbed(ctx, k, &r, &o.effort)
 				if err != nil {
 					return fmt.Errorf("measuring %s of %s: %w", r.key, k.Name, err)
 				}
 				found.add(k.Name, r.figures, values)
-				fmt.Fprintf(out, "round %d  %-10s%s\n", round+1, k.Name, said(r.figures, values))
+				fmt.Fprintf(out, "round %d  %-10s%s\n", round+1, k.Name, summary(r.figures, values))
 			}
 		}
 	}
@@ -112,21 +112,21 @@ func (s *stand) measure(ctx context.Context, o *options, kinds []*peer.Kind, fou
 	values, err := s.idle(ctx, kinds, &e)
 	for i, v := range values {
 		found.add(kinds[i].Name, idleFigures, v)
-		fmt.Fprintf(out, "%d idle  %-10s%s\n", e.idle, kinds[i].Name, said(idleFigures, v))
+		fmt.Fprintf(out, "%d idle  %-10s%s\n", e.idle, kinds[i].Name, summary(idleFigures, v))
 	}
 	return err
 }
 
-// peace is how many processors others may keep busy while something is measured. A proxy that has to wait for its
+// maxOtherLoad is how many processors others may keep busy while something is measured. A proxy that has to wait for its
 // processor finds more to do at a time and so does it with less, and what its clients wait is not its doing.
-const peace = 0.15
+const maxOtherLoad = 0.15
 
-// inPeace measures one row of one proxy, and again when others disturb it, so often as the effort allows. What was
-// disturbed the least counts.
-func (s *stand) inPeace(ctx context.Context, k *peer.Kind, r *row, e *effort) (values []float64, err error) {
+// measureUndisturbed measures one row of one proxy, and again while other programs disturb it, at most
+// effort.tries times. The least disturbed try counts.
+func (s *testbed) measureUndisturbed(ctx context.Context, k *peer.Kind, r *row, e *effort) (values []float64, err error) {
 	least := math.Inf(1)
-	for try := 0; try < e.tries && least > peace; try++ {
-		when, err := beginOccasion()
+	for try := 0; try < e.tries && least > maxOtherLoad; try++ {
+		env, err := newEnvironment()
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func (s *stand) inPeace(ctx context.Context, k *peer.Kind, r *row, e *effort) (v
 		if err != nil {
 			return nil, err
 		}
-		others, err := when.others()
+		others, err := env.otherLoad()
 		if err != nil {
 			return nil, err
 		}
@@ -146,8 +146,8 @@ func (s *stand) inPeace(ctx context.Context, k *peer.Kind, r *row, e *effort) (v
 }
 
 // once measures one row of one proxy.
-func (s *stand) once(ctx context.Context, k *peer.Kind, r *row, e *effort) (values []float64, err error) {
-	t, err := s.try(ctx, k, r.files(s), e, nil)
+func (s *testbed) once(ctx context.Context, k *peer.Kind, r *row, e *effort) (values []float64, err error) {
+	t, err := s.startTrial(ctx, k, r.files(s), e, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -20,12 +20,12 @@ var idleFigures = []figure{
 
 // idle measures what silent sessions hold, of one proxy after the other; how much of it is given back is read when all
 // others have been measured, too. The values are by proxy and figure.
-func (s *stand) idle(ctx context.Context, kinds []*peer.Kind, e *effort) (values [][]float64, err error) {
+func (s *testbed) idle(ctx context.Context, kinds []*peer.Kind, e *effort) (values [][]float64, err error) {
 	values = make([][]float64, len(kinds))
 	trials := make([]*trial, len(kinds))
 	ends := make([]time.Time, len(kinds))
 	for i, k := range kinds {
-		if trials[i], err = s.try(ctx, k, s.ecdsa, e, nil); err != nil {
+		if trials[i], err = s.startTrial(ctx, k, s.ecdsa, e, nil); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, trials[i].end()) }()
@@ -69,7 +69,7 @@ func (t *trial) hold(ctx context.Context) ([]float64, error) {
 
 // memoryAfter waits and then returns the bytes that the proxy holds.
 func (t *trial) memoryAfter(ctx context.Context, d time.Duration) (float64, error) {
-	if err := rest(ctx, d, nil); err != nil {
+	if err := wait(ctx, d, nil); err != nil {
 		return 0, err
 	}
 	m, err := t.proxy.Memory()

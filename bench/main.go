@@ -6,7 +6,7 @@
 //	bench compare   side by side with other proxies in front of the same broker: a table, and a chart
 //	bench scale     how that grows with sessions, revoked certificates, CAs and owners: docs/performance.md
 //
-// There is a third command, far, that scale has itself started with.
+// scale starts itself with a third command, worker.
 //
 // Figures are processor time of all processes of a proxy, user and system, for each unit of work, unless they say
 // otherwise. The proxies run on one processor and everything else on the others. Throughput would say as much about
@@ -50,7 +50,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	commands := map[string]func(context.Context, *options, io.Writer) error{"compare": compare, "scale": scale, "far": far}
+	commands := map[string]func(context.Context, *options, io.Writer) error{"compare": compare, "scale": scale, "worker": runWorker}
 	if len(args) == 0 || commands[args[0]] == nil {
 		return errors.New("want compare or scale")
 	}

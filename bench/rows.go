@@ -14,48 +14,48 @@ import (
 
 // An effort is how long and how large the loads are.
 type effort struct {
-	rounds       int
-	tries        int           // for a row, as long as others disturb it
-	warmUp       time.Duration // before each span that is measured
-	span         time.Duration // of loads that keep a proxy busy
-	chatter      time.Duration // of sessions that talk now and then
-	atOnce       int           // devices that connect at the same time
-	fleet        int           // devices that connect again and again
-	talkers      int           // sessions that talk
-	listeners    int           // sessions that get large messages
-	idle         int           // sessions that are silent; less where there are too few descriptors
-	settle       time.Duration // before memory is read
-	forget       time.Duration // from the end of the sessions to when memory is read again
-	primitive    time.Duration // for measuring each cryptographic primitive
-	steps        []int         // how many sessions there are at the points of a curve
-	full         int           // sessions of a process, at most
-	crls         []int         // sizes of CRLs
-	swaps        int           // of CRLs, while sessions talk
-	cacheDevices int           // more of them than one cache holds, and fewer than the other
+	rounds         int
+	tries          int           // for a row, as long as others disturb it
+	warmUp         time.Duration // before each span that is measured
+	span           time.Duration // of loads that keep a proxy busy
+	echo           time.Duration // of sessions that send now and then
+	atOnce         int           // devices that connect at the same time
+	fleet          int           // devices that connect again and again
+	activeSessions int           // sessions that send messages
+	subscribers    int           // sessions that get large messages
+	idle           int           // sessions that are silent; less where there are too few descriptors
+	settle         time.Duration // before memory is read
+	forget         time.Duration // from the end of the sessions to when memory is read again
+	primitive      time.Duration // for measuring each cryptographic primitive
+	steps          []int         // how many sessions there are at the points of a curve
+	full           int           // sessions of a process, at most
+	crls           []int         // sizes of CRLs
+	swaps          int           // of CRLs, while sessions send messages
+	cacheDevices   int           // more of them than one cache holds, and fewer than the other
 }
 
 // thorough is for figures, brief for whether it all still runs.
 var (
 	thorough = effort{
-		rounds: 3, tries: 3, warmUp: 300 * time.Millisecond, span: 2 * time.Second, chatter: 3 * time.Second, atOnce: 4, fleet: 256,
-		talkers: 1000, listeners: 50, idle: 9000, settle: 3 * time.Second, forget: time.Minute,
+		rounds: 3, tries: 3, warmUp: 300 * time.Millisecond, span: 2 * time.Second, echo: 3 * time.Second, atOnce: 4, fleet: 256,
+		activeSessions: 1000, subscribers: 50, idle: 9000, settle: 3 * time.Second, forget: time.Minute,
 		primitive: 300 * time.Millisecond, steps: []int{100, 300, 1000, 3000, 9000, 18000, 27000}, full: 9000,
 		crls: []int{0, 10_000, 1_000_000}, swaps: 5, cacheDevices: 2000,
 	}
 	brief = effort{
-		rounds: 1, tries: 1, warmUp: 20 * time.Millisecond, span: 100 * time.Millisecond, chatter: 100 * time.Millisecond, atOnce: 4, fleet: 8,
-		talkers: 20, listeners: 5, idle: 50, settle: 50 * time.Millisecond, forget: 50 * time.Millisecond,
+		rounds: 1, tries: 1, warmUp: 20 * time.Millisecond, span: 100 * time.Millisecond, echo: 100 * time.Millisecond, atOnce: 4, fleet: 8,
+		activeSessions: 20, subscribers: 5, idle: 50, settle: 50 * time.Millisecond, forget: 50 * time.Millisecond,
 		primitive: time.Millisecond, steps: []int{10, 50, 100}, full: 50,
 		crls: []int{0, 1000}, swaps: 1, cacheDevices: 50,
 	}
 )
 
 const (
-	messageSize = 64       // bytes of a payload, as a sensor sends
-	largeSize   = 64 << 10 // of a payload, as an update has
-	primeSize   = 16 << 10 // a record
-	perSession  = 10       // messages a second of one that talks
-	bulkers     = 4        // sessions that send or get as much as goes
+	messageSize  = 64       // bytes of a payload, as a sensor sends
+	largeSize    = 64 << 10 // of a payload, as an update has
+	primeSize    = 16 << 10 // a record
+	perSession   = 10       // messages a second of an active session
+	bulkSessions = 4        // sessions that send or get as much as goes
 )
 
 // A figure is what a table has a row for. All are the better the smaller they are.
@@ -68,7 +68,7 @@ type figure struct {
 // A row is figures that are measured together.
 type row struct {
 	key     string // for the flag
-	files   func(*stand) peer.Files
+	files   func(*testbed) peer.Files
 	figures []figure
 	measure func(context.Context, *trial) ([]float64, error) // one value for each figure
 }
@@ -80,8 +80,8 @@ const (
 	giga  = 1e9  // per byte in per GB
 )
 
-func ecdsaFiles(s *stand) peer.Files { return s.ecdsa }
-func rsaFiles(s *stand) peer.Files   { return s.rsa }
+func ecdsaFiles(s *testbed) peer.Files { return s.ecdsa }
+func rsaFiles(s *testbed) peer.Files   { return s.rsa }
 
 // rows are what is measured in each round; idle sessions are measured by themselves.
 var rows = []row{
@@ -90,11 +90,11 @@ var rows = []row{
 	{"tls12", ecdsaFiles, one("TLS 1.2, full handshake", "µs", micro), connects(tls.VersionTLS12, false)},
 	{"rsa13", rsaFiles, one("TLS 1.3, full, RSA-2048", "µs", micro), connects(tls.VersionTLS13, false)},
 	{"rsa12", rsaFiles, one("TLS 1.2, full, RSA-2048", "µs", micro), connects(tls.VersionTLS12, false)},
-	{"chatter", ecdsaFiles, []figure{
+	{"echo", ecdsaFiles, []figure{
 		{"1000 sessions × 10 messages/s, a message", "µs", micro},
 		{"… round trip, median", "µs elapsed", micro},
 		{"… round trip, 99th percentile", "µs elapsed", micro},
-	}, chatter},
+	}, echo},
 	{"pingpong", ecdsaFiles, one("one message in flight, a message", "µs", micro), pingPong},
 	{"up", ecdsaFiles, one("bulk, clients to broker, a GB", "s", giga), bulkUp},
 	{"down", ecdsaFiles, one("bulk, broker to clients, a GB", "s", giga), bulkDown},
@@ -114,13 +114,13 @@ func connects(version uint16, resume bool) func(context.Context, *trial) ([]floa
 			return nil, err
 		}
 		sessions.Close()
-		s, err := t.watch(ctx, f.Reconnect(t.effort.atOnce), t.effort.span, nil)
+		s, err := t.measureLoad(ctx, f.Reconnect(t.effort.atOnce), t.effort.span, nil)
 		return []float64{s.each()}, err
 	}
 }
 
-// talking opens sessions, has f measure them, and closes them.
-func (t *trial) talking(n int, f func(load.Sessions) ([]float64, error)) ([]float64, error) {
+// withSessions opens sessions, has f measure them, and closes them.
+func (t *trial) withSessions(n int, f func(load.Sessions) ([]float64, error)) ([]float64, error) {
 	sessions, err := t.fleet(t.proxy, n).Open(0, n)
 	if err != nil {
 		return nil, err
@@ -129,47 +129,47 @@ func (t *trial) talking(n int, f func(load.Sessions) ([]float64, error)) ([]floa
 	return f(sessions)
 }
 
-func chatter(ctx context.Context, t *trial) ([]float64, error) {
-	return t.talking(t.effort.talkers, func(sessions load.Sessions) ([]float64, error) {
-		c := load.NewChatter(sessions, messageSize)
-		s, err := t.watch(ctx, c.Paced(float64(perSession*len(sessions))), t.effort.chatter, nil)
+func echo(ctx context.Context, t *trial) ([]float64, error) {
+	return t.withSessions(t.effort.activeSessions, func(sessions load.Sessions) ([]float64, error) {
+		c := load.NewEchoLoad(sessions, messageSize)
+		s, err := t.measureLoad(ctx, c.OpenLoop(float64(perSession*len(sessions))), t.effort.echo, nil)
 		to := c.Elapsed()
-		took := c.Took(t.effort.warmUp, to)
+		took := c.RoundTrips(t.effort.warmUp, to)
 		return []float64{s.each(), load.Percentile(took, .50).Seconds(), load.Percentile(took, .99).Seconds()}, err
 	})
 }
 
 func pingPong(ctx context.Context, t *trial) ([]float64, error) {
-	return t.talking(1, func(sessions load.Sessions) ([]float64, error) {
-		s, err := t.watch(ctx, load.NewChatter(sessions, messageSize).Tour(1), t.effort.span, nil)
+	return t.withSessions(1, func(sessions load.Sessions) ([]float64, error) {
+		s, err := t.measureLoad(ctx, load.NewEchoLoad(sessions, messageSize).ClosedLoop(1), t.effort.span, nil)
 		return []float64{s.each()}, err
 	})
 }
 
 func bulkUp(ctx context.Context, t *trial) ([]float64, error) {
-	return t.talking(bulkers, func(sessions load.Sessions) ([]float64, error) {
-		s, err := t.watch(ctx, sessions.Up(largeSize), t.effort.span, t.broker.Dropped)
+	return t.withSessions(bulkSessions, func(sessions load.Sessions) ([]float64, error) {
+		s, err := t.measureLoad(ctx, sessions.Up(largeSize), t.effort.span, t.broker.Dropped)
 		return []float64{s.each()}, err
 	})
 }
 
 func bulkDown(ctx context.Context, t *trial) ([]float64, error) {
-	return t.talking(bulkers, func(sessions load.Sessions) ([]float64, error) {
-		s, err := t.watch(ctx, sessions.Down(t.broker, largeSize), t.effort.span, nil)
+	return t.withSessions(bulkSessions, func(sessions load.Sessions) ([]float64, error) {
+		s, err := t.measureLoad(ctx, sessions.Down(t.broker, largeSize), t.effort.span, nil)
 		return []float64{s.each()}, err
 	})
 }
 
 func fan(ctx context.Context, t *trial) ([]float64, error) {
-	return t.talking(t.effort.talkers, func(sessions load.Sessions) ([]float64, error) {
-		s, err := t.watch(ctx, sessions.Fan(t.broker, messageSize), t.effort.span, nil)
+	return t.withSessions(t.effort.activeSessions, func(sessions load.Sessions) ([]float64, error) {
+		s, err := t.measureLoad(ctx, sessions.Fan(t.broker, messageSize), t.effort.span, nil)
 		return []float64{s.each() * load.PacketSize(messageSize)}, err
 	})
 }
 
 func largeFan(ctx context.Context, t *trial) ([]float64, error) {
-	return t.talking(t.effort.listeners, func(sessions load.Sessions) ([]float64, error) {
-		s, err := t.watch(ctx, sessions.Fan(t.broker, largeSize), t.effort.span, nil)
+	return t.withSessions(t.effort.subscribers, func(sessions load.Sessions) ([]float64, error) {
+		s, err := t.measureLoad(ctx, sessions.Fan(t.broker, largeSize), t.effort.span, nil)
 		return []float64{s.each()}, err
 	})
 }

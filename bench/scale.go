@@ -26,7 +26,7 @@ type study struct {
 }
 
 // studies in an order in which each finds what it counts with. The first one starts processes that need all
-// processors, and so comes before the stand.
+// processors, and so comes before the testbed.
 var studies = []study{
 	{"sessions", (*scaling).sessions},
 	{"crl", (*scaling).revoked},
@@ -40,10 +40,10 @@ var studies = []study{
 // A scaling is what studies share.
 type scaling struct {
 	*options
-	dir   string
-	kind  *peer.Kind // vernegate
-	stand *stand     // nil until a study asks for it
-	known known
+	dir     string
+	kind    *peer.Kind // vernegate
+	testbed *testbed   // nil until a study asks for it
+	known   known
 }
 
 // Known are what the sizing counts with, in seconds and bytes; NaN = not measured.
@@ -89,7 +89,7 @@ func scale(ctx context.Context, o *options, out io.Writer) (err error) {
 
 // ask returns what a study has found.
 func (s *scaling) ask(ctx context.Context, study *study) (string, error) {
-	when, err := beginOccasion()
+	env, err := newEnvironment()
 	if err != nil {
 		return "", err
 	}
@@ -97,30 +97,30 @@ func (s *scaling) ask(ctx context.Context, study *study) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	described, err := when.describe(nil)
+	described, err := env.describe(nil)
 	return fmt.Sprintf("%s\n%s\n", found.markdown(), described), err
 }
 
 func (s *scaling) close() error {
-	if s.stand == nil {
+	if s.testbed == nil {
 		return nil
 	}
-	return s.stand.close()
+	return s.testbed.close()
 }
 
-// try starts vernegate, on the stand that all studies but the first share.
-func (s *scaling) try(ctx context.Context, files func(*stand) (peer.Files, error), env map[string]string) (*trial, error) {
-	if s.stand == nil {
+// startTrial starts vernegate on the testbed that all studies but the first share.
+func (s *scaling) startTrial(ctx context.Context, files func(*testbed) (peer.Files, error), env map[string]string) (*trial, error) {
+	if s.testbed == nil {
 		var err error
-		if s.stand, err = newStandApart(s.dir); err != nil {
+		if s.testbed, err = newPinnedTestbed(s.dir); err != nil {
 			return nil, err
 		}
 	}
-	f, err := files(s.stand)
+	f, err := files(s.testbed)
 	if err != nil {
 		return nil, err
 	}
-	return s.stand.try(ctx, s.kind, f, &s.effort, env)
+	return s.testbed.startTrial(ctx, s.kind, f, &s.effort, env)
 }
 
 // A grid is a table of text.

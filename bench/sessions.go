@@ -32,30 +32,30 @@ func (s *scaling) sessions(ctx context.Context) (_ grid, err error) {
 	if err != nil {
 		return grid{}, err
 	}
-	stand, err := newStand(dir)
+	bed, err := newTestbed(dir)
 	if err != nil {
 		return grid{}, err
 	}
-	defer func() { err = errors.Join(err, stand.close()) }()
+	defer func() { err = errors.Join(err, bed.close()) }()
 
 	alone, together := s.effort.steps, []int(nil)
 	if i := slices.IndexFunc(alone, func(n int) bool { return n > s.effort.full }); i >= 0 {
 		alone, together = alone[:i], alone[i:]
 	}
-	points, err := s.grow(ctx, stand, 1, alone)
+	points, err := s.grow(ctx, bed, 1, alone)
 	if err != nil {
 		return grid{}, err
 	}
 	last := points[len(points)-1]
 	s.known.session, s.known.message = last.each, last.message
 	if len(together) > 0 {
-		more, err := s.grow(ctx, stand, processesFor(slices.Max(together), s.effort.full), together)
+		more, err := s.grow(ctx, bed, processesFor(slices.Max(together), s.effort.full), together)
 		if err != nil {
 			return grid{}, err
 		}
 		points = append(points, more...)
 	}
-	return s.tell(points)
+	return s.render(points)
 }
 
 // processesFor is how many share so many sessions: one more than would be full, as the kernel divides them by chance
@@ -68,17 +68,17 @@ type point struct {
 	memory              int64
 	each                float64 // memory of a session
 	message             float64 // processor time
-	p99                 float64 // of the round trips, the largest of those of all far processes
+	p99                 float64 // of the round trips, the largest of all workers
 }
 
-// grow measures the points of a curve, one after the other, with so many far processes at one address.
-func (s *scaling) grow(ctx context.Context, stand *stand, processes int, steps []int) (_ []point, err error) {
-	var all followers
+// grow measures the points of a curve, one after the other, with so many workers at one address.
+func (s *scaling) grow(ctx context.Context, bed *testbed, processes int, steps []int) (_ []point, err error) {
+	var all workerProcesses
 	defer func() { err = errors.Join(err, all.end()) }()
-	if all, err = s.post(ctx, stand, processes, steps[len(steps)-1]); err != nil {
+	if all, err = s.startWorkers(ctx, bed, processes, steps[len(steps)-1]); err != nil {
 		return nil, err
 	}
-	empty, err := all.order(func(int) order { return order{} })
+	empty, err := all.doAll(func(int) command { return command{} })
 	if err != nil {
 		return nil, err
 	}
@@ -96,21 +96,21 @@ func (s *scaling) grow(ctx context.Context, stand *stand, processes int, steps [
 	return points, nil
 }
 
-// post starts far processes at one address, with devices for so many sessions in all. The caller ends those that are
+// startWorkers starts workers at one address, with devices for so many sessions in all. The caller ends those that are
 // returned, also with an error.
-func (s *scaling) post(ctx context.Context, stand *stand, processes, sessions int) (all followers, err error) {
+func (s *scaling) startWorkers(ctx context.Context, bed *testbed, processes, sessions int) (all workerProcesses, err error) {
 	addr, err := stack.FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	stand.devices = stand.enlist(stand.ca, stand.devices, sessions)
-	devices, err := identify(stand.devices)
+	bed.devices = bed.issueDevices(bed.ca, bed.devices, sessions)
+	devices, err := encodeIdentities(bed.devices)
 	if err != nil {
 		return nil, err
 	}
 	for i := range processes {
 		own := part(sessions, i, processes)
-		f, err := startFollower(ctx, s.options, &post{addr, stand.ecdsa, stand.acl.URL, devices[:own]})
+		f, err := startWorker(ctx, s.options, &workerConfig{addr, bed.ecdsa, bed.acl.URL, devices[:own]})
 		if err != nil {
 			return all, err
 		}
@@ -127,8 +127,8 @@ func part(n, i, of int) int {
 	return n / of
 }
 
-// tell makes the points a table and, if that is asked for, pictures.
-func (s *scaling) tell(points []point) (grid, error) {
+// render makes the points a table and, if that is asked for, pictures.
+func (s *scaling) render(points []point) (grid, error) {
 	g := grid{head: []string{"sessions", "processes", "memory, MB", "memory of a session, kB", "a message, µs", "round trip p99, ms"}}
 	var x, memory, message []float64
 	for _, p := range points {
@@ -152,31 +152,30 @@ func (s *scaling) draw(file, title string, x, y []float64) error {
 	return os.WriteFile(file, svg, 0o644)
 }
 
-// followers are far processes at one address.
-type followers []*follower
+// workerProcesses share one address.
+type workerProcesses []*workerProcess
 
-// hold has them hold so many sessions, the devices divided evenly, and then all talk at the same time.
-func (all followers) hold(sessions int) (account, error) {
-	_, err := all.order(func(i int) order { return order{Sessions: part(sessions, i, len(all))} })
+// hold opens so many sessions, evenly divided among the workers, and then runs the echo load on all of them.
+func (all workerProcesses) hold(sessions int) (report, error) {
+	_, err := all.doAll(func(i int) command { return command{Sessions: part(sessions, i, len(all))} })
 	if err != nil {
-		return account{}, err
+		return report{}, err
 	}
-	return all.order(func(int) order { return order{UnderWay: max(1, underWay/len(all))} })
+	return all.doAll(func(int) command { return command{UnderWay: max(1, underWay/len(all))} })
 }
 
-// order gives an order to each of them, which all follow at the same time. It returns the sum of their accounts, and
-// the largest P99.
-func (all followers) order(of func(i int) order) (sum account, err error) {
-	accounts := make([]account, len(all))
-	var following errgroup.Group
+// doAll sends a command to each worker at the same time. It returns the sum of their reports, and the largest P99.
+func (all workerProcesses) doAll(commandFor func(i int) command) (sum report, err error) {
+	reports := make([]report, len(all))
+	var working errgroup.Group
 	for i, f := range all {
-		following.Go(func() (err error) {
-			accounts[i], err = f.order(of(i))
+		working.Go(func() (err error) {
+			reports[i], err = f.do(commandFor(i))
 			return err
 		})
 	}
-	err = following.Wait()
-	for _, a := range accounts {
+	err = working.Wait()
+	for _, a := range reports {
 		sum.Memory += a.Memory
 		sum.CPU += a.CPU
 		sum.Messages += a.Messages
@@ -185,7 +184,7 @@ func (all followers) order(of func(i int) order) (sum account, err error) {
 	return sum, err
 }
 
-func (all followers) end() error {
+func (all workerProcesses) end() error {
 	var errs []error
 	for _, f := range all {
 		errs = append(errs, f.end())

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Far processes are told how many sessions there are to be, never fewer than before.
+// Workers are told how many sessions there are to be, never fewer than before.
 func TestPartsAreAllAndGrowWithTheWhole(t *testing.T) {
 	t.Parallel()
 	for of := 1; of <= 5; of++ {
@@ -30,7 +30,7 @@ func TestPartsAreAllAndGrowWithTheWhole(t *testing.T) {
 	}
 }
 
-// The kernel divides by chance: those who share must have room for more than the average. With 20 000 descriptors,
+// The kernel divides by chance: each process must have room for more than the average. With 20 000 descriptors,
 // there is room for 9 600 sessions.
 func TestProcessesAtOneAddressHaveRoom(t *testing.T) {
 	t.Parallel()
@@ -46,17 +46,17 @@ func TestProcessesAtOneAddressHaveRoom(t *testing.T) {
 
 func TestIdentitiesAreTheDevices(t *testing.T) {
 	t.Parallel()
-	s, err := newStand(t.TempDir())
+	s, err := newTestbed(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.close() }()
-	devices := s.enlist(s.ca, nil, 2)
-	shown, err := identify(devices)
+	devices := s.issueDevices(s.ca, nil, 2)
+	shown, err := encodeIdentities(devices)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := certificates(shown)
+	got, err := decodeIdentities(shown)
 	if err != nil {
 		t.Fatal(err)
 	}

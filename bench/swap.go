@@ -16,28 +16,28 @@ import (
 	"github.com/vernegate/vernegate/bench/load"
 )
 
-// look is how often vernegate is asked for its generation. That costs it, so it is asked as often when nothing happens.
-const look = 100 * time.Millisecond
+// pollInterval is how often vernegate is asked for its generation. That costs it, so it is asked as often when nothing happens.
+const pollInterval = 100 * time.Millisecond
 
-// aftermath is how long a swap is felt, if at all, when it is over.
-const aftermath = time.Second
+// afterSwap is how long a swap may be felt after it is over.
+const afterSwap = time.Second
 
 // swapTime is how long a swap may take.
 const swapTime = time.Minute
 
-// swapAll has sessions talk while one list after the other takes the place of the one before, and compares their round
+// swapAll has sessions send messages while one list after the other takes the place of the one before, and compares their round
 // trips then with those in quiet spans in between.
-func (t *trial) swapAll(ctx context.Context, c *load.Chatter, entries int, lists []string) (grid, error) {
+func (t *trial) swapAll(ctx context.Context, c *load.EchoLoad, entries int, lists []string) (grid, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var done atomic.Int64
 	ended := make(chan error, 1)
-	go func() { ended <- c.Paced(float64(perSession*t.effort.talkers))(ctx, &done) }()
+	go func() { ended <- c.OpenLoop(float64(perSession*t.effort.activeSessions))(ctx, &done) }()
 
 	var lasted []float64 // seconds
 	var busy, calm []window
 	for _, list := range lists {
-		if err := rest(ctx, t.effort.settle, ended); err != nil { // for what has gone before
+		if err := wait(ctx, t.effort.settle, ended); err != nil { // for what has gone before
 			return grid{}, err
 		}
 		w, err := t.watchFor(ctx, c, t.effort.settle, ended)
@@ -66,13 +66,13 @@ func (t *trial) swapAll(ctx context.Context, c *load.Chatter, entries int, lists
 
 func milliseconds(d time.Duration) string { return number(d.Seconds() * 1e3) }
 
-// A window is from one moment of a chatter to another.
+// A window is from one moment of an EchoLoad to another.
 type window struct{ from, to time.Duration }
 
-func took(c *load.Chatter, windows []window) []time.Duration {
+func took(c *load.EchoLoad, windows []window) []time.Duration {
 	var all []time.Duration
 	for _, w := range windows {
-		all = append(all, c.Took(w.from, w.to)...)
+		all = append(all, c.RoundTrips(w.from, w.to)...)
 	}
 	slices.Sort(all)
 	return all
@@ -80,7 +80,7 @@ func took(c *load.Chatter, windows []window) []time.Duration {
 
 // swapOne puts a list in the place of the one in use, and returns how long it took until that counted. The window goes on
 // for the time in which what was there before is let go.
-func (t *trial) swapOne(ctx context.Context, c *load.Chatter, list string, ended <-chan error) (time.Duration, window, error) {
+func (t *trial) swapOne(ctx context.Context, c *load.EchoLoad, list string, ended <-chan error) (time.Duration, window, error) {
 	before, err := t.generation(ctx)
 	if err != nil {
 		return 0, window{}, err
@@ -93,7 +93,7 @@ func (t *trial) swapOne(ctx context.Context, c *load.Chatter, list string, ended
 		if c.Elapsed()-begin > swapTime {
 			return 0, window{}, fmt.Errorf("%s does not count after %v", list, swapTime)
 		}
-		if err := rest(ctx, look, ended); err != nil {
+		if err := wait(ctx, pollInterval, ended); err != nil {
 			return 0, window{}, err
 		}
 		if now, err = t.generation(ctx); err != nil {
@@ -101,15 +101,15 @@ func (t *trial) swapOne(ctx context.Context, c *load.Chatter, list string, ended
 		}
 	}
 	counts := c.Elapsed()
-	_, err = t.watchFor(ctx, c, aftermath, ended)
+	_, err = t.watchFor(ctx, c, afterSwap, ended)
 	return counts - begin, window{begin, c.Elapsed()}, err
 }
 
-// watchFor lets time pass in which nothing happens but looks.
-func (t *trial) watchFor(ctx context.Context, c *load.Chatter, d time.Duration, ended <-chan error) (window, error) {
+// watchFor lets time pass in which only the generation is read.
+func (t *trial) watchFor(ctx context.Context, c *load.EchoLoad, d time.Duration, ended <-chan error) (window, error) {
 	w := window{from: c.Elapsed()}
 	for c.Elapsed()-w.from < d {
-		if err := rest(ctx, look, ended); err != nil {
+		if err := wait(ctx, pollInterval, ended); err != nil {
 			return w, err
 		}
 		if _, err := t.generation(ctx); err != nil {

@@ -96,7 +96,7 @@ func number(v float64) string {
 }
 
 // said is one line about what was just measured.
-func said(figures []figure, values []float64) string {
+func summary(figures []figure, values []float64) string {
 	var parts []string
 	for i, f := range figures {
 		parts = append(parts, fmt.Sprintf("%s %s %s", f.name, number(values[i]*f.factor), f.unit))

@@ -21,7 +21,7 @@ import (
 func (s *scaling) revoked(ctx context.Context) (grid, error) {
 	g := grid{head: []string{"revoked", "until it accepts, s", "memory, MB", "TLS 1.3 full, µs", "resumed, µs"}}
 	for _, n := range s.effort.crls {
-		t, err := s.try(ctx, func(st *stand) (peer.Files, error) { return st.withCRL(n, 1) }, nil)
+		t, err := s.startTrial(ctx, func(st *testbed) (peer.Files, error) { return st.withCRL(n, 1) }, nil)
 		if err != nil {
 			return g, err
 		}
@@ -36,7 +36,7 @@ func (s *scaling) revoked(ctx context.Context) (grid, error) {
 }
 
 // withCRL returns files like the usual ones but for a CRL with n entries.
-func (s *stand) withCRL(n int, number int64) (peer.Files, error) {
+func (s *testbed) withCRL(n int, number int64) (peer.Files, error) {
 	files := s.ecdsa
 	list := s.ca.CRL(certtest.CRLOptions{Number: number, Fill: n})
 	file, err := os.CreateTemp(s.dir, fmt.Sprintf("crl-%d-", n))
@@ -69,17 +69,17 @@ func (s *scaling) authorities(ctx context.Context) (grid, error) {
 	g := grid{head: []string{"CAs", "memory, MB", "TLS 1.3 full, µs", "resumed, µs"}}
 	for _, n := range []int{1, 100} {
 		var last *certtest.CA
-		t, err := s.try(ctx, func(st *stand) (files peer.Files, err error) {
+		t, err := s.startTrial(ctx, func(st *testbed) (files peer.Files, err error) {
 			files, last, err = st.withCAs(n)
 			return files, err
 		}, nil)
 		if err != nil {
 			return g, err
 		}
-		usual := s.stand.devices
-		s.stand.devices = s.stand.enlist(last, nil, s.effort.fleet)
+		usual := s.testbed.devices
+		s.testbed.devices = s.testbed.issueDevices(last, nil, s.effort.fleet)
 		memory, full, resumed, err := t.connecting(ctx)
-		s.stand.devices = usual
+		s.testbed.devices = usual
 		if err := errors.Join(err, t.end()); err != nil {
 			return g, err
 		}
@@ -89,7 +89,7 @@ func (s *scaling) authorities(ctx context.Context) (grid, error) {
 }
 
 // withCAs returns files with a bundle of n CAs, and the last of those.
-func (s *stand) withCAs(n int) (files peer.Files, last *certtest.CA, err error) {
+func (s *testbed) withCAs(n int) (files peer.Files, last *certtest.CA, err error) {
 	var bundle, lists []byte
 	for i := range n {
 		last = certtest.NewCA(fmt.Sprintf("CA %d of %d", i+1, n), certtest.NotAfter(time.Now().Add(validity)))
@@ -104,14 +104,14 @@ func (s *stand) withCAs(n int) (files peer.Files, last *certtest.CA, err error) 
 // adminToken is needed to have vernegate collect garbage.
 const adminToken = "only-for-the-time-of-a-bench"
 
-// owners has a cache of owners that holds all devices, and one that is too small and never has who comes next.
+// owners has a cache of owners that holds all devices, and one that is too small and never has the next device.
 func (s *scaling) owners(ctx context.Context) (grid, error) {
 	devices := s.effort.cacheDevices
 	g := grid{head: []string{"devices", "cache", "asked certificate-acl", "TLS 1.3 full, µs", "heap, MB"}}
 	heaps := map[int]float64{}
 	sizes := []int{devices / 20, devices * 5}
 	for _, size := range sizes {
-		t, err := s.try(ctx, func(st *stand) (peer.Files, error) { return st.ecdsa, nil }, map[string]string{
+		t, err := s.startTrial(ctx, func(st *testbed) (peer.Files, error) { return st.ecdsa, nil }, map[string]string{
 			"VERNEGATE_ACL_CACHE_SIZE": strconv.Itoa(size), "VERNEGATE_ADMIN_TOKEN": adminToken,
 		})
 		if err != nil {
@@ -143,7 +143,7 @@ func (t *trial) asking(ctx context.Context, devices int) (asked, cost, heap floa
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	s, err := t.watch(ctx, f.Reconnect(t.effort.atOnce), t.effort.span, nil)
+	s, err := t.measureLoad(ctx, f.Reconnect(t.effort.atOnce), t.effort.span, nil)
 	if err != nil {
 		return 0, 0, 0, err
 	}
@@ -159,11 +159,11 @@ func (t *trial) asking(ctx context.Context, devices int) (asked, cost, heap floa
 }
 
 // swap replaces the CRL by one with as many entries as the largest that was studied, again and again, while sessions
-// talk.
+// send messages.
 func (s *scaling) swap(ctx context.Context) (grid, error) {
 	entries := s.effort.crls[len(s.effort.crls)-1]
 	var next []string
-	t, err := s.try(ctx, func(st *stand) (peer.Files, error) {
+	t, err := s.startTrial(ctx, func(st *testbed) (peer.Files, error) {
 		for i := range s.effort.swaps {
 			files, err := st.withCRL(entries, int64(2+i))
 			if err != nil {
@@ -177,9 +177,9 @@ func (s *scaling) swap(ctx context.Context) (grid, error) {
 		return grid{}, err
 	}
 	var g grid
-	_, err = t.talking(s.effort.talkers, func(sessions load.Sessions) ([]float64, error) {
+	_, err = t.withSessions(s.effort.activeSessions, func(sessions load.Sessions) ([]float64, error) {
 		var err error
-		g, err = t.swapAll(ctx, load.NewChatter(sessions, messageSize), entries, next)
+		g, err = t.swapAll(ctx, load.NewEchoLoad(sessions, messageSize), entries, next)
 		return nil, err
 	})
 	return g, errors.Join(err, t.end())

@@ -47,6 +47,7 @@ type objects struct {
 // newObject makes the typed object for each kind that the chart has.
 var newObject = map[string]func() any{
 	"ConfigMap":               func() any { return new(corev1.ConfigMap) },
+	"Secret":                  func() any { return new(corev1.Secret) },
 	"Service":                 func() any { return new(corev1.Service) },
 	"ServiceAccount":          func() any { return new(corev1.ServiceAccount) },
 	"Deployment":              func() any { return new(appsv1.Deployment) },

@@ -109,6 +109,7 @@ func (s *Server) snapshot() []*session {
 func (s *Server) stopAccepting() {
 	s.closing.Store(true)
 	s.slots.close()
+	s.pending.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l := range s.listeners {

@@ -48,7 +48,8 @@ type session struct {
 	down        relay.Pipe   // broker to client
 	open        atomic.Int32 // how many of the two have not ended
 
-	writeFailed bool // the client does not take what is written to it
+	failed      *handshakeSlot // of a handshake that failed; nil = none
+	writeFailed bool           // the client does not take what is written to it
 	live        registration
 	settled     load // guarded by traffic.mu
 
@@ -75,6 +76,7 @@ func connackOf(reply *packets.FirstPacket) connack {
 func newSession(server *Server, conn net.Conn, role Role) *session {
 	s := &session{server: server, role: role, began: time.Now()}
 	s.client.open(conn)
+	s.client.slot = &handshakeSlot{session: s, deadline: s.began.Add(server.cfg.HandshakeTimeout)}
 	s.tls = tls.Server(&s.client, server.tls)
 	return s
 }
@@ -95,14 +97,7 @@ func (s *session) run(ctx context.Context) {
 // one byte reaches a broker before the client is known to be welcome, and no MQTT byte reaches the client
 // before its CONNECT has told which version it speaks. The error is an *endError.
 func (s *session) establish(ctx context.Context) error {
-	s.setDeadlines(s.server.cfg.HandshakeTimeout)
-	if err := s.learnAddresses(); err != nil {
-		return err
-	}
-	if err := s.takeAddress(); err != nil {
-		return err
-	}
-	if err := s.handshake(); err != nil {
+	if err := s.getToKnow(); err != nil {
 		return err
 	}
 	identity := s.identify(ctx, s.chain[0])
@@ -117,6 +112,26 @@ func (s *session) establish(ctx context.Context) error {
 		return because(reason, nil)
 	}
 	return s.connectBroker(ctx, connect)
+}
+
+// getToKnow is steps 2 and 3. A connection that fails in them is pending until it is closed.
+func (s *session) getToKnow() error {
+	slot := s.client.slot
+	s.setDeadlines(s.server.cfg.HandshakeTimeout)
+	err := s.learnAddresses()
+	if err == nil {
+		err = s.takeAddress()
+	}
+	if err == nil {
+		err = s.handshake()
+	}
+	if err != nil {
+		s.server.pending.waitsForClient(slot)
+		s.failed = slot
+		return err
+	}
+	s.server.pending.remove(slot)
+	return nil
 }
 
 // readConnect is step 5. What the client has sent behind its CONNECT stays in the TLS connection.
@@ -252,6 +267,9 @@ func (s *session) close() {
 		s.lease.Release()
 	}
 	s.giveBack()
+	if s.failed != nil {
+		s.server.pending.remove(s.failed)
+	}
 	s.server.forget(s)
 	s.report()
 	s.server.running.Done()

@@ -17,7 +17,7 @@ import (
 	"github.com/vernegate/vernegate/bench/wire"
 )
 
-// Sizes of buffers: sessions have small ones of their own, so that there can be many; who moves large packets
+// Sizes of buffers: sessions have small ones of their own, so that there can be many; a session that moves large packets
 // borrows a large one.
 const (
 	smallBuffer = 2 << 10

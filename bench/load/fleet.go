@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package load is what devices do to a proxy in the bench: connect, stay, talk, and listen. Loads count what they have
+// Package load is what devices do to a proxy in the bench: connect, stay, send and receive. Loads count what they have
 // achieved while they run, so that whoever measures chooses the moments; they end with their context.
 package load
 
@@ -74,14 +74,14 @@ func (f *Fleet) Connect(n int) (*tls.Conn, error) {
 		return nil, err
 	}
 	c := tls.Client(raw, f.config(n))
-	if err := f.greet(c, n); err != nil {
+	if err := f.connectMQTT(c, n); err != nil {
 		_ = raw.Close() // in a state that nobody cares for
 		return nil, err
 	}
 	return c, nil
 }
 
-func (f *Fleet) greet(c *tls.Conn, n int) error {
+func (f *Fleet) connectMQTT(c *tls.Conn, n int) error {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (f *Fleet) Reconnect(atOnce int) Load {
 			if resumed := c.ConnectionState().DidResume; resumed != f.Resume {
 				return fmt.Errorf("device %d resumed its TLS session: %t, want %t", n, resumed, f.Resume)
 			}
-			_, err = c.Write(wire.Bye)
+			_, err = c.Write(wire.DisconnectPacket)
 			done.Add(1)
 			return errors.Join(err, c.Close())
 		})

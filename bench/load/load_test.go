@@ -148,11 +148,11 @@ func TestMessagesComeBack(t *testing.T) {
 	if err := sessions.Prime(16 << 10); err != nil {
 		t.Fatal(err)
 	}
-	c := load.NewChatter(sessions, 64)
-	until(t, c.Tour(2), atLeast(20))
+	c := load.NewEchoLoad(sessions, 64)
+	until(t, c.ClosedLoop(2), atLeast(20))
 	toured := c.Elapsed()
-	until(t, c.Paced(2000), atLeast(20))
-	for span, took := range map[string][]time.Duration{"tour": c.Took(0, toured), "paced": c.Took(toured, c.Elapsed())} {
+	until(t, c.OpenLoop(2000), atLeast(20))
+	for span, took := range map[string][]time.Duration{"tour": c.RoundTrips(0, toured), "paced": c.RoundTrips(toured, c.Elapsed())} {
 		if len(took) < 20 {
 			t.Errorf("%s: %d messages have come back, want 20 or more", span, len(took))
 		}

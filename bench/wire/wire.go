@@ -29,9 +29,9 @@ const topicSize = 3
 
 // Answers and packets that never differ.
 var (
-	Connack = []byte{0x20, 2, 0, 0}
-	Suback  = []byte{0x90, 3, 0, 1, 0} // of the packet identifier in Subscription
-	Bye     = []byte{Disconnect << 4, 0}
+	Connack          = []byte{0x20, 2, 0, 0}
+	Suback           = []byte{0x90, 3, 0, 1, 0} // of the packet identifier in Subscription
+	DisconnectPacket = []byte{Disconnect << 4, 0}
 
 	// Subscription subscribes to what the broker publishes.
 	Subscription = []byte{Subscribe<<4 | 2, 6, 0, 1, 0, 1, 's', 0}

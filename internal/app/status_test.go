@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -115,11 +116,42 @@ func TestReloadTellsOfTheGeneration(t *testing.T) {
 	if look := a.status().LastLook; look.Result != "refused" || len(look.Errors) == 0 {
 		t.Errorf("got last look %+v", look)
 	}
+	w.Write("ca.crl", certtest.PEMEncodeCRL(w.Root.CRL(certtest.CRLOptions{Number: 2})))
+	want(3, true, false) // the list counts, whatever the CAs are like
+	if got := a.status().Trust.Refused; len(got) != 1 || got[0].Part != "cas" || filepath.Base(got[0].File) != "ca.crt" || got[0].Error == "" || got[0].Since.IsZero() {
+		t.Errorf("got refused parts %+v, want the CAs", got)
+	}
+	for part, want := range map[string]float64{"server": 0, "cas": 1, "crl": 0} {
+		if got := partRefused(t, a, part); got != want {
+			t.Errorf("vernegate_trust_part_refused of %s: got %v, want %v", part, got, want)
+		}
+	}
 	w.Write("ca.crt", w.Root.PEM())
-	want(3, true, true)
+	want(4, true, true)
+	if got := partRefused(t, a, "cas"); got != 0 {
+		t.Errorf("vernegate_trust_part_refused of cas: got %v, want 0", got)
+	}
 	if look := a.status().LastLook; look.Result != "swapped" || len(look.Errors) > 0 {
 		t.Errorf("got last look %+v", look)
 	}
+}
+
+// partRefused is the metric about a part, of which there is one.
+func partRefused(t *testing.T, a *App, part string) float64 {
+	t.Helper()
+	families, err := a.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "vernegate_trust_part_refused" && m.GetLabel()[1].GetValue() == part {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("there is no vernegate_trust_part_refused of %s", part)
+	return 0
 }
 
 func TestCertificateTerms(t *testing.T) {

@@ -98,11 +98,10 @@ func FuzzName(f *testing.F) {
 		for _, set := range sequence {
 			for i := range set {
 				text, ok := set[i].Value.(string)
-				upper, lower := strings.ToUpper(text), strings.ToLower(text)
-				if again := strings.ToUpper(lower); !ok || !utf8.ValidString(text) || upper != again {
+				if !ok || !utf8.ValidString(text) || !strings.EqualFold(text, strings.ToLower(text)) {
 					return
 				}
-				set[i].Value = stdasn1.RawValue{Tag: stdasn1.TagUTF8String, Bytes: []byte(" " + lower)}
+				set[i].Value = stdasn1.RawValue{Tag: stdasn1.TagUTF8String, Bytes: []byte(" " + strings.ToLower(text))}
 			}
 		}
 		again, err := stdasn1.Marshal(sequence)

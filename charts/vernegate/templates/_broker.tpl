@@ -56,6 +56,56 @@ vmq_acl.acl_file = /vernemq/etc/vernegate/vmq.acl
       mountPath: /converted
 {{- end }}
 
+{{/* "true" if the broker's image is laid out as VerneMQ's own. */}}
+{{- define "vernegate.brokerIsStock" -}}
+{{- $b := .Values.broker }}
+{{- if ternary (hasSuffix "vernemq/vernemq" $b.image.repository) $b.stockImage (kindIs "invalid" $b.stockImage) }}true{{ end }}
+{{- end }}
+
+{{- define "vernegate.cookieSecret" -}}
+{{- default (printf "%s-cookie" (include "vernegate.fullname" .)) .Values.broker.cookie.existingSecret }}
+{{- end }}
+
+{{/*
+The init container that copies /vernemq/etc of the image to a volume, where the broker
+may write, with the cookie in vm.args: VerneMQ reads it there and nowhere else.
+*/}}
+{{- define "vernegate.prepareContainer" -}}
+{{- $b := .Values.broker }}
+- name: prepare
+  image: {{ include "vernegate.brokerImage" . | quote }}
+  imagePullPolicy: {{ $b.image.pullPolicy }}
+  command:
+    - sh
+    - -euc
+    - |
+      case "$COOKIE" in
+      '' | *[!A-Za-z0-9_-]*) echo "the Erlang cookie has to consist of letters, digits, - and _" >&2; exit 1 ;;
+      esac
+      cp -R /vernemq/etc/. /prepared/
+      sed '/^-setcookie/d' /vernemq/etc/vm.args >/prepared/vm.args
+      echo "-setcookie $COOKIE" >>/prepared/vm.args
+  env:
+    - name: COOKIE
+      valueFrom:
+        secretKeyRef:
+          name: {{ include "vernegate.cookieSecret" . }}
+          key: {{ $b.cookie.key }}
+  securityContext:
+    {{- include "vernegate.brokerSecurityContext" . | nindent 4 }}
+  resources:
+    {{- toYaml $b.resources | nindent 4 }}
+  volumeMounts:
+    - name: etc
+      mountPath: /prepared
+{{- end }}
+
+{{/* A read-only root needs the volumes that a stock image gets. */}}
+{{- define "vernegate.brokerSecurityContext" -}}
+{{- $readOnly := and .Values.broker.readOnlyRootFilesystem (include "vernegate.brokerIsStock" .) }}
+{{- toYaml (mergeOverwrite (dict "readOnlyRootFilesystem" (not (not $readOnly))) .Values.broker.securityContext) }}
+{{- end }}
+
 {{/* The broker's container. It is told to stop when vernegate has drained. */}}
 {{- define "vernegate.brokerContainer" -}}
 {{- $b := .Values.broker }}
@@ -87,6 +137,11 @@ vmq_acl.acl_file = /vernemq/etc/vernegate/vmq.acl
     - name: DOCKER_VERNEMQ_KUBERNETES_CLUSTER_NAME
       value: {{ $b.clustering.clusterDomain | quote }}
     {{- end }}
+    {{- if include "vernegate.brokerIsStock" . }}
+    # Erlang's tools write a file there.
+    - name: HOME
+      value: /tmp
+    {{- end }}
     {{- with $b.extraEnv }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -116,10 +171,16 @@ vmq_acl.acl_file = /vernemq/etc/vernegate/vmq.acl
     {{- toYaml . | nindent 4 }}
   {{- end }}
   securityContext:
-    {{- toYaml $b.securityContext | nindent 4 }}
+    {{- include "vernegate.brokerSecurityContext" . | nindent 4 }}
   resources:
     {{- toYaml $b.resources | nindent 4 }}
   volumeMounts:
+    {{- if include "vernegate.brokerIsStock" . }}
+    - name: etc
+      mountPath: /vernemq/etc
+    - name: tmp
+      mountPath: /tmp
+    {{- end }}
     - name: data
       mountPath: /vernemq/data
     - name: log
@@ -165,6 +226,12 @@ vmq_acl.acl_file = /vernemq/etc/vernegate/vmq.acl
 {{- define "vernegate.brokerVolumes" -}}
 - name: log
   emptyDir: {}
+{{- if include "vernegate.brokerIsStock" . }}
+- name: etc
+  emptyDir: {}
+- name: tmp
+  emptyDir: {}
+{{- end }}
 {{- if not .Values.broker.persistence.enabled }}
 - name: data
   emptyDir: {}

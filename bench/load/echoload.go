@@ -18,8 +18,8 @@ import (
 	"github.com/vernegate/vernegate/bench/wire"
 )
 
-// A Chatter is sessions whose messages are echoed, with the time that each took.
-type Chatter struct {
+// An EchoLoad sends messages over sessions, receives their echoes, and records each round trip.
+type EchoLoad struct {
 	sessions Sessions
 	size     int // of a payload
 	began    time.Time
@@ -27,22 +27,22 @@ type Chatter struct {
 }
 
 // A trip is one message there and back.
-type trip struct{ sent, back time.Duration } // since the chatter began
+type trip struct{ sent, back time.Duration } // since the EchoLoad began
 
-// stampSize is how much of a payload tells when it was sent.
+// stampSize is how many bytes of a payload hold the time when it was sent.
 const stampSize = 8
 
-// speakers is how many goroutines share the sessions of a paced chatter.
-const speakers = 8
+// senders is how many goroutines share the sessions of an open loop.
+const senders = 8
 
-// NewChatter makes a chatter of messages with a payload of that size, in bytes, at least 8.
-func NewChatter(s Sessions, size int) *Chatter {
-	return &Chatter{sessions: s, size: max(size, stampSize), began: time.Now(), trips: make([][]trip, len(s))}
+// NewEchoLoad makes an EchoLoad of messages with a payload of that size, in bytes, at least 8.
+func NewEchoLoad(s Sessions, size int) *EchoLoad {
+	return &EchoLoad{sessions: s, size: max(size, stampSize), began: time.Now(), trips: make([][]trip, len(s))}
 }
 
-// Tour has so many messages under way at any time, at most one for each session, and the next one of those is sent by
+// ClosedLoop has so many messages under way at any time, at most one for each session, and the next one of those is sent by
 // the session that has been silent the longest. It counts echoes.
-func (c *Chatter) Tour(underWay int) Load {
+func (c *EchoLoad) ClosedLoop(underWay int) Load {
 	underWay = min(underWay, len(c.sessions))
 	return func(ctx context.Context, done *atomic.Int64) error {
 		turns, packets := make([]int, underWay), make([][]byte, underWay)
@@ -57,23 +57,23 @@ func (c *Chatter) Tour(underWay int) Load {
 			if err := c.send(i, packets[w]); err != nil {
 				return err
 			}
-			return c.hear(i, packets[w], done)
+			return c.receive(i, packets[w], done)
 		})
 	}
 }
 
-// Paced has the sessions send so many messages a second together, evenly spread over time and sessions, whether the
+// OpenLoop has the sessions send so many messages a second together, evenly spread over time and sessions, whether the
 // echoes come or not. It counts echoes.
-func (c *Chatter) Paced(rate float64) Load {
+func (c *EchoLoad) OpenLoop(rate float64) Load {
 	return func(ctx context.Context, done *atomic.Int64) error {
 		was := done.Load()
-		var hearing sync.WaitGroup
-		deaf := make([]error, len(c.sessions))
+		var receiving sync.WaitGroup
+		errs := make([]error, len(c.sessions))
 		for i, session := range c.sessions {
-			_ = session.SetReadDeadline(time.Time{}) // of a chatter before this one
-			hearing.Go(func() { deaf[i] = c.hearAll(i, done) })
+			_ = session.SetReadDeadline(time.Time{}) // of a load before this one
+			receiving.Go(func() { errs[i] = c.receiveAll(i, done) })
 		}
-		sent, err := c.speak(ctx, time.Duration(float64(time.Second)/rate))
+		sent, err := c.sendPaced(ctx, time.Duration(float64(time.Second)/rate))
 		for late := time.Now().Add(patience); done.Load()-was < sent && time.Now().Before(late); {
 			time.Sleep(time.Millisecond)
 		}
@@ -81,51 +81,51 @@ func (c *Chatter) Paced(rate float64) Load {
 			err = fmt.Errorf("%d messages have not come back", missing)
 		}
 		for _, session := range c.sessions {
-			_ = session.SetReadDeadline(time.Now()) // fails when the session has ended, which hearAll tells
+			_ = session.SetReadDeadline(time.Now()) // fails when the session has ended, which receiveAll returns
 		}
-		hearing.Wait()
-		return errors.Join(append(deaf, err)...)
+		receiving.Wait()
+		return errors.Join(append(errs, err)...)
 	}
 }
 
-// speak sends a message every pace, and returns how many it has sent.
-func (c *Chatter) speak(ctx context.Context, pace time.Duration) (sent int64, err error) {
-	var speaking sync.WaitGroup
-	begin, counts, errs := time.Now(), make([]int64, speakers), make([]error, speakers)
-	for s := range speakers {
-		speaking.Go(func() {
+// sendPaced sends a message every pace, and returns how many it has sent.
+func (c *EchoLoad) sendPaced(ctx context.Context, pace time.Duration) (sent int64, err error) {
+	var sending sync.WaitGroup
+	begin, counts, errs := time.Now(), make([]int64, senders), make([]error, senders)
+	for s := range senders {
+		sending.Go(func() {
 			packet := c.packet()
-			for n := s; ctx.Err() == nil && errs[s] == nil; n += speakers {
+			for n := s; ctx.Err() == nil && errs[s] == nil; n += senders {
 				time.Sleep(time.Until(begin.Add(time.Duration(n) * pace)))
 				errs[s] = c.send(n%len(c.sessions), packet)
 				counts[s]++
 			}
 		})
 	}
-	speaking.Wait()
+	sending.Wait()
 	for _, n := range counts {
 		sent += n
 	}
 	return sent, errors.Join(errs...)
 }
 
-func (c *Chatter) packet() []byte {
+func (c *EchoLoad) packet() []byte {
 	return wire.AppendPublish(nil, wire.Echo, make([]byte, c.size))
 }
 
-// send sends a packet that tells when that was.
-func (c *Chatter) send(i int, packet []byte) error {
+// send stamps a packet with the time and sends it.
+func (c *EchoLoad) send(i int, packet []byte) error {
 	binary.BigEndian.PutUint64(packet[len(packet)-c.size:], uint64(time.Since(c.began)))
 	if _, err := c.sessions[i].Write(packet); err != nil {
-		return fmt.Errorf("speaking: %w", err)
+		return fmt.Errorf("sending: %w", err)
 	}
 	return nil
 }
 
-// hear takes one echo; buf has the size of a packet.
-func (c *Chatter) hear(i int, buf []byte, done *atomic.Int64) error {
+// receive takes one echo; buf has the size of a packet.
+func (c *EchoLoad) receive(i int, buf []byte, done *atomic.Int64) error {
 	if _, err := io.ReadFull(c.sessions[i], buf); err != nil {
-		return fmt.Errorf("hearing: %w", err)
+		return fmt.Errorf("receiving: %w", err)
 	}
 	sent := time.Duration(binary.BigEndian.Uint64(buf[len(buf)-c.size:]))
 	c.trips[i] = append(c.trips[i], trip{sent, time.Since(c.began)})
@@ -133,10 +133,10 @@ func (c *Chatter) hear(i int, buf []byte, done *atomic.Int64) error {
 	return nil
 }
 
-// hearAll takes echoes until the deadline that Paced sets.
-func (c *Chatter) hearAll(i int, done *atomic.Int64) error {
+// receiveAll takes echoes until the deadline that OpenLoop sets.
+func (c *EchoLoad) receiveAll(i int, done *atomic.Int64) error {
 	for buf := c.packet(); ; {
-		err := c.hear(i, buf, done)
+		err := c.receive(i, buf, done)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
@@ -146,12 +146,12 @@ func (c *Chatter) hearAll(i int, done *atomic.Int64) error {
 	}
 }
 
-// Elapsed is the time since the chatter began, by which moments are given to Took.
-func (c *Chatter) Elapsed() time.Duration { return time.Since(c.began) }
+// Elapsed is the time since the EchoLoad began; RoundTrips takes moments as such.
+func (c *EchoLoad) Elapsed() time.Duration { return time.Since(c.began) }
 
-// Took returns how long the messages took that were sent between two moments, the fastest first. The load must have
+// RoundTrips returns how long the messages took that were sent between two moments, the fastest first. The load must have
 // ended.
-func (c *Chatter) Took(from, to time.Duration) []time.Duration {
+func (c *EchoLoad) RoundTrips(from, to time.Duration) []time.Duration {
 	var all []time.Duration
 	for _, trips := range c.trips {
 		for _, t := range trips {

@@ -18,18 +18,18 @@ import (
 
 // Down has the broker publish packets with a payload of that size to all sessions, as fast as they go. It counts
 // bytes that have arrived.
-func (s Sessions) Down(b *broker.Broker, size int) Load { return s.feed(b, size, false) }
+func (s Sessions) Down(b *broker.Broker, size int) Load { return s.publishAll(b, size, false) }
 
 // Fan is Down with the next packet published once all sessions have the one before.
-func (s Sessions) Fan(b *broker.Broker, size int) Load { return s.feed(b, size, true) }
+func (s Sessions) Fan(b *broker.Broker, size int) Load { return s.publishAll(b, size, true) }
 
-func (s Sessions) feed(b *broker.Broker, size int, inStep bool) Load {
+func (s Sessions) publishAll(b *broker.Broker, size int, inStep bool) Load {
 	packet := wire.AppendPublish(nil, wire.Drop, make([]byte, size))
 	return func(ctx context.Context, done *atomic.Int64) error {
 		if err := s.subscribe(); err != nil {
 			return err
 		}
-		e := eaters{sessions: s, done: done, ate: make(chan struct{}, 1)}
+		e := readers{sessions: s, done: done, arrived: make(chan struct{}, 1)}
 		e.start()
 		var err error
 		for want := done.Load(); ctx.Err() == nil && err == nil; {
@@ -55,48 +55,48 @@ func (s Sessions) subscribe() error {
 	return nil
 }
 
-// Eaters take whatever comes to their sessions.
-type eaters struct {
+// Readers take whatever comes to their sessions.
+type readers struct {
 	sessions Sessions
 	done     *atomic.Int64 // bytes
-	ate      chan struct{} // one of them has eaten since the last receive
+	arrived  chan struct{} // a session has read since the last receive
 
-	eating sync.WaitGroup
-	errs   []error // of the n-th session
+	reading sync.WaitGroup
+	errs    []error // of the n-th session
 }
 
-func (e *eaters) start() {
+func (e *readers) start() {
 	e.errs = make([]error, len(e.sessions))
 	for i := range e.sessions {
-		e.eating.Go(func() { e.errs[i] = e.eat(i) })
+		e.reading.Go(func() { e.errs[i] = e.read(i) })
 	}
 }
 
-// eat reads until the deadline that stop sets.
-func (e *eaters) eat(i int) error {
+// read reads until the deadline that stop sets.
+func (e *readers) read(i int) error {
 	buf := make([]byte, 16<<10) // a record
 	for {
 		n, err := e.sessions[i].Read(buf)
 		e.done.Add(int64(n))
 		select {
-		case e.ate <- struct{}{}:
+		case e.arrived <- struct{}{}:
 		default:
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
 		case err != nil:
-			return fmt.Errorf("listening: %w", err)
+			return fmt.Errorf("reading: %w", err)
 		}
 	}
 }
 
-// await waits until so much has been eaten in all.
-func (e *eaters) await(want int64) error {
+// await waits until so many bytes have been read in all.
+func (e *readers) await(want int64) error {
 	tooLong := time.After(patience)
 	for e.done.Load() < want {
 		select {
-		case <-e.ate:
+		case <-e.arrived:
 		case <-tooLong:
 			return fmt.Errorf("%d bytes have not arrived", want-e.done.Load())
 		}
@@ -104,11 +104,11 @@ func (e *eaters) await(want int64) error {
 	return nil
 }
 
-func (e *eaters) stop() error {
+func (e *readers) stop() error {
 	for _, c := range e.sessions {
-		_ = c.SetReadDeadline(time.Now()) // fails when the session has ended, which eat tells
+		_ = c.SetReadDeadline(time.Now()) // fails when the session has ended, which read returns
 	}
-	e.eating.Wait()
+	e.reading.Wait()
 	return errors.Join(e.errs...)
 }
 

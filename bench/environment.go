@@ -10,15 +10,15 @@ import (
 	"github.com/vernegate/vernegate/bench/peer"
 )
 
-// An occasion is when and where something is measured, and how much else is going on there.
-type occasion struct {
+// An environment is when and where something is measured, and how busy other programs keep the machine.
+type environment struct {
 	began     time.Time
 	busy, own time.Duration // processor time of the machine and of the bench until then
 }
 
-func beginOccasion() (*occasion, error) {
+func newEnvironment() (*environment, error) {
 	busy, own, err := processorTimes()
-	return &occasion{time.Now(), busy, own}, err
+	return &environment{time.Now(), busy, own}, err
 }
 
 func processorTimes() (busy, own time.Duration, err error) {
@@ -29,16 +29,16 @@ func processorTimes() (busy, own time.Duration, err error) {
 	return busy, own, err
 }
 
-// others is how many processors everything but the bench has kept busy until now.
-func (o *occasion) others() (float64, error) {
+// otherLoad is how many processors everything but the bench has kept busy until now.
+func (o *environment) otherLoad() (float64, error) {
 	busy, own, err := processorTimes()
 	others := max(0, (busy-o.busy)-(own-o.own))
 	return others.Seconds() / time.Since(o.began).Seconds(), err
 }
 
-// describe says what it was until now, for those who read the figures.
-func (o *occasion) describe(kinds []*peer.Kind) (string, error) {
-	others, err := o.others()
+// describe returns a line for the reader of the figures.
+func (o *environment) describe(kinds []*peer.Kind) (string, error) {
+	others, err := o.otherLoad()
 	if err != nil {
 		return "", err
 	}

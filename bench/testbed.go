@@ -21,9 +21,9 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// A stand is what the proxies are measured on: certificates, a certificate-acl and processors. The broker and the
+// A testbed is what the proxies are measured on: certificates, a certificate-acl and processors. The broker and the
 // devices are this process.
-type stand struct {
+type testbed struct {
 	dir        string
 	ca         *certtest.CA
 	acl        *stack.ACL
@@ -35,26 +35,26 @@ type stand struct {
 // validity is long enough for any bench.
 const validity = 48 * time.Hour
 
-// newStand makes a stand whose files lie in dir. The caller closes it.
-func newStand(dir string) (*stand, error) {
+// newTestbed makes a testbed with its files in dir. The caller closes it.
+func newTestbed(dir string) (*testbed, error) {
 	acl, err := stack.StartACL()
 	if err != nil {
 		return nil, err
 	}
-	s := &stand{dir: dir, acl: acl, ca: certtest.NewCA("bench", certtest.NotAfter(time.Now().Add(validity)))}
+	s := &testbed{dir: dir, acl: acl, ca: certtest.NewCA("bench", certtest.NotAfter(time.Now().Add(validity)))}
 	return s, errors.Join(
 		s.write("ecdsa", &s.ecdsa),
 		s.write("rsa", &s.rsa, certtest.RSA()),
 	)
 }
 
-// newStandApart is newStand with a processor for the proxies, which this process keeps off from then on.
-func newStandApart(dir string) (*stand, error) {
-	proxyCPUs, err := standApart()
+// newPinnedTestbed is newTestbed with a processor for the proxies alone: this process does not use it from then on.
+func newPinnedTestbed(dir string) (*testbed, error) {
+	proxyCPUs, err := pinCPUs()
 	if err != nil {
 		return nil, err
 	}
-	s, err := newStand(dir)
+	s, err := newTestbed(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +62,8 @@ func newStandApart(dir string) (*stand, error) {
 	return s, nil
 }
 
-// standApart keeps this process off some processors, and returns them.
-func standApart() (proxyCPUs peer.CPUs, err error) {
+// pinCPUs reserves processors for the proxies and confines this process to the others.
+func pinCPUs() (proxyCPUs peer.CPUs, err error) {
 	proxyCPUs, loadCPUs, err := peer.Split()
 	if err != nil {
 		return nil, err
@@ -71,15 +71,15 @@ func standApart() (proxyCPUs peer.CPUs, err error) {
 	return proxyCPUs, peer.Confine(loadCPUs)
 }
 
-func (s *stand) close() error { return s.acl.Close() }
+func (s *testbed) close() error { return s.acl.Close() }
 
 // write makes a server certificate and writes it with the CA and an empty CRL.
-func (s *stand) write(name string, files *peer.Files, key ...certtest.Option) error {
+func (s *testbed) write(name string, files *peer.Files, key ...certtest.Option) error {
 	server := s.ca.Issue("localhost", append(key, certtest.Server("localhost", "127.0.0.1"))...)
 	return s.writeFiles(name, files, server, s.ca.PEM(), certtest.PEMEncodeCRL(s.ca.CRL(certtest.CRLOptions{Number: 1})))
 }
 
-func (s *stand) writeFiles(name string, files *peer.Files, server *certtest.Cert, bundle, crl []byte) error {
+func (s *testbed) writeFiles(name string, files *peer.Files, server *certtest.Cert, bundle, crl []byte) error {
 	var errs []error
 	put := func(suffix string, content ...[]byte) string {
 		path := filepath.Join(s.dir, name+suffix)
@@ -97,13 +97,13 @@ func (s *stand) writeFiles(name string, files *peer.Files, server *certtest.Cert
 }
 
 // fleet returns n devices for a proxy, each with a certificate of its own whose owner certificate-acl knows.
-func (s *stand) fleet(p *peer.Proxy, n int) *load.Fleet {
-	s.devices = s.enlist(s.ca, s.devices, n)
+func (s *testbed) fleet(p *peer.Proxy, n int) *load.Fleet {
+	s.devices = s.issueDevices(s.ca, s.devices, n)
 	return &load.Fleet{Addr: p.Addr, Devices: s.devices[:n]}
 }
 
-// enlist has a CA issue certificates until there are n.
-func (s *stand) enlist(ca *certtest.CA, devices []tls.Certificate, n int) []tls.Certificate {
+// issueDevices adds certificates from ca to devices until there are n. certificate-acl knows their owners.
+func (s *testbed) issueDevices(ca *certtest.CA, devices []tls.Certificate, n int) []tls.Certificate {
 	for i := len(devices); i < n; i++ {
 		owner := fmt.Sprintf("bench:device%d", i)
 		cert := ca.Issue(owner)
@@ -115,7 +115,7 @@ func (s *stand) enlist(ca *certtest.CA, devices []tls.Certificate, n int) []tls.
 
 // A trial is one proxy in front of a broker of its own.
 type trial struct {
-	*stand
+	*testbed
 	effort *effort
 	files  peer.Files
 	proxy  *peer.Proxy
@@ -123,13 +123,13 @@ type trial struct {
 	broker *broker.Broker
 }
 
-// try starts a proxy on a port of its own and a broker for it. The caller ends the trial.
-func (s *stand) try(ctx context.Context, k *peer.Kind, files peer.Files, e *effort, env map[string]string) (*trial, error) {
-	return s.tryAt(ctx, "", k, files, e, env)
+// startTrial starts a proxy on a port of its own and a broker for it. The caller ends the trial.
+func (s *testbed) startTrial(ctx context.Context, k *peer.Kind, files peer.Files, e *effort, env map[string]string) (*trial, error) {
+	return s.startTrialAt(ctx, "", k, files, e, env)
 }
 
-// tryAt is try with the proxy at an address; "" = a free port.
-func (s *stand) tryAt(
+// startTrialAt is startTrial with the proxy at an address; "" = a free port.
+func (s *testbed) startTrialAt(
 	ctx context.Context, addr string, k *peer.Kind, files peer.Files, e *effort, env map[string]string,
 ) (*trial, error) {
 	b, err := broker.Start()
@@ -147,26 +147,26 @@ func (s *stand) tryAt(
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	return &trial{stand: s, effort: e, files: files, proxy: p, ready: time.Since(began), broker: b}, nil
+	return &trial{testbed: s, effort: e, files: files, proxy: p, ready: time.Since(began), broker: b}, nil
 }
 
 func (t *trial) end() error { return errors.Join(t.proxy.Stop(), t.broker.Close()) }
 
-// A span is what a proxy did while a load was steady.
-type span struct {
+// A sample is what a proxy did while a load was steady.
+type sample struct {
 	cpu   time.Duration
 	units int64
 }
 
 // each returns the processor time that a unit took, in seconds.
-func (s span) each() float64 { return s.cpu.Seconds() / float64(s.units) }
+func (s sample) each() float64 { return s.cpu.Seconds() / float64(s.units) }
 
-// longest is how long it may take until a load has achieved anything.
-const longest = 30 * time.Second
+// maxWait is how long it may take until a load has achieved anything.
+const maxWait = 30 * time.Second
 
-// watch runs a load for some time, of which the beginning is not counted. Units are counted by units, or by the load
+// measureLoad runs a load for some time, of which the beginning is not counted. Units are counted by units, or by the load
 // if that is nil.
-func (t *trial) watch(ctx context.Context, l load.Load, d time.Duration, units func() int64) (span, error) {
+func (t *trial) measureLoad(ctx context.Context, l load.Load, d time.Duration, units func() int64) (sample, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var done atomic.Int64
@@ -176,14 +176,14 @@ func (t *trial) watch(ctx context.Context, l load.Load, d time.Duration, units f
 	ended := make(chan error, 1)
 	go func() { ended <- l(ctx, &done) }()
 
-	var s span
-	err := rest(ctx, t.effort.warmUp, ended)
+	var s sample
+	err := wait(ctx, t.effort.warmUp, ended)
 	if err == nil {
 		begin, before := time.Now(), units()
-		s.cpu, err = t.used(func() error {
-			err := rest(ctx, d, ended)
-			for err == nil && units() == before && time.Since(begin) < longest {
-				err = rest(ctx, d, ended) // the machine has had no time for us
+		s.cpu, err = t.cpuDuring(func() error {
+			err := wait(ctx, d, ended)
+			for err == nil && units() == before && time.Since(begin) < maxWait {
+				err = wait(ctx, d, ended) // the machine was too busy
 			}
 			return err
 		})
@@ -191,19 +191,19 @@ func (t *trial) watch(ctx context.Context, l load.Load, d time.Duration, units f
 	}
 	stop()
 	if err != nil {
-		return span{}, err
+		return sample{}, err
 	}
 	if err := <-ended; err != nil {
-		return span{}, err
+		return sample{}, err
 	}
 	if s.units == 0 {
-		return span{}, errors.New("the load has achieved nothing")
+		return sample{}, errors.New("the load has achieved nothing")
 	}
 	return s, nil
 }
 
-// used returns the processor time of the proxy while f runs.
-func (t *trial) used(f func() error) (time.Duration, error) {
+// cpuDuring returns the processor time of the proxy while f runs.
+func (t *trial) cpuDuring(f func() error) (time.Duration, error) {
 	before, err := t.proxy.CPU()
 	if err != nil {
 		return 0, err
@@ -215,8 +215,8 @@ func (t *trial) used(f func() error) (time.Duration, error) {
 	return after - before, err
 }
 
-// rest waits, unless the load ends before its time.
-func rest(ctx context.Context, d time.Duration, ended <-chan error) error {
+// wait waits for d. It returns an error if ctx or the load ends before.
+func wait(ctx context.Context, d time.Duration, ended <-chan error) error {
 	select {
 	case err := <-ended:
 		return errors.Join(errors.New("the load has ended early"), err)

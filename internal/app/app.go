@@ -198,6 +198,7 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 		DialTimeout:      time.Duration(a.cfg.DialTimeout),
 		ConnackTimeout:   time.Duration(a.cfg.ConnackTimeout),
 		MaxConnectSize:   int(a.cfg.MaxConnectSize),
+		MaxRecord:        int(a.cfg.TLSMaxRecord),
 		MaxDescriptors:   descriptors,
 		MaxLifetime:      a.cfg.MaxLifetime(),
 		Recheck:          time.Duration(a.cfg.SessionRecheck),

@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,6 +35,8 @@ type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	logs *bufio.Scanner
+
+	stderr io.Closer // the end that logs is read from
 }
 
 // launch starts a process, which is killed at the test's end at the latest.
@@ -48,7 +52,7 @@ func (w *world) launch() *process {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = cmd.Process.Kill() })
-	return &process{w.t, cmd, bufio.NewScanner(stderr)}
+	return &process{w.t, cmd, bufio.NewScanner(stderr), stderr}
 }
 
 // await returns the next log line with this message, and drops those before it.
@@ -92,6 +96,34 @@ func TestSignalsStopTheProcess(t *testing.T) {
 				t.Errorf("ends with status %#x, want exit code %d", status, exitOK)
 			}
 		})
+	}
+}
+
+// TestProcessOutlivesTheReaderOfItsLog has something logged that nobody reads.
+func TestProcessOutlivesTheReaderOfItsLog(t *testing.T) {
+	t.Parallel()
+	p := newWorld(t).launch()
+	admin := p.await("listening")["address"].(string)
+	devices := p.await("listening")["address"].(string)
+	p.await("started")
+	if err := p.stderr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // each is worth a line
+		conn, err := net.Dial("tcp", devices)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Write([]byte("not TLS"))
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+	}
+	if status, _ := get(t, "http://"+admin+"/readyz"); status != http.StatusOK {
+		t.Errorf("/readyz says %d", status)
+	}
+	p.signal(syscall.SIGTERM)
+	if status := p.end(); !status.Exited() || status.ExitStatus() != exitOK {
+		t.Errorf("ends with status %#x, want exit code %d", status, exitOK)
 	}
 }
 

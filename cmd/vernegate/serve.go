@@ -25,6 +25,9 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 	if err != nil {
 		return reportMistakes(stderr, errors.Join(err, app.TryFiles(ctx, cfg)))
 	}
+	// When the reader of the log goes away, there is no log any more. That is no
+	// reason to cut every session, which is what Go does at a write to stderr.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)

@@ -5,8 +5,8 @@ package config
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+
+	"github.com/docker/go-units"
 )
 
 // The range of VERNEGATE_MAX_CONNECT_SIZE. No CONNECT is larger than the
@@ -19,45 +19,16 @@ const (
 // A byteSize is a number of bytes, 1KiB to 256MiB.
 type byteSize int
 
-// byteUnits are the suffixes that a size may have, longer ones before those
-// that they end with.
-var byteUnits = []struct {
-	suffix string
-	bytes  byteSize
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"B", 1}, {"", 1}}
-
-// UnmarshalText parses "262144", "262144B", "256KiB" or "1MiB".
+// UnmarshalText parses a size as Docker does: "262144", "262144B", "256KiB" or
+// "1m". The units are powers of 1024, with and without an i.
 func (s *byteSize) UnmarshalText(text []byte) error {
-	n, ok := parseByteSize(string(text))
-	if !ok || n < minConnectSize || n > maxConnectSize {
+	n, err := units.RAMInBytes(string(text))
+	if err != nil || n < int64(minConnectSize) || n > int64(maxConnectSize) {
 		return fmt.Errorf("expected a size from %v to %v in bytes, KiB or MiB", minConnectSize, maxConnectSize)
 	}
-	*s = n
+	*s = byteSize(n)
 	return nil
 }
 
-func parseByteSize(text string) (byteSize, bool) {
-	for _, unit := range byteUnits {
-		digits, ok := strings.CutSuffix(text, unit.suffix)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseUint(strings.TrimSpace(digits), 10, 31)
-		if err != nil || byteSize(n) > maxConnectSize/unit.bytes {
-			return 0, false
-		}
-		return byteSize(n) * unit.bytes, true
-	}
-	return 0, false
-}
-
-// String writes the size in the largest unit that divides it.
-func (s byteSize) String() string {
-	switch {
-	case s%(1<<20) == 0:
-		return fmt.Sprintf("%dMiB", int(s>>20))
-	case s%(1<<10) == 0:
-		return fmt.Sprintf("%dKiB", int(s>>10))
-	}
-	return fmt.Sprintf("%dB", int(s))
-}
+// String writes the size in a unit that fits, rounded.
+func (s byteSize) String() string { return units.BytesSize(float64(s)) }

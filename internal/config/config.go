@@ -119,6 +119,11 @@ func Load(environ []string) (Config, error) {
 func parse(vars map[string]string, old legacyEnv) (Config, error) {
 	c := Config{CRLNamed: vars["VERNEGATE_TLS_CRL"] != "", legacy: old, readings: map[string]reading{}}
 	m := mistakes{readings: c.readings, origin: old.origin, wrong: map[string]bool{}, errs: old.errs}
+	for _, name := range Variables() {
+		if isServiceLink(name, vars) { // such as VERNEGATE_REUSE_PORT, of a Service vernegate-reuse
+			delete(vars, name)
+		}
+	}
 	err := env.ParseWithOptions(&c, env.Options{
 		Environment: vars,
 		OnSet:       func(name string, value any, isDefault bool) { c.readings[name] = reading{value.(string), isDefault} },

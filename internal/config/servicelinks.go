@@ -18,19 +18,20 @@ var portLink = regexp.MustCompile(`^(.+)_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_A
 // of the namespace (enableServiceLinks, on by default) a pod finds
 // NAME_SERVICE_HOST, NAME_SERVICE_PORT[_PORTNAME], NAME_PORT and
 // NAME_PORT_8883_TCP[_PROTO|_PORT|_ADDR]. With a Service called vernegate or
-// vernegate-admin these look like ours. The values are looked at too, so that
-// a misspelt variable of ours does not pass as one.
+// vernegate-admin these look like ours. A name can be read in several ways, as
+// the Service may be called vernegate-service: one that fits is enough. The
+// values are looked at too, so that a misspelt variable of ours does not pass as
+// one.
 func isServiceLink(name string, vars map[string]string) bool {
-	if service, ok := strings.CutSuffix(name, "_SERVICE_HOST"); ok {
-		return isServiceHost(service, vars)
-	}
-	if service, _, ok := strings.Cut(name, "_SERVICE_PORT"); ok {
-		return isServiceHost(service, vars)
-	}
-	if portLink.MatchString(name) {
+	if service, ok := strings.CutSuffix(name, "_SERVICE_HOST"); ok && isServiceHost(service, vars) {
 		return true
 	}
-	return strings.HasSuffix(name, "_PORT") && isLinkURL(vars[name])
+	for i := range name {
+		if strings.HasPrefix(name[i:], "_SERVICE_PORT") && isServiceHost(name[:i], vars) {
+			return true
+		}
+	}
+	return portLink.MatchString(name) || strings.HasSuffix(name, "_PORT") && isLinkURL(vars[name])
 }
 
 // isServiceHost reports whether the address of the Service with this prefix is

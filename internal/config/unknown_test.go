@@ -69,6 +69,30 @@ func TestServiceLinksAreNotOurVariables(t *testing.T) {
 	}
 }
 
+// Names of Services that end like parts of the variables' names, in a namespace
+// with no Service vernegate.
+func TestServiceLinksAreReadInEveryWay(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{
+		"VERNEGATE_SERVICE", "VERNEGATE_EXTERNAL_SERVICE", "VERNEGATE_SERVICE_PORT", "VERNEGATE_PORT", "VERNEGATE_SERVICE_HOST",
+		"VERNEGATE_SERVICE_PORT_SERVICE", "VERNEGATE_PORT_9883_TCP", "VERNEGATE_REUSE",
+	} {
+		c := mustLoad(t,
+			service+"_SERVICE_HOST=10.96.0.7",
+			service+"_SERVICE_PORT=9883",
+			service+"_SERVICE_PORT_SERVICE_PORT=9883",
+			service+"_PORT=tcp://10.96.0.7:9883",
+			service+"_PORT_9883_TCP=tcp://10.96.0.7:9883",
+			service+"_PORT_9883_TCP_PROTO=tcp",
+			service+"_PORT_9883_TCP_PORT=9883",
+			service+"_PORT_9883_TCP_ADDR=10.96.0.7",
+		)
+		if c.ReusePort {
+			t.Errorf("the Service %s sets VERNEGATE_REUSE_PORT", service)
+		}
+	}
+}
+
 func TestServiceLinksAreToldFromMistakes(t *testing.T) {
 	t.Parallel()
 	for _, mistake := range []string{
@@ -77,6 +101,7 @@ func TestServiceLinksAreToldFromMistakes(t *testing.T) {
 		"VERNEGATE_SERVICE_HOST=0.0.0.0:9883",
 		"VERNEGATE_ADMIN_PORT=http://10.0.0.1:8885",
 		"VERNEGATE_ADMIN_PORT=tcp://localhost:8885",
+		"VERNEGATE_REUSE_PORT=tcp",
 	} {
 		if got := mistakesOf(t, mistake); len(got) != 1 {
 			t.Errorf("%s gives %q, want one line", mistake, got)

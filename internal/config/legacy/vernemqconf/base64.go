@@ -7,20 +7,31 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"unicode/utf8"
 )
 
 // Variable is the environment variable that holds a whole vernemq.conf in base64, for dojot's deployments.
 const Variable = "VERNEMQ_CONF"
 
 // Decode decodes base64 as it is found in VERNEMQ_CONF: with white space where a
-// line was folded, padded or not.
+// line was folded, padded or not, and of base64 where it was encoded twice.
 func Decode(text string) ([]byte, error) {
-	joined := strings.TrimRight(strings.Join(strings.Fields(text), ""), "=")
-	decoded, err := base64.RawStdEncoding.DecodeString(joined)
+	decoded, err := decodeOnce(text)
 	if err != nil {
 		return nil, errors.New("expected base64 of a vernemq.conf")
 	}
-	return decoded, nil
+	for {
+		inner, err := decodeOnce(string(decoded))
+		if err != nil || !utf8.Valid(inner) || len(inner) == 0 {
+			return decoded, nil
+		}
+		decoded = inner
+	}
+}
+
+func decodeOnce(text string) ([]byte, error) {
+	joined := strings.TrimRight(strings.Join(strings.Fields(text), ""), "=")
+	return base64.RawStdEncoding.DecodeString(joined)
 }
 
 // LooksEncoded tells base64 from a file of settings: a setting has an equals

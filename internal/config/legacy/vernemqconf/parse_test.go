@@ -134,7 +134,7 @@ func TestImagesRules(t *testing.T) {
 
 func TestDecode(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"YSA9IGI=", "YSA9IGI", " YSA9\nIGI=\n", "YSA9 IGI="} {
+	for _, text := range []string{"YSA9IGI=", "YSA9IGI", " YSA9\nIGI=\n", "YSA9 IGI=", "WVNBOUlHST0=", "WVNB\nOUlHST0K", "V1ZOQk9VbEhTVDA9"} {
 		if got, err := vernemqconf.Decode(text); err != nil || string(got) != "a = b" {
 			t.Errorf("Decode(%q) = %q, %v", text, got, err)
 		}

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -37,7 +36,7 @@ func startAuditedGate(t *testing.T, change func(*proxy.Config)) auditedGate {
 func TestRefusalIsAudited(t *testing.T) {
 	t.Parallel()
 	g := startAuditedGate(t, func(c *proxy.Config) {
-		c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) { return "", false, nil }
+		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) { return "", false, nil }
 	})
 	client := g.device(connect311)
 	wantBytes(t, client, []byte("\x20\x02\x00\x05"))
@@ -99,7 +98,7 @@ func TestAuditIsBoundedAndEscaped(t *testing.T) {
 	t.Parallel()
 	stranger := testPKI().ca.Issue("\x1b[31m\n{\"level\":\"ERROR\"}\u202e" + strings.Repeat("x", 10_000))
 	g := startAuditedGate(t, func(c *proxy.Config) {
-		c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) { return "", false, nil }
+		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) { return "", false, nil }
 	})
 	client := g.dial(stranger)
 	write(t, client, connect311)

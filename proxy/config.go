@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// A Role is what a listener is for; it decides which owners are welcome.
+// A Role is what a listener is for; Config.Admit decides by it which owners are welcome.
 type Role uint8
 
 // The roles of listeners.
 const (
 	Devices  Role = iota // owners are devices ("tenant:device") and services
-	Services             // owners are services, whose names have no colon
+	Services             // owners are services; see Config.Admit
 )
 
 // String returns the name in logs and metrics.
@@ -31,8 +31,13 @@ type Config struct {
 	// Trust returns what handshakes are to believe in from now on. It is called at the beginning and at the
 	// end of every handshake, from many goroutines, and never returns nil.
 	Trust func() Trust
-	// Owner tells who owns a certificate; see OwnerFunc.
+	// Owner finds the owner of a certificate, beside the reading of the CONNECT, and again for live sessions.
 	Owner OwnerFunc
+	// Authorize runs beside Owner, whenever that does; nil = what the Trust accepts is welcome.
+	Authorize AuthorizeFunc
+	// Admit decides which owners may use which listeners; nil = devices, whose owner is "tenant:device", may not use those
+	// for services.
+	Admit AdmitFunc
 	// Lease returns a lease of the brokers for a session of this owner's client with that id, "" for none. It is called
 	// for clients that are welcome, from many goroutines.
 	Lease func(owner, clientID string) Lease
@@ -119,6 +124,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.MaxConnectSize == 0 {
 		c.MaxConnectSize = 256 << 10
+	}
+	if c.Admit == nil {
+		c.Admit = admitByName
 	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)

@@ -83,7 +83,7 @@ func (t *trust) Verify(peer []*x509.Certificate, _ [][]*x509.Certificate) ([]*x5
 
 // owned answers every certificate with the same owner.
 func owned(owner string) proxy.OwnerFunc {
-	return func(context.Context, pki.Fingerprint) (string, bool, error) { return owner, true, nil }
+	return func(context.Context, proxy.Peer) (string, bool, error) { return owner, true, nil }
 }
 
 // A gate is a running proxy.Server with what it logs and counts.
@@ -128,7 +128,7 @@ func serveGate(t testing.TB, l net.Listener, role proxy.Role, change func(*proxy
 		change(&cfg)
 	}
 	g.Server = proxy.New(cfg)
-	go func() { g.served <- g.Serve(l, role) }()
+	go func() { g.served <- g.Serve(proxy.Listener{Listener: l, Role: role}) }()
 	t.Cleanup(g.stop)
 	return g
 }

@@ -9,54 +9,102 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
-// An OwnerFunc tells who owns a client certificate. ok is false when the certificate is known to have no
-// owner; an error says that this could not be found out, so that a service that is down never reads as a
-// refusal. It is called from many goroutines and has to return soon after ctx is done.
-type OwnerFunc func(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error)
-
-// An identity is the answer about one client.
-type identity struct {
-	owner string
-	ok    bool
-	err   error
+// A Peer is a client by its verified certificate.
+type Peer struct {
+	// Chain is what Trust.Verify has accepted, the client's certificate first. It must not be changed.
+	Chain []*x509.Certificate
+	// Fingerprint is that of the client's certificate.
+	Fingerprint pki.Fingerprint
 }
 
-// identify is step 4. It asks who owns the client certificate while the caller goes on; the channel has room
-// for the answer, so that nobody has to wait for it.
-func (s *session) identify(ctx context.Context, leaf *x509.Certificate) <-chan identity {
+// An OwnerFunc finds the owner of a client's certificate. ok is false when the certificate is known to have no
+// owner; an error says that this could not be found out, so that a service that is down never reads as a
+// refusal. It is called from many goroutines and has to return soon after ctx is done.
+type OwnerFunc func(ctx context.Context, peer Peer) (owner string, ok bool, err error)
+
+// An AuthorizeFunc has the last word on a client that the Trust has accepted: it may ask an OCSP responder, say. nil lets
+// the client in; an error that matches pki.ErrRevoked refuses it, or ends its live sessions; any other error says that
+// this could not be found out, which keeps newcomers out (IdentityUnavailable) and ends no session. It is called like an
+// OwnerFunc.
+type AuthorizeFunc func(ctx context.Context, peer Peer) error
+
+// An AdmitFunc reports whether an owner may use the listeners with a role.
+type AdmitFunc func(role Role, owner string) bool
+
+// admitByName keeps devices off the listeners for services.
+func admitByName(role Role, owner string) bool { return role != Services || !isDevice(owner) }
+
+// An identity is what was found out about one client.
+type identity struct {
+	owner  string
+	ok     bool
+	err    error // of the look-up
+	denied error // of Authorize
+}
+
+// identify is step 4. It finds out who the client is while the caller goes on; the channel has room for the answer, so
+// that nobody has to wait for it.
+func (s *session) identify(ctx context.Context) <-chan identity {
 	answer := make(chan identity, 1)
-	fp := pki.FingerprintOf(leaf)
-	go func() {
-		owner, ok, err := s.server.cfg.Owner(ctx, fp)
-		answer <- identity{owner, ok, err}
-	}()
+	peer := Peer{s.chain, pki.FingerprintOf(s.chain[0])}
+	go func() { answer <- s.server.ask(ctx, peer) }()
 	return answer
 }
 
-// verdict is nil when the client may come in by a listener with this role; else it is an *endError.
-func (id identity) verdict(role Role) error {
-	if id.err != nil {
-		return because(IdentityUnavailable, id.err)
+// ask asks for the owner and for authorization at the same time.
+func (s *Server) ask(ctx context.Context, peer Peer) (id identity) {
+	if s.cfg.Authorize == nil {
+		id.owner, id.ok, id.err = s.cfg.Owner(ctx, peer)
+		return id
 	}
-	if !id.ok {
+	var authorizing sync.WaitGroup
+	authorizing.Go(func() { id.denied = s.cfg.Authorize(ctx, peer) })
+	id.owner, id.ok, id.err = s.cfg.Owner(ctx, peer)
+	authorizing.Wait()
+	return id
+}
+
+// verdict is nil when the client may come in by a listener with this role; else it is an *endError.
+func (id identity) verdict(admit AdmitFunc, role Role) error {
+	switch {
+	case errors.Is(id.denied, pki.ErrRevoked):
+		return because(TLSRevoked, id.denied)
+	case id.err != nil || id.denied != nil:
+		return because(IdentityUnavailable, errors.Join(id.err, id.denied))
+	case !id.ok:
 		return because(IdentityUnknown, nil)
 	}
 	if err := checkOwner(id.owner); err != nil {
 		return because(IdentityInvalid, err)
 	}
-	if role == Services && isDevice(id.owner) {
+	if !admit(role, id.owner) {
 		return because(IdentityNotAllowed, nil)
 	}
 	return nil
 }
 
-// isDevice tells a device's owner string, "tenant:device", from the name of a service, which has no colon.
+// ending returns why a live session has to end after what was found out, and with which detail; 0 = it lives on. What
+// could not be found out ends nothing.
+func (id identity) ending(s *session) (Reason, error) {
+	switch {
+	case errors.Is(id.denied, pki.ErrRevoked):
+		return CertRevoked, id.denied
+	case id.err != nil:
+		return 0, nil
+	case id.owner != s.owner, identity{owner: id.owner, ok: id.ok}.verdict(s.server.cfg.Admit, s.role) != nil:
+		return OwnerChanged, nil
+	}
+	return 0, nil
+}
+
+// isDevice reports whether an owner is a device, "tenant:device". The name of a service has no colon.
 func isDevice(owner string) bool { return strings.Contains(owner, ":") }
 
 // checkOwner refuses what must not become a username, whoever says it. A username of "+" would match every

@@ -144,59 +144,67 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// takeCare serves the timers of the live sessions until the server stops.
+// takeCare serves the timers of the live sessions, and those of the log, until the server stops. Those that end sessions
+// have a goroutine of their own: rechecks may take as long as certificate-acl likes.
 func (s *Server) takeCare() {
 	defer s.running.Done()
-	questions := make(chan *clientCert)
-	defer close(questions)
-	for range recheckers {
-		s.running.Go(func() {
-			for c := range questions {
-				s.recheck(c)
-			}
-		})
-	}
-	first := time.NewTimer(0)
-	defer first.Stop()
+	s.running.Go(func() { s.live.rechecks.serve(s.ctx, s.startRecheckers()) })
+	s.running.Go(func() { s.live.ends.serve(s.ctx, s.timeIsUp) })
 	suppressed := time.NewTicker(suppressedInterval)
 	defer suppressed.Stop()
 	for {
-		t, wait := s.live.due(time.Now())
-		switch {
-		case t == nil:
-			first.Reset(wait)
-			select {
-			case <-first.C:
-			case <-s.live.sooner:
-			case <-suppressed.C:
-				s.strangers.flush(s.cfg.Audit)
-			case <-s.ctx.Done():
-				return
-			}
-		case t.session != nil:
-			t.session.stop(MaxLifetime, nil)
-		case t == &t.cert.expiry:
-			s.endUntrusted(t.cert)
-			s.live.resetTimer(t, time.Now().Add(stillValid))
-		default:
-			select {
-			case questions <- t.cert:
-			case <-s.ctx.Done():
-				return
-			}
+		select {
+		case <-suppressed.C:
+			s.strangers.flush(s.cfg.Audit)
+		case <-s.ctx.Done():
+			return
 		}
 	}
 }
 
-// recheck asks again for the owner of a certificate with live sessions. That nobody can tell ends nothing.
+// timeIsUp ends a session at the end of its lifetime, or those of a certificate whose chain has expired, unless another
+// chain has come with a renewed CA.
+func (s *Server) timeIsUp(t *timer) {
+	if t.session != nil {
+		t.session.stop(MaxLifetime, nil)
+		return
+	}
+	s.endUntrusted(t.cert)
+	s.live.resetTimer(&s.live.ends, t, time.Now().Add(stillValid))
+}
+
+// startRecheckers returns a func that hands a certificate to one of them, and waits while all are busy.
+func (s *Server) startRecheckers() func(*timer) {
+	certs := make(chan *clientCert)
+	for range recheckers {
+		s.running.Go(func() {
+			for {
+				select {
+				case c := <-certs:
+					s.recheck(c)
+				case <-s.ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	return func(t *timer) {
+		select {
+		case certs <- t.cert:
+		case <-s.ctx.Done():
+		}
+	}
+}
+
+// recheck finds out anew who a client with live sessions is.
 func (s *Server) recheck(c *clientCert) {
-	owner, ok, err := s.cfg.Owner(s.ctx, c.fp)
-	if err == nil {
+	if peer, err := s.live.peerOf(c); err == nil {
+		id := s.ask(s.ctx, peer)
 		for _, session := range s.live.sessionsOf(c) {
-			if id := (identity{owner, ok, nil}); owner != session.owner || id.verdict(session.role) != nil {
-				session.stop(OwnerChanged, nil)
+			if reason, err := id.ending(session); reason != 0 {
+				session.stop(reason, err)
 			}
 		}
 	}
-	s.live.resetTimer(&c.recheck, time.Now().Add(s.cfg.Recheck))
+	s.live.resetTimer(&s.live.rechecks, &c.recheck, time.Now().Add(s.cfg.Recheck))
 }

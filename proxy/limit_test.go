@@ -104,8 +104,8 @@ func TestConnectionsOfAnOwnerAreLimited(t *testing.T) {
 	g := fullGate(t, func(c *proxy.Config) {
 		c.MaxConnectionsPerOwner = 2
 		c.MaxConnections = 3
-		c.Owner = func(_ context.Context, fp pki.Fingerprint) (string, bool, error) {
-			if fp == pki.FingerprintOf(other.Leaf) {
+		c.Owner = func(_ context.Context, peer proxy.Peer) (string, bool, error) {
+			if peer.Fingerprint == pki.FingerprintOf(other.Leaf) {
 				return "admin:dev2", true, nil
 			}
 			return "admin:dev1", true, nil

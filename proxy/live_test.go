@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -175,7 +174,7 @@ type answer struct {
 	err   error
 }
 
-func (o *ownerBook) lookup(context.Context, pki.Fingerprint) (string, bool, error) {
+func (o *ownerBook) lookup(context.Context, proxy.Peer) (string, bool, error) {
 	o.asked.Add(1)
 	a := o.answer.Load()
 	return a.owner, a.ok, a.err

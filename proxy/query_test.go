@@ -26,7 +26,9 @@ func fill(t *testing.T, owners ...string) (g *gate, certs map[pki.Fingerprint]st
 	b := startBroker(t)
 	g = startGate(t, func(c *proxy.Config) {
 		brokers(b)(c)
-		c.Owner = func(_ context.Context, fp pki.Fingerprint) (string, bool, error) { return certs[fp], true, nil }
+		c.Owner = func(_ context.Context, peer proxy.Peer) (string, bool, error) {
+			return certs[peer.Fingerprint], true, nil
+		}
 	})
 	for _, owner := range owners {
 		cert := testPKI().ca.Issue(owner)

@@ -69,11 +69,11 @@ var refusals = []struct {
 }
 
 func nobody(c *proxy.Config) {
-	c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) { return "", false, nil }
+	c.Owner = func(context.Context, proxy.Peer) (string, bool, error) { return "", false, nil }
 }
 
 func cannotTell(c *proxy.Config) {
-	c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) {
+	c.Owner = func(context.Context, proxy.Peer) (string, bool, error) {
 		return "", false, errors.New("certificate-acl is down")
 	}
 }

@@ -31,8 +31,9 @@ type registry struct {
 	owners map[string][]*session
 	list   sessionList
 	count  [Services + 1]int
-	timers timerQueue
-	sooner chan struct{} // has room for one; says that another timer is the first now
+
+	ends     timers // lifetimes of sessions, expiries of certificates
+	rechecks timers // of owners
 }
 
 // A certName is what a CRL calls a certificate by: a hash of its issuer's name and its serial number. Two
@@ -49,7 +50,7 @@ type registration struct {
 }
 
 func newRegistry() *registry {
-	return &registry{
+	r := &registry{
 		seed:   maphash.MakeSeed(),
 		certs:  make(map[pki.Fingerprint]*clientCert),
 		names:  make(map[certName]*clientCert),
@@ -57,8 +58,10 @@ func newRegistry() *registry {
 		above:  make(map[certName]int),
 		owners: make(map[string][]*session),
 		list:   newSessionList(),
-		sooner: make(chan struct{}, 1),
 	}
+	r.ends.init(&r.mu)
+	r.rechecks.init(&r.mu)
+	return r
 }
 
 // name hashes an issuer's raw name and a serial number, big-endian and without leading zeros.
@@ -89,7 +92,7 @@ func (r *registry) add(s *session, peer, chain []*x509.Certificate, lifetime, re
 	if c == nil {
 		c = r.addCert(chain[0])
 		if !recheck.IsZero() {
-			r.setTimer(&c.recheck, recheck)
+			r.rechecks.set(&c.recheck, recheck)
 		}
 	}
 	if r.bind(c, chain) {
@@ -98,7 +101,7 @@ func (r *registry) add(s *session, peer, chain []*x509.Certificate, lifetime, re
 	r.addSession(c, s)
 	if !lifetime.IsZero() {
 		s.live.lifetime.session = s
-		r.setTimer(&s.live.lifetime, lifetime)
+		r.ends.set(&s.live.lifetime, lifetime)
 	}
 	return c, nil
 }
@@ -149,7 +152,7 @@ func (r *registry) bind(c *clientCert, chain []*x509.Certificate) bool {
 	}
 	c.issuers, c.index = l, len(l.certs)
 	l.certs = append(l.certs, c)
-	r.setTimer(&c.expiry, expiryOf(chain))
+	r.ends.set(&c.expiry, expiryOf(chain))
 	return true
 }
 
@@ -202,7 +205,7 @@ func (r *registry) remove(s *session) {
 	if c == nil {
 		return
 	}
-	r.timers.cancel(&s.live.lifetime)
+	r.ends.queue.cancel(&s.live.lifetime)
 	r.list.remove(s.live.id)
 	r.count[s.role]--
 	c.sessions = cutOut(c.sessions, s.live.index, func(moved *session, to int) { moved.live.index = to })
@@ -217,8 +220,8 @@ func (r *registry) remove(s *session) {
 }
 
 func (r *registry) removeCert(c *clientCert) {
-	r.timers.cancel(&c.expiry)
-	r.timers.cancel(&c.recheck)
+	r.ends.queue.cancel(&c.expiry)
+	r.rechecks.queue.cancel(&c.recheck)
 	delete(r.certs, c.fp)
 	r.unbind(c)
 	if c.next != nil {
@@ -243,32 +246,28 @@ func cutOut[T any](list []T, index int, moved func(T, int)) []T {
 	return list[:last]
 }
 
-// setTimer sets a timer and wakes the goroutine that waits for the first one when it is another one now. mu must be
-// held.
-func (r *registry) setTimer(t *timer, at time.Time) {
-	if r.timers.set(t, at) {
-		select {
-		case r.sooner <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // resetTimer sets a timer of a certificate that has fired, unless it has been set meanwhile or the certificate has no
 // session any more.
-func (r *registry) resetTimer(t *timer, at time.Time) {
+func (r *registry) resetTimer(to *timers, t *timer, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if t.index == 0 && r.certs[t.cert.fp] == t.cert {
-		r.setTimer(t, at)
+		to.set(t, at)
 	}
 }
 
-// due returns the next timer whose time has come, or how long it takes to the first.
-func (r *registry) due(now time.Time) (*timer, time.Duration) {
+// peerOf returns the client of a certificate with live sessions, as Config.Owner knows it.
+func (r *registry) peerOf(c *clientCert) (Peer, error) {
+	leaf, err := c.parse()
+	if err != nil {
+		return Peer{}, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.timers.due(now)
+	if len(c.issuers.cas) == 1 && c.issuers.cas[0].Equal(leaf) {
+		return Peer{[]*x509.Certificate{leaf}, c.fp}, nil
+	}
+	return Peer{append([]*x509.Certificate{leaf}, c.issuers.cas...), c.fp}, nil
 }
 
 // sessionsOf returns the live sessions of a certificate, which may have none any more.

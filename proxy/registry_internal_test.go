@@ -129,7 +129,7 @@ func TestRegistryForgets(t *testing.T) {
 	for _, s := range in {
 		r.remove(s)
 	}
-	if n := len(r.certs) + len(r.names) + len(r.chains) + len(r.above) + len(r.owners) + len(r.timers); n != 0 {
+	if n := len(r.certs) + len(r.names) + len(r.chains) + len(r.above) + len(r.owners) + len(r.ends.queue) + len(r.rechecks.queue); n != 0 {
 		t.Errorf("got %d entries left, want none", n)
 	}
 }

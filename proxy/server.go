@@ -72,9 +72,15 @@ func New(cfg Config) *Server {
 	return s
 }
 
+// A Listener is where clients come in; Listen and ListenShared make what it embeds.
+type Listener struct {
+	net.Listener
+	Role Role
+}
+
 // Serve accepts clients on l until Shutdown, and then returns nil; it returns an error only when l was closed
 // by someone else. It closes l. It may run for several listeners at a time.
-func (s *Server) Serve(l net.Listener, role Role) error {
+func (s *Server) Serve(l Listener) error {
 	defer func() { _ = l.Close() }()
 	if !s.listen(l) {
 		return nil
@@ -97,7 +103,7 @@ func (s *Server) Serve(l net.Listener, role Role) error {
 				return err
 			}
 			s.cfg.Metrics.acceptErrors.Inc()
-			s.cfg.Logger.Warn("accepting failed", "listener", role.String(), "err", err)
+			s.cfg.Logger.Warn("accepting failed", "listener", l.Role.String(), "err", err)
 			retry.wait(s.ctx)
 			continue
 		}
@@ -105,7 +111,7 @@ func (s *Server) Serve(l net.Listener, role Role) error {
 		if overdrawn {
 			s.pending.displaceOne()
 		}
-		s.start(conn, role)
+		s.start(conn, l.Role)
 		runtime.Gosched() // in a storm, accepting takes its turn after those who are in
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -44,7 +43,7 @@ func TestShutdownBeforeTheConnack(t *testing.T) {
 	t.Parallel()
 	asked := make(chan struct{})
 	g := startGate(t, func(c *proxy.Config) {
-		c.Owner = func(ctx context.Context, _ pki.Fingerprint) (string, bool, error) {
+		c.Owner = func(ctx context.Context, _ proxy.Peer) (string, bool, error) {
 			close(asked)
 			<-ctx.Done()
 			return "", false, ctx.Err()
@@ -95,7 +94,7 @@ func TestServeAfterShutdownReturns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Serve(l, proxy.Devices); err != nil {
+	if err := g.Serve(proxy.Listener{Listener: l, Role: proxy.Devices}); err != nil {
 		t.Errorf("got %v, want nil", err)
 	}
 }

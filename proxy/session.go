@@ -101,7 +101,7 @@ func (s *session) establish(ctx context.Context) error {
 	if err := s.getToKnow(); err != nil {
 		return err
 	}
-	identity := s.identify(ctx, s.chain[0])
+	identity := s.identify(ctx)
 	connect, err := s.readConnect()
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func connectReason(err error) Reason {
 
 // decide is step 6: nil lets the client in as the owner of its certificate.
 func (s *session) decide(id identity) error {
-	if err := id.verdict(s.role); err != nil {
+	if err := id.verdict(s.server.cfg.Admit, s.role); err != nil {
 		return err
 	}
 	s.owner = id.owner

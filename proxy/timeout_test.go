@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -139,7 +138,7 @@ func TestSlowConnectIsClosedInTime(t *testing.T) {
 // The look-up runs while the client takes its time over CONNECT: together they take the longer of the two.
 func TestOwnerIsLookedUpWhileTheConnectIsRead(t *testing.T) {
 	slow := func(c *proxy.Config) {
-		c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) {
+		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) {
 			time.Sleep(3 * time.Second) // of the bubble
 			return "", false, nil
 		}

@@ -5,8 +5,50 @@ package proxy
 
 import (
 	"container/heap"
+	"context"
+	"sync"
 	"time"
 )
+
+// timers are a timerQueue and what it takes to serve it. A mutex of its owner guards the queue.
+type timers struct {
+	mu     *sync.Mutex
+	queue  timerQueue
+	sooner chan struct{} // has room for one; says that another timer is the first now
+}
+
+func (t *timers) init(mu *sync.Mutex) { t.mu, t.sooner = mu, make(chan struct{}, 1) }
+
+// set sets a timer, and wakes serve when that one is the first now. mu must be held.
+func (t *timers) set(timer *timer, at time.Time) {
+	if t.queue.set(timer, at) {
+		select {
+		case t.sooner <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// serve calls fire for each timer whose time has come, one after the other, until ctx ends.
+func (t *timers) serve(ctx context.Context, fire func(*timer)) {
+	first := time.NewTimer(0)
+	defer first.Stop()
+	for ctx.Err() == nil {
+		t.mu.Lock()
+		timer, wait := t.queue.due(time.Now())
+		t.mu.Unlock()
+		if timer != nil {
+			fire(timer)
+			continue
+		}
+		first.Reset(wait)
+		select {
+		case <-first.C:
+		case <-t.sooner:
+		case <-ctx.Done():
+		}
+	}
+}
 
 // A timerQueue holds what is to be done at some later time, the earliest first. One time.Timer serves all of it: one
 // for each session would cost more memory than the rest of what is kept about it.

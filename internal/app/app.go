@@ -144,8 +144,8 @@ func (a *App) takeDevices(ctx context.Context) error {
 	tasks.Go(func() error { return store.Run(inUse) })
 	tasks.Go(func() error { pool.Run(inUse); return nil })
 	tasks.Go(func() error { return reloadOnHangup(inUse, hangup, store) })
-	for _, e := range listeners {
-		tasks.Go(func() error { return server.Serve(e.Listener, e.role) })
+	for _, l := range listeners {
+		tasks.Go(func() error { return server.Serve(l) })
 	}
 	tasks.Go(func() error {
 		defer unused()
@@ -184,7 +184,7 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 	}
 	return proxy.New(proxy.Config{
 		Trust:                func() proxy.Trust { return trust{store.Current()} },
-		Owner:                cache.Owner,
+		Owner:                ownerFunc(cache),
 		Lease:                leaseFunc(pool),
 		TLS:                  tlsPolicy(a.cfg),
 		ProxyProtocolFrom:    a.cfg.ProxyProtocolFrom,
@@ -217,14 +217,8 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 	}), nil
 }
 
-// A listener is a listener for clients of one kind.
-type listener struct {
-	net.Listener
-	role proxy.Role
-}
-
 // openListeners listens for clients, on all addresses or, with an error, on none.
-func (a *App) openListeners(ctx context.Context) ([]listener, error) {
+func (a *App) openListeners(ctx context.Context) ([]proxy.Listener, error) {
 	listen := proxy.Listen
 	if a.cfg.ReusePort {
 		listen = proxy.ListenShared
@@ -233,7 +227,7 @@ func (a *App) openListeners(ctx context.Context) ([]listener, error) {
 	if err != nil {
 		return nil, listenError("VERNEGATE_LISTEN", err)
 	}
-	open := []listener{{devices, proxy.Devices}}
+	open := []proxy.Listener{{Listener: devices, Role: proxy.Devices}}
 	if a.cfg.ServiceListen != "" {
 		services, err := listen(ctx, string(a.cfg.ServiceListen))
 		if err == nil && services.Addr().String() == devices.Addr().String() { // two names for it, and it is shared
@@ -244,10 +238,10 @@ func (a *App) openListeners(ctx context.Context) ([]listener, error) {
 			_ = devices.Close()
 			return nil, listenError("VERNEGATE_SERVICE_LISTEN", err)
 		}
-		open = append(open, listener{services, proxy.Services})
+		open = append(open, proxy.Listener{Listener: services, Role: proxy.Services})
 	}
 	for _, e := range open {
-		a.log.Info("listening", "listener", e.role.String(), "address", e.Addr().String())
+		a.log.Info("listening", "listener", e.Role.String(), "address", e.Addr().String())
 	}
 	return open, nil
 }

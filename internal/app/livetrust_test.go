@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/internal/app/apptest"
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -51,7 +50,7 @@ func startLiveTrust(t *testing.T, cas ...*x509.Certificate) *liveTrust {
 	apptest.AnswerConnects(t, l.Backend, false, "\x20\x03\x00\x00\x00")
 	server := proxy.New(proxy.Config{
 		Trust:    func() proxy.Trust { return trust{store.Current()} },
-		Owner:    func(context.Context, pki.Fingerprint) (string, bool, error) { return "acme:lamp", true, nil },
+		Owner:    func(context.Context, proxy.Peer) (string, bool, error) { return "acme:lamp", true, nil },
 		Lease:    func(string, string) proxy.Lease { return &onlyBroker{addr: l.Backend.Addr().String()} },
 		OnForced: func(c proxy.Connection) { l.forced <- c.Reason },
 	})
@@ -59,7 +58,7 @@ func startLiveTrust(t *testing.T, cas ...*x509.Certificate) *liveTrust {
 	listener := apptest.ListenLoopback(t)
 	l.addr = listener.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener, proxy.Devices) }()
+	go func() { served <- server.Serve(proxy.Listener{Listener: listener, Role: proxy.Devices}) }()
 	t.Cleanup(func() {
 		revoker.wait()
 		if err := errors.Join(server.Shutdown(context.Background()), <-served); err != nil {

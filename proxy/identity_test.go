@@ -1,0 +1,129 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+var errResponder = errors.New("the responder does not answer")
+
+func TestWhoIsNotAuthorizedIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		denied  error
+		connack []byte // nil = closed without one
+		reason  proxy.Reason
+	}{
+		"revoked": {fmt.Errorf("OCSP: %w", pki.ErrRevoked), nil, proxy.TLSRevoked},
+		"unknown": {errResponder, []byte("\x20\x02\x00\x03"), proxy.IdentityUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := startGate(t, func(c *proxy.Config) {
+				c.Authorize = func(context.Context, proxy.Peer) error { return test.denied }
+			})
+			client := g.device(connect311)
+			wantBytes(t, client, test.connack)
+			wantEOF(t, client)
+			g.wantEnd(test.reason)
+		})
+	}
+}
+
+// The two questions about a client are asked at the same time, with the chain that the Trust has accepted, and again for
+// its live sessions.
+func TestAuthorizationIsAskedBesideTheOwner(t *testing.T) {
+	t.Parallel()
+	device := testPKI().ca.Intermediate("plant 7").Issue("admin:dev1")
+	b := startBroker(t)
+	asked := make(chan proxy.Peer, 100)
+	var denied atomic.Pointer[error]
+	var looked, authorized atomic.Bool // once
+	g := startGate(t, func(c *proxy.Config) {
+		brokers(b)(c)
+		c.Recheck = 20 * time.Millisecond
+		meet := make(chan struct{})
+		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) {
+			if looked.CompareAndSwap(false, true) {
+				<-meet // for ever, if the one waited for the other
+			}
+			return "admin:dev1", true, nil
+		}
+		c.Authorize = func(_ context.Context, peer proxy.Peer) error {
+			if authorized.CompareAndSwap(false, true) {
+				meet <- struct{}{}
+			}
+			asked <- peer
+			if err := denied.Load(); err != nil {
+				return *err
+			}
+			return nil
+		}
+	})
+	client, backend := session5(g, b, device)
+	for i := range 3 {
+		peer := <-asked
+		if peer.Fingerprint != pki.FingerprintOf(device.Leaf) || len(peer.Chain) != 3 ||
+			!peer.Chain[0].Equal(device.Leaf) || !peer.Chain[2].Equal(testPKI().ca.Cert) {
+			t.Fatalf("question %d: got a chain of %d certificates, want the one that was accepted", i, len(peer.Chain))
+		}
+	}
+	denied.Store(&errResponder)
+	for range 3 {
+		<-asked
+	}
+	write(t, client, pingreq) // that it could not be found out ends nothing
+	wantBytes(t, backend, pingreq)
+	revoked := fmt.Errorf("OCSP: %w", pki.ErrRevoked)
+	denied.Store(&revoked)
+	wantStopped(t, client, backend, 0x87)
+	g.wantEnd(proxy.CertRevoked)
+}
+
+func TestAdmitDecidesWhoUsesAListener(t *testing.T) {
+	t.Parallel()
+	g := startGate(t, func(c *proxy.Config) {
+		c.Admit = func(role proxy.Role, owner string) bool { return role == proxy.Services || owner != "admin:dev1" }
+	})
+	client := g.device(connect311)
+	wantBytes(t, client, []byte("\x20\x02\x00\x05"))
+	g.wantEnd(proxy.IdentityNotAllowed)
+}
+
+// A certificate-acl that does not answer holds up rechecks, and nothing that ends sessions.
+func TestSlowRechecksDoNotKeepSessionsAlive(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	var slow atomic.Bool
+	g := startGate(t, func(c *proxy.Config) {
+		brokers(b)(c)
+		c.Recheck = 10 * time.Millisecond
+		c.Owner = func(ctx context.Context, _ proxy.Peer) (string, bool, error) {
+			if slow.Load() {
+				<-ctx.Done()
+			}
+			return "admin:dev1", true, nil
+		}
+	})
+	for range 40 { // more than are asked for at a time
+		session5(g, b, testPKI().ca.Issue("admin:dev1"))
+	}
+	device := testPKI().ca.Issue("admin:dev1", certtest.NotAfter(time.Now().Add(2*time.Second)))
+	client, backend := session5(g, b, device)
+	slow.Store(true)
+	wantStopped(t, client, backend, 0x87)
+	if late := time.Since(device.Leaf.NotAfter); late > 2*time.Second {
+		t.Errorf("ended %v after the certificate expired", late)
+	}
+}

@@ -7,11 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -110,7 +112,7 @@ func backendSeverity(s backend.State) admin.Severity {
 func trustStatus(g *truststore.Generation, now time.Time) *admin.Trust {
 	s := &admin.Trust{Generation: g.Sequence(), Loaded: g.Loaded()}
 	for _, f := range g.Files() {
-		s.Files = append(s.Files, admin.File{Path: label(f.Path), SHA256: hex.EncodeToString(f.SHA256[:])})
+		s.Files = append(s.Files, admin.File{Path: untrusted.Text(f.Path), SHA256: hex.EncodeToString(f.SHA256[:])})
 	}
 	for _, pair := range g.ServerCertificates() {
 		s.Certificates = append(s.Certificates, certificateStatus(admin.KindServer, pair.Leaf, now))
@@ -128,11 +130,11 @@ func trustStatus(g *truststore.Generation, now time.Time) *admin.Trust {
 func partsStatus(store *truststore.Store) (refused []admin.Part, notices []string) {
 	for _, r := range store.Refusals() {
 		refused = append(refused, admin.Part{
-			Part: string(r.Kind), File: label(r.File), Name: label(r.Name), Error: label(r.Err.Error()), Since: r.Since,
+			Part: string(r.Kind), File: untrusted.Text(r.File), Name: untrusted.Text(r.Name), Error: strings.Join(untrustedLines(r.Err), "\n"), Since: r.Since,
 		})
 	}
 	for _, n := range store.Notices() {
-		notices = append(notices, label(n.String()))
+		notices = append(notices, untrusted.Text(n.String()))
 	}
 	return refused, notices
 }
@@ -140,7 +142,7 @@ func partsStatus(store *truststore.Store) (refused []admin.Part, notices []strin
 func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin.Certificate {
 	return admin.Certificate{
 		Kind:     kind,
-		Subject:  label(cert.Subject.String()),
+		Subject:  untrusted.Text(cert.Subject.String()),
 		Serial:   cert.SerialNumber.Text(16),
 		NotAfter: cert.NotAfter,
 		DaysLeft: int(math.Floor(cert.NotAfter.Sub(now).Hours() / 24)),
@@ -168,8 +170,8 @@ func expirySeverity(cert *x509.Certificate, now time.Time) admin.Severity {
 
 func crlStatus(list truststore.CRL, now time.Time) admin.CRL {
 	s := admin.CRL{
-		Issuer:     label(list.Issuer),
-		File:       label(list.Path),
+		Issuer:     untrusted.Text(list.Issuer),
+		File:       untrusted.Text(list.Path),
 		ThisUpdate: list.ThisUpdate,
 		NextUpdate: list.NextUpdate,
 		Entries:    list.Entries,

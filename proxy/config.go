@@ -89,9 +89,10 @@ type Config struct {
 	Logger  *slog.Logger // nil = discard
 
 	// Audit takes the lines of connections whose end was forced (see Reason.Forced); the others go to
-	// Logger. nil = Logger.
+	// Logger. nil = Logger. Lines about connections that end before their owner is known are limited in rate; a line
+	// here counts those that were left out.
 	Audit *slog.Logger
-	// OnForced is told of the same endings, by the goroutine of the connection, and has to return soon; nil =
+	// OnForced is told of the same endings, unless their lines are left out, by the goroutine of the connection, and has to return soon; nil =
 	// nobody is.
 	OnForced func(Connection)
 }

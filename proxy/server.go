@@ -27,15 +27,16 @@ import (
 
 // A Server runs sessions. Its methods may be called concurrently.
 type Server struct {
-	cfg      Config
-	tls      *tls.Config
-	backends *backends
-	slots    *slots
-	live     *registry
-	limits   *limits
-	pending  *pendingHandshakes
-	loops    *relay.Loops
-	workers  *workerPool // for handshakes
+	cfg       Config
+	tls       *tls.Config
+	backends  *backends
+	slots     *slots
+	live      *registry
+	limits    *limits
+	pending   *pendingHandshakes
+	strangers *strangerLog
+	loops     *relay.Loops
+	workers   *workerPool // for handshakes
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -60,6 +61,7 @@ func New(cfg Config) *Server {
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),
 		pending:   newPendingHandshakes(cfg.MaxHandshakes),
+		strangers: newStrangerLog(),
 		loops:     relay.NewLoops(cfg.Logger),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),

@@ -38,7 +38,8 @@ type session struct {
 	resumed     bool
 	certificate *certificate
 	owner       string          // "" until known to be one
-	version     packets.Version // 0 until known
+	version     packets.Version // 0 until known, and so the next one
+	maxPacket   uint32          // as in packets.Connect
 	clientID    string
 	connack     connack // zero until the broker has answered
 
@@ -139,14 +140,14 @@ func (s *session) readConnect() (*packets.Connect, error) {
 	s.setDeadlines(s.server.cfg.ConnectTimeout)
 	connect, err := packets.ReadConnect(s.tls, s.server.cfg.MaxConnectSize)
 	if err == nil {
-		s.version, s.clientID = connect.Version, connect.ClientID()
+		s.version, s.clientID, s.maxPacket = connect.Version, connect.ClientID(), connect.MaxPacketSize
 		s.server.cfg.Metrics.connects[s.role][s.version].Inc()
 		return connect, nil
 	}
 	var broken *packets.ConnectError
 	switch {
 	case errors.As(err, &broken):
-		s.version = broken.Version
+		s.version, s.maxPacket = broken.Version, broken.MaxPacketSize
 		return nil, because(connectReason(err), err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, because(ConnectTimeout, err)
@@ -202,7 +203,11 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
 	if _, err := s.tls.Write(answer); err != nil {
-		return because(ClientClosed, err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return because(ClientClosed, err)
+		}
+		s.over(ClientClosed, err) // a client that has left; what it had sent before still goes to the broker
+		s.writeFailed = true
 	}
 	s.setDeadlines(0)
 	return nil
@@ -229,7 +234,7 @@ func (s *session) refuse(err error) {
 	if errors.As(err, &end) {
 		s.over(end.reason, end.err)
 	}
-	connack := s.reason.appendConnack(nil, s.version)
+	connack := s.fitting(s.reason.appendConnack(nil, s.version))
 	if end != nil && end.reply != nil && end.reason == s.reason { // nothing else came first
 		s.connack, connack = connackOf(end.reply), end.reply.Bytes
 	}
@@ -238,6 +243,17 @@ func (s *session) refuse(err error) {
 		_, err = s.tls.Write(connack)
 		s.writeFailed = err != nil
 	}
+}
+
+// fitting returns the first of the packets that the client takes, which may have said how large one may be
+// [MQTT-3.1.2-24]; nil = none.
+func (s *session) fitting(candidates ...[]byte) []byte {
+	for _, packet := range candidates {
+		if s.maxPacket == 0 || uint64(len(packet)) <= uint64(s.maxPacket) {
+			return packet
+		}
+	}
+	return nil
 }
 
 // close is step 9, the one place where a connection ends.

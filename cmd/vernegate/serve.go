@@ -33,6 +33,7 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 
 	log, audit := newLoggers(stderr, cfg.LogFormat, slog.Level(cfg.LogLevel))
+	footprint.Bound() // before what is derived from it
 	go footprint.Keep(ctx)
 	cfg.LogLegacy(log)
 	err = app.New(cfg, thisBuild(), log, audit).Run(ctx)

@@ -207,6 +207,7 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 		MaxConnectionsPerIP:    int(a.cfg.MaxConnectionsPerIP),
 		MaxConnectionsPerOwner: int(a.cfg.MaxConnectionsPerOwner),
 		HandshakeRate:          int(a.cfg.HandshakeRate),
+		MaxHandshakes:          a.maxHandshakes(descriptors),
 
 		Metrics:  proxy.NewMetrics(a.registry),
 		Logger:   a.log,

@@ -5,12 +5,19 @@ package app
 
 import (
 	"math"
+	"runtime/debug"
 	"syscall"
 )
 
 // reservedDescriptors are for what is not a connection of a device or to a
 // broker: certificate-acl, the admin server, files, and the runtime.
 const reservedDescriptors = 128
+
+// maxHandshakes returns how many connections may be on their way through the
+// handshake; 0 = no limit.
+func (a *App) maxHandshakes(descriptors int) int {
+	return a.cfg.MaxHandshakes.Number(debug.SetMemoryLimit(-1), descriptors)
+}
 
 // connectionDescriptors returns how many descriptors connections may use:
 // what the process is allowed without a reserve. Go has raised the soft limit

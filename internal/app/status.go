@@ -66,6 +66,7 @@ func (a *App) limits(server *proxy.Server) []admin.Limit {
 		{Name: "sessions of an owner", Limit: int(a.cfg.MaxConnectionsPerOwner)},
 		{Name: "connections from an address", Limit: int(a.cfg.MaxConnectionsPerIP)},
 		{Name: "handshakes a second", Limit: int(a.cfg.HandshakeRate)},
+		{Name: "handshakes at a time", Limit: a.maxHandshakes(most)},
 	} {
 		if l.Limit > 0 {
 			list = append(list, l)

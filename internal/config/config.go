@@ -75,10 +75,11 @@ type Config struct {
 	DrainTimeout    interval        `env:"VERNEGATE_DRAIN_TIMEOUT" envDefault:"30s"`
 	ServerReference serverReference `env:"VERNEGATE_SERVER_REFERENCE"` // empty: none
 
-	MaxConnections         allowance `env:"VERNEGATE_MAX_CONNECTIONS" envDefault:"0"`
-	MaxConnectionsPerIP    allowance `env:"VERNEGATE_MAX_CONNECTIONS_PER_IP" envDefault:"0"`
-	MaxConnectionsPerOwner allowance `env:"VERNEGATE_MAX_CONNECTIONS_PER_OWNER" envDefault:"0"`
-	HandshakeRate          allowance `env:"VERNEGATE_HANDSHAKE_RATE" envDefault:"0"`
+	MaxConnections         allowance  `env:"VERNEGATE_MAX_CONNECTIONS" envDefault:"0"`
+	MaxConnectionsPerIP    allowance  `env:"VERNEGATE_MAX_CONNECTIONS_PER_IP" envDefault:"0"`
+	MaxConnectionsPerOwner allowance  `env:"VERNEGATE_MAX_CONNECTIONS_PER_OWNER" envDefault:"0"`
+	HandshakeRate          allowance  `env:"VERNEGATE_HANDSHAKE_RATE" envDefault:"0"`
+	MaxHandshakes          Handshakes `env:"VERNEGATE_MAX_HANDSHAKES" envDefault:"auto"`
 
 	Admin          listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
 	AdminHosts     hostNames     `env:"VERNEGATE_ADMIN_HOSTS"`           // nil: addresses and local names alone

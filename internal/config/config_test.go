@@ -6,6 +6,7 @@ package config
 import (
 	"crypto/tls"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -263,5 +264,34 @@ func TestConfigWrongListIsNoSecondMistake(t *testing.T) {
 	want := `VERNEGATE_TLS_CERT="/a.crt,": a list element is blank: expected files separated by commas`
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestHandshakesAreAutomaticOrAsTold(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		text        string
+		memory      int64
+		descriptors int
+		want        int
+	}{
+		{"auto", 1 << 30, 1 << 20, 8192},
+		{"auto", 256 << 20, 1 << 20, 2048},
+		{"auto", 1 << 30, 1024, 512},
+		{"auto", math.MaxInt64, 1 << 20, 1 << 19},
+		{"auto", 1 << 10, 1 << 20, 1},
+		{"0", 1 << 30, 1024, 0},
+		{"7", 1 << 30, 1024, 7},
+	} {
+		var h Handshakes
+		if err := h.UnmarshalText([]byte(row.text)); err != nil {
+			t.Errorf("%s: %v", row.text, err)
+		}
+		if got := h.Number(row.memory, row.descriptors); got != row.want {
+			t.Errorf("%s with %d bytes and %d descriptors: got %d, want %d", row.text, row.memory, row.descriptors, got, row.want)
+		}
+	}
+	if err := new(Handshakes).UnmarshalText([]byte("-1")); err == nil {
+		t.Error("-1 is taken")
 	}
 }

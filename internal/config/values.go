@@ -120,6 +120,40 @@ func (a *allowance) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Handshakes are how many connections may be on their way through the handshake;
+// 0 = no limit.
+type Handshakes int
+
+// AutoHandshakes leaves the number to [Handshakes.Number].
+const AutoHandshakes Handshakes = -1
+
+// UnmarshalText parses a whole number or "auto".
+func (h *Handshakes) UnmarshalText(text []byte) error {
+	if string(text) == "auto" {
+		*h = AutoHandshakes
+		return nil
+	}
+	if err := (*allowance)(h).UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or auto", err)
+	}
+	return nil
+}
+
+// handshakeMemory is what a connection takes on its way through the handshake,
+// in bytes: 13 kB of a silent one, 24 kB of one after its ClientHello, and what
+// the kernel needs.
+const handshakeMemory = 32 << 10
+
+// Number returns how many that are in a process with a memory limit, in bytes and
+// math.MaxInt64 when there is none, and these descriptors for connections.
+// Automatic is a quarter of the memory, but at most half of the descriptors.
+func (h Handshakes) Number(memory int64, descriptors int) int {
+	if h != AutoHandshakes {
+		return int(h)
+	}
+	return int(max(1, min(memory/4/handshakeMemory, int64(descriptors/2))))
+}
+
 // A LogFormat is how log lines look.
 type LogFormat string
 

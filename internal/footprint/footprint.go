@@ -41,14 +41,18 @@ const (
 	churnOfLive = 8
 )
 
-// Keep keeps the process small until ctx is done. What GOGC and GOMEMLIMIT say is left as it is. It sets properties of
-// the whole process, so that one at a time may run.
-func Keep(ctx context.Context) {
+// Bound sets the memory limit of the process to that of its control group, if there is one and GOMEMLIMIT says nothing.
+func Bound() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		if limit, ok := memoryLimit(memlimit.FromCgroup); ok {
 			debug.SetMemoryLimit(limit)
 		}
 	}
+}
+
+// Keep keeps the process small until ctx is done. What GOGC says is left as it is. It sets properties of the whole
+// process, so that one at a time may run.
+func Keep(ctx context.Context) {
 	k := keeper{fixed: os.Getenv("GOGC") != ""}
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()

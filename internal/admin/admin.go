@@ -56,7 +56,7 @@ type Sessions interface {
 	Kick(f proxy.Filter) int
 }
 
-// Config is what the server tells about. All fields but Hosts, Token and Audit
+// Config is what the server shows. All fields but Hosts, Token and Audit
 // have to be set; the functions are called from many goroutines.
 type Config struct {
 	// Live returns why the process has to be restarted, nil if it works.
@@ -123,7 +123,7 @@ func New(cfg Config) *http.Server {
 // server answers requests.
 type server struct{ Config }
 
-// withSecurityHeaders tells browsers to make nothing of an answer but what it is. No
+// withSecurityHeaders makes browsers take an answer for nothing but what it is. No
 // other site may read one: there is no header of CORS.
 func withSecurityHeaders(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -88,8 +88,8 @@ func (c *partsCollector) Collect(metrics chan<- prometheus.Metric) {
 	m.Collect(metrics)
 }
 
-// generationCollector tells about the generation that is current when it is
-// asked. It makes its metrics anew each time, so that what left the files
+// generationCollector collects metrics of the generation that is in use at a
+// scrape. It makes its metrics anew each time, so that what left the files
 // leaves the metrics.
 type generationCollector func() *truststore.Generation
 
@@ -142,7 +142,7 @@ func expiriesOf(g *truststore.Generation) prometheus.Collector {
 	return m
 }
 
-// nextUpdatesOf tells the earliest of several lists in one file of one issuer.
+// nextUpdatesOf has the earliest of several lists in one file of one issuer.
 func nextUpdatesOf(g *truststore.Generation) prometheus.Collector {
 	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "vernegate_trust_crl_next_update_timestamp_seconds",

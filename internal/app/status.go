@@ -99,7 +99,7 @@ func backendStatus(brokers []backend.Status) (list []admin.Backend) {
 	return list
 }
 
-// backendSeverity reports whether a broker needs somebody to look after it.
+// backendSeverity says how urgently an operator has to look at a broker.
 func backendSeverity(s backend.State) admin.Severity {
 	switch s {
 	case backend.Up:
@@ -152,7 +152,7 @@ func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin
 }
 
 // expirySoon is how long before its end a certificate is worth a warning, and
-// lastPart the part of a shorter life: who renews daily does so on the last day.
+// lastPart the part of a shorter life: a certificate that is renewed daily is renewed on its last day.
 const (
 	expirySoon = 14 * 24 * time.Hour
 	lastPart   = 10

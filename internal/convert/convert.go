@@ -121,7 +121,7 @@ func (c *conversion) converted() bool {
 // has reports whether this vernegate has a variable.
 func (c *conversion) has(variable string) bool { return slices.Contains(c.Variables, variable) }
 
-// addRow adds a row. What is open is collected for whoever has to decide.
+// addRow adds a row. If it is open, a person has to decide.
 func (c *conversion) addRow(r row) {
 	c.rows = append(c.rows, r)
 	if r.open {

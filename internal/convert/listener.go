@@ -104,7 +104,7 @@ func (c *conversion) connections() string {
 		}
 		n, err := strconv.Atoi(limit.Value)
 		if err != nil {
-			return "infinity" // what is neither is a mistake, told elsewhere
+			return "infinity" // what is neither is a mistake, reported elsewhere
 		}
 		sum += n
 	}

@@ -5,6 +5,9 @@
 # public does as well.
 ARG GO_IMAGE=docker.io/library/golang:1.26
 
+# What lists what the binary is made of, as the linker recorded it.
+ARG SBOM=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -14,10 +17,11 @@ ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION
 ARG REVISION
+ARG SBOM
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
       -ldflags "-s -w -X main.linkedVersion=$VERSION -X main.linkedCommit=$REVISION" \
       -o /out/vernegate ./cmd/vernegate && \
-    go run ./internal/sbom /out/vernegate "$VERSION" >/out/sbom.cdx.json && \
+    go run "$SBOM" bin -json -std -noserial -notimestamp -version "$VERSION" -output /out/sbom.cdx.json /out/vernegate && \
     cp LICENSE /out/
 
 FROM scratch

@@ -31,7 +31,7 @@ func TestSchemaKnowsTheValuesAndNoOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(s.Properties, "global") // Helm's
-	s.Properties["env"] = schema{} // cmd/vernegate has a test of its names
+	s.Properties["env"] = schema{} // internal/docs has a test of its names
 	wantSameValues(t, "", s, values)
 }
 

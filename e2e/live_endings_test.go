@@ -7,8 +7,11 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,6 +103,21 @@ type liveEnding struct {
 // live: long enough for them to begin on a busy machine.
 const expiringAfter = 10 * time.Second
 
+// revokeOddly revokes a certificate with a list that spells the name of its CA in another way (RFC 5280 §7.1), while the
+// server's key is no good and a piece of another list is behind.
+func (s *fixture) revokeOddly(t *testing.T, cert *x509.Certificate) {
+	t.Helper()
+	name := pkix.RDNSequence{{{
+		Type:  asn1.ObjectIdentifier{2, 5, 4, 3},
+		Value: asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(strings.ToUpper(s.pki.Root.Cert.Subject.CommonName) + " ")},
+	}}}
+	list := certtest.PEMEncodeCRL(s.pki.Root.CRL(certtest.CRLOptions{
+		Number: -1, Revoked: []*x509.Certificate{cert}, RawIssuer: must(asn1.Marshal(name))(t),
+	}))
+	replace(t, filepath.Join(string(s.folder), "server.key"), []byte("no key"))
+	replace(t, filepath.Join(string(s.folder), "ca.crl"), append(list, list[:len(list)/2]...))
+}
+
 // liveEndings are those that one fixture can show one after the other. It trusts the
 // acquired CA, and asks certificate-acl again every recheck.
 func liveEndings(acquired *certtest.CA) []liveEnding {
@@ -107,6 +125,10 @@ func liveEndings(acquired *certtest.CA) []liveEnding {
 		{"certificate revoked", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			device := s.device("acme:lamp")
 			return device, func([]*floodClient) { s.revoke(t, device.Leaf) }
+		}},
+		{"certificate revoked while others are broken", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
+			device := s.device("acme:lamp")
+			return device, func([]*floodClient) { s.revokeOddly(t, device.Leaf) }
 		}},
 		{"intermediate revoked", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			plant := s.pki.Root.Intermediate("plant 7")

@@ -58,6 +58,10 @@ type Connect struct {
 	HasWill     bool
 	HasPassword bool
 	KeepAlive   time.Duration // whole seconds up to 65535, 0 = none
+	// MaxPacketSize is the size, in bytes, of the largest packet that the
+	// client takes; 0 = any (5.0, 3.1.2.11.4). It must not be sent a larger one
+	// [MQTT-3.1.2-24].
+	MaxPacketSize uint32
 
 	raw      []byte
 	body     int  // where in raw the variable header begins
@@ -128,8 +132,10 @@ func parseConnect(raw []byte, p preamble) (*Connect, error) {
 	c.requireClientID(d)
 
 	if d.err != nil {
+		d.err.MaxPacketSize = d.maxPacketSize
 		return nil, d.err
 	}
+	c.MaxPacketSize = d.maxPacketSize
 	return c, nil
 }
 

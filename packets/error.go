@@ -36,6 +36,8 @@ type ConnectError struct {
 	// most likely reads. It is 0 when it is not known: such a client gets no
 	// answer.
 	Version Version
+	// MaxPacketSize is the one of Connect, as far as the packet could be read.
+	MaxPacketSize uint32
 	// Kind is ErrNotMQTT, ErrVersion, ErrMalformed, ErrTooLarge or
 	// ErrClientID.
 	Kind error

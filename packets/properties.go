@@ -27,6 +27,7 @@ const (
 
 // Identifiers of properties that are mentioned outside their table.
 const (
+	maximumPacketSize    = 0x27
 	authenticationMethod = 0x15
 	authenticationData   = 0x16
 	userProperty         = 0x26
@@ -41,7 +42,7 @@ func connectProperty(id byte) (p property, ok bool) {
 		return property{"session expiry interval", fourByte, "3.1.2.11.2"}, true
 	case 0x21:
 		return property{"receive maximum", twoBytePositive, "3.1.2.11.3"}, true
-	case 0x27:
+	case maximumPacketSize:
 		return property{"maximum packet size", fourBytePositive, "3.1.2.11.4"}, true
 	case 0x22:
 		return property{"topic alias maximum", twoByte, "3.1.2.11.5"}, true
@@ -120,15 +121,18 @@ func (d *decoder) properties(field string, describe func(id byte) (property, boo
 			d.fail(same(p.section), p.name, "there twice")
 		default:
 			seen.add(id)
-			d.value(p)
+			number := d.value(p)
+			if id == maximumPacketSize {
+				d.maxPacketSize = number
+			}
 		}
 	}
 	d.b = whole
 	return seen
 }
 
-// value takes the value of one property.
-func (d *decoder) value(p property) {
+// value takes the value of one property, and returns it if it is a number of four bytes.
+func (d *decoder) value(p property) (number uint32) {
 	rule := same(p.section)
 	switch p.kind {
 	case flagByte:
@@ -142,9 +146,9 @@ func (d *decoder) value(p property) {
 			d.fail(rule, p.name, "0")
 		}
 	case fourByte:
-		d.uint32(p.name, rule)
+		number = d.uint32(p.name, rule)
 	case fourBytePositive:
-		if d.uint32(p.name, rule) == 0 {
+		if number = d.uint32(p.name, rule); number == 0 {
 			d.fail(rule, p.name, "0")
 		}
 	case utf8String:
@@ -157,4 +161,5 @@ func (d *decoder) value(p property) {
 		d.string(p.name, rule)
 		d.string(p.name, rule)
 	}
+	return number
 }

@@ -64,6 +64,8 @@ type decoder struct {
 	at      int
 	version Version
 	err     *ConnectError
+
+	maxPacketSize uint32 // as in Connect
 }
 
 // fail refuses the packet as malformed.

@@ -5,8 +5,11 @@ package proxy_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/vernegate/vernegate/internal/pki"
@@ -170,4 +173,50 @@ func TestTrafficIsCountedWhileItFlows(t *testing.T) {
 	_ = backend.Close()
 	g.wantEnd(proxy.ClientClosed)
 	want("ended")
+}
+
+// Strangers decide neither how many lines there are nor what is seen of others: what is left out is counted.
+func TestLinesAboutStrangersAreLimited(t *testing.T) {
+	t.Parallel()
+	const connections = 1500
+	g := startAuditedGate(t, func(c *proxy.Config) { c.Logger = nil; c.OnForced = nil })
+	var running sync.WaitGroup
+	for range 10 {
+		running.Go(func() {
+			for range connections / 10 {
+				c, err := net.Dial("tcp", g.addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = c.Write([]byte("no TLS at all"))
+				_, _ = io.Copy(io.Discard, c)
+				_ = c.Close()
+			}
+		})
+	}
+	running.Wait()
+	if err := g.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.audit.mu.Lock()
+	defer g.audit.mu.Unlock()
+	lines, suppressed := 0, 0.0
+	for _, line := range g.audit.lines {
+		if n, is := line["suppressed"].(float64); is {
+			suppressed += n
+			if reasons, is := line["reasons"].(map[string]any); !is || reasons["tls_handshake"] != n {
+				t.Errorf("got reasons %v, want %v times tls_handshake", line["reasons"], n)
+			}
+		} else {
+			lines++
+		}
+	}
+	if suppressed == 0 || lines+int(suppressed) != connections {
+		t.Errorf("got %d lines and %v suppressed, want some of each and %d in sum", lines, suppressed, connections)
+	}
+	want := map[string]string{"listener": "devices", "reason": "tls_handshake"}
+	if got := counter(t, g.metrics, "vernegate_connections_ended_total", want); got != connections {
+		t.Errorf("got %v connections counted, want %d", got, connections)
+	}
 }

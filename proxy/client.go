@@ -16,7 +16,7 @@ type clientConn struct {
 	relay.Conn
 	remote, local net.Addr
 	greeted       bool           // a ClientHello has come
-	slot          *handshakeSlot // nil unless a handshake is going on
+	slot          *handshakeSlot // nil when the handshake is over
 	held          []byte         // is written together with what is written next
 }
 

@@ -78,6 +78,9 @@ type Config struct {
 	// MaxConnectionsPerIP is how many connections there may be from an IPv4 address or from a /64 of IPv6
 	// addresses, whatever has become of them. One too many is closed before the handshake.
 	MaxConnectionsPerIP int // 0 = no limit
+	// MaxHandshakes is how many connections there may be that are not through their handshake, at some 24 kB each. One
+	// more closes the one whose client has let it wait for longest.
+	MaxHandshakes int // 0 = no limit
 	// HandshakeRate is how many handshakes may begin in a second; as many may begin at once after a quiet
 	// second. Others wait in turn, and are closed when that would take longer than HandshakeTimeout.
 	HandshakeRate int // 0 = no limit
@@ -86,9 +89,10 @@ type Config struct {
 	Logger  *slog.Logger // nil = discard
 
 	// Audit takes the lines of connections whose end was forced (see Reason.Forced); the others go to
-	// Logger. nil = Logger.
+	// Logger. nil = Logger. Lines about connections that end before their owner is known are limited in rate; a line
+	// here counts those that were left out.
 	Audit *slog.Logger
-	// OnForced is told of the same endings, by the goroutine of the connection, and has to return soon; nil =
+	// OnForced is told of the same endings, unless their lines are left out, by the goroutine of the connection, and has to return soon; nil =
 	// nobody is.
 	OnForced func(Connection)
 }

@@ -64,6 +64,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() {
 		defer close(ended)
 		s.running.Wait()
+		s.strangers.flush(s.cfg.Audit)
 		s.loops.Close()
 	}()
 	select {
@@ -109,6 +110,7 @@ func (s *Server) snapshot() []*session {
 func (s *Server) stopAccepting() {
 	s.closing.Store(true)
 	s.slots.close()
+	s.pending.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l := range s.listeners {

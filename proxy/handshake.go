@@ -14,14 +14,10 @@ import (
 
 // handshake is step 3: TLS, with the client's certificate verified.
 func (s *session) handshake() error {
-	slot := &handshakeSlot{session: s, deadline: s.began.Add(s.server.cfg.HandshakeTimeout)}
-	s.client.slot = slot
+	slot := s.client.slot
 	err := s.tls.Handshake()
 	slot.release()
 	s.client.slot = nil
-	if err == nil {
-		err = s.acceptChain()
-	}
 	if err == nil {
 		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())
 		return nil
@@ -31,6 +27,9 @@ func (s *session) handshake() error {
 	}
 	s.client.sendHeld() // the alert
 	reason := handshakeReason(err)
+	if s.displaced() {
+		reason = RateLimited
+	}
 	s.server.cfg.Metrics.handshakes[s.role].failed(reason)
 	return because(reason, err)
 }
@@ -41,12 +40,13 @@ func (s *session) handshake() error {
 //	ClientHello ──► begin: rate, place ──► key exchange, signature ──► server's flight: place released
 //	client's flight ──► resume: place ──► certificate, signature ──► last flight: place released
 //
-// Call its methods only from the goroutine that runs the handshake.
+// Call its methods only from the goroutine of its session.
 type handshakeSlot struct {
 	session  *session
 	deadline time.Time // when the client has to be done
 	begun    bool
 	held     bool // a place of the semaphore
+	pending  pendingState
 }
 
 // errTooManyHandshakes is a handshake that would have had to wait too long for a place.
@@ -57,6 +57,7 @@ var errTooManyHandshakes = errors.New("too many handshakes")
 // HandshakeTimeout at most; a client that would have to wait longer is closed at once, without an alert. The time that
 // a client has waited does not count against it.
 func (h *handshakeSlot) begin() error {
+	h.session.server.pending.waitsForUs(h)
 	if l := h.session.server.limits; l.rate != nil || !l.handshakes.tryAcquire() {
 		if err := h.await(); err != nil {
 			_ = h.session.client.Close()
@@ -98,6 +99,7 @@ func (h *handshakeSlot) release() {
 	if h.held {
 		h.held = false
 		h.session.server.limits.handshakes.release()
+		h.session.server.pending.waitsForClient(h)
 	}
 }
 
@@ -106,6 +108,7 @@ func (h *handshakeSlot) resume() error {
 	if !h.begun {
 		return nil // the ClientHello is still coming
 	}
+	h.session.server.pending.waitsForUs(h)
 	if places := h.session.server.limits.handshakes; !places.tryAcquire() {
 		ctx, cancel := context.WithDeadline(h.session.server.ctx, h.deadline)
 		defer cancel()

@@ -158,6 +158,8 @@ func (s *Server) takeCare() {
 	}
 	first := time.NewTimer(0)
 	defer first.Stop()
+	suppressed := time.NewTicker(suppressedInterval)
+	defer suppressed.Stop()
 	for {
 		t, wait := s.live.due(time.Now())
 		switch {
@@ -166,6 +168,8 @@ func (s *Server) takeCare() {
 			select {
 			case <-first.C:
 			case <-s.live.sooner:
+			case <-suppressed.C:
+				s.strangers.flush(s.cfg.Audit)
 			case <-s.ctx.Done():
 				return
 			}

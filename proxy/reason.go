@@ -67,7 +67,7 @@ var reasons = [endOfReasons]struct {
 	meaning string
 }{
 	ProxyHeader: {"proxy_header", slog.LevelWarn, 0, 0, 0, "no good PROXY header from an address of `VERNEGATE_PROXY_PROTOCOL_FROM`, or a PROXY header from another address"},
-	RateLimited: {"rate_limited", slog.LevelInfo, 0, 0, 0, "more connections from one address than `VERNEGATE_MAX_CONNECTIONS_PER_IP`, or no turn for the handshake within `VERNEGATE_HANDSHAKE_TIMEOUT`"},
+	RateLimited: {"rate_limited", slog.LevelInfo, 0, 0, 0, "more connections from one address than `VERNEGATE_MAX_CONNECTIONS_PER_IP`, no place for the handshake within `VERNEGATE_HANDSHAKE_TIMEOUT`, or silent while others needed its place (`VERNEGATE_MAX_HANDSHAKES`)"},
 
 	TLSHandshake: {"tls_handshake", slog.LevelInfo, 0, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, or the client refused the server certificate"},
 	TLSTimeout:   {"tls_timeout", slog.LevelInfo, 0, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},

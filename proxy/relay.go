@@ -99,9 +99,12 @@ func (s *session) sendDisconnect(reason Reason) {
 	if s.version != packets.V5 || code == 0 || !s.connack.accepted() {
 		return
 	}
-	disconnect := packets.AppendDisconnect(nil, code)
+	disconnect := s.fitting(packets.AppendDisconnect(nil, code))
 	if other := s.server.cfg.ServerReference; reason == Shutdown && other != "" {
-		disconnect = packets.AppendRedirect(nil, other)
+		disconnect = s.fitting(packets.AppendRedirect(nil, other), disconnect)
+	}
+	if disconnect == nil {
+		return
 	}
 	_ = s.client.WriteLater(func() error {
 		_, err := s.tls.Write(disconnect)

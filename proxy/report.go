@@ -30,7 +30,7 @@ func (s *session) report() {
 		log = cfg.Audit
 	}
 	logged, told := log.Enabled(context.Background(), level), forced && cfg.OnForced != nil
-	if !logged && !told {
+	if !logged && !told || s.owner == "" && !s.server.strangers.allow(s.reason) {
 		return
 	}
 	c := s.describeEnd()

@@ -27,14 +27,16 @@ import (
 
 // A Server runs sessions. Its methods may be called concurrently.
 type Server struct {
-	cfg      Config
-	tls      *tls.Config
-	backends *backends
-	slots    *slots
-	live     *registry
-	limits   *limits
-	loops    *relay.Loops
-	workers  *workerPool // for handshakes
+	cfg       Config
+	tls       *tls.Config
+	backends  *backends
+	slots     *slots
+	live      *registry
+	limits    *limits
+	pending   *pendingHandshakes
+	strangers *strangerLog
+	loops     *relay.Loops
+	workers   *workerPool // for handshakes
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -58,6 +60,8 @@ func New(cfg Config) *Server {
 		slots:     newSlots(cfg.MaxDescriptors),
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),
+		pending:   newPendingHandshakes(cfg.MaxHandshakes),
+		strangers: newStrangerLog(),
 		loops:     relay.NewLoops(cfg.Logger),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
@@ -78,7 +82,11 @@ func (s *Server) Serve(l net.Listener, role Role) error {
 	defer s.unlisten(l)
 
 	retry := backoff{}
-	for s.slots.wait() {
+	for {
+		open, overdrawn := s.slots.wait(s.pending.anyWaits)
+		if !open {
+			return nil
+		}
 		conn, err := l.Accept()
 		if err != nil {
 			s.slots.give()
@@ -94,15 +102,18 @@ func (s *Server) Serve(l net.Listener, role Role) error {
 			continue
 		}
 		retry = backoff{}
+		if overdrawn {
+			s.pending.displaceOne()
+		}
 		s.start(conn, role)
 		runtime.Gosched() // in a storm, accepting takes its turn after those who are in
 	}
-	return nil
 }
 
 // start runs the session of a connection that has its slot.
 func (s *Server) start(conn net.Conn, role Role) {
 	c := newSession(s, conn, role)
+	s.pending.add(c.client.slot)
 	s.mu.Lock()
 	stopping := s.ctx.Err() != nil
 	if !stopping {
@@ -111,6 +122,7 @@ func (s *Server) start(conn net.Conn, role Role) {
 	}
 	s.mu.Unlock()
 	if stopping {
+		s.pending.remove(c.client.slot)
 		_ = conn.Close()
 		s.slots.give()
 		return

@@ -38,7 +38,8 @@ type session struct {
 	resumed     bool
 	certificate *certificate
 	owner       string          // "" until known to be one
-	version     packets.Version // 0 until known
+	version     packets.Version // 0 until known, and so the next one
+	maxPacket   uint32          // as in packets.Connect
 	clientID    string
 	connack     connack // zero until the broker has answered
 
@@ -48,7 +49,8 @@ type session struct {
 	down        relay.Pipe   // broker to client
 	open        atomic.Int32 // how many of the two have not ended
 
-	writeFailed bool // the client does not take what is written to it
+	failed      *handshakeSlot // of a handshake that failed; nil = none
+	writeFailed bool           // the client does not take what is written to it
 	live        registration
 	settled     load // guarded by traffic.mu
 
@@ -75,6 +77,7 @@ func connackOf(reply *packets.FirstPacket) connack {
 func newSession(server *Server, conn net.Conn, role Role) *session {
 	s := &session{server: server, role: role, began: time.Now()}
 	s.client.open(conn)
+	s.client.slot = &handshakeSlot{session: s, deadline: s.began.Add(server.cfg.HandshakeTimeout)}
 	s.tls = tls.Server(&s.client, server.tls)
 	return s
 }
@@ -95,14 +98,7 @@ func (s *session) run(ctx context.Context) {
 // one byte reaches a broker before the client is known to be welcome, and no MQTT byte reaches the client
 // before its CONNECT has told which version it speaks. The error is an *endError.
 func (s *session) establish(ctx context.Context) error {
-	s.setDeadlines(s.server.cfg.HandshakeTimeout)
-	if err := s.learnAddresses(); err != nil {
-		return err
-	}
-	if err := s.takeAddress(); err != nil {
-		return err
-	}
-	if err := s.handshake(); err != nil {
+	if err := s.getToKnow(); err != nil {
 		return err
 	}
 	identity := s.identify(ctx, s.chain[0])
@@ -119,19 +115,39 @@ func (s *session) establish(ctx context.Context) error {
 	return s.connectBroker(ctx, connect)
 }
 
+// getToKnow is steps 2 and 3. A connection that fails in them is pending until it is closed.
+func (s *session) getToKnow() error {
+	slot := s.client.slot
+	s.setDeadlines(s.server.cfg.HandshakeTimeout)
+	err := s.learnAddresses()
+	if err == nil {
+		err = s.takeAddress()
+	}
+	if err == nil {
+		err = s.handshake()
+	}
+	if err != nil {
+		s.server.pending.waitsForClient(slot)
+		s.failed = slot
+		return err
+	}
+	s.server.pending.remove(slot)
+	return nil
+}
+
 // readConnect is step 5. What the client has sent behind its CONNECT stays in the TLS connection.
 func (s *session) readConnect() (*packets.Connect, error) {
 	s.setDeadlines(s.server.cfg.ConnectTimeout)
 	connect, err := packets.ReadConnect(s.tls, s.server.cfg.MaxConnectSize)
 	if err == nil {
-		s.version, s.clientID = connect.Version, connect.ClientID()
+		s.version, s.clientID, s.maxPacket = connect.Version, connect.ClientID(), connect.MaxPacketSize
 		s.server.cfg.Metrics.connects[s.role][s.version].Inc()
 		return connect, nil
 	}
 	var broken *packets.ConnectError
 	switch {
 	case errors.As(err, &broken):
-		s.version = broken.Version
+		s.version, s.maxPacket = broken.Version, broken.MaxPacketSize
 		return nil, because(connectReason(err), err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, because(ConnectTimeout, err)
@@ -187,7 +203,11 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
 	if _, err := s.tls.Write(answer); err != nil {
-		return because(ClientClosed, err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return because(ClientClosed, err)
+		}
+		s.over(ClientClosed, err) // a client that has left; what it had sent before still goes to the broker
+		s.writeFailed = true
 	}
 	s.setDeadlines(0)
 	return nil
@@ -214,7 +234,7 @@ func (s *session) refuse(err error) {
 	if errors.As(err, &end) {
 		s.over(end.reason, end.err)
 	}
-	connack := s.reason.appendConnack(nil, s.version)
+	connack := s.fitting(s.reason.appendConnack(nil, s.version))
 	if end != nil && end.reply != nil && end.reason == s.reason { // nothing else came first
 		s.connack, connack = connackOf(end.reply), end.reply.Bytes
 	}
@@ -223,6 +243,17 @@ func (s *session) refuse(err error) {
 		_, err = s.tls.Write(connack)
 		s.writeFailed = err != nil
 	}
+}
+
+// fitting returns the first of the packets that the client takes, which may have said how large one may be
+// [MQTT-3.1.2-24]; nil = none.
+func (s *session) fitting(candidates ...[]byte) []byte {
+	for _, packet := range candidates {
+		if s.maxPacket == 0 || uint64(len(packet)) <= uint64(s.maxPacket) {
+			return packet
+		}
+	}
+	return nil
 }
 
 // close is step 9, the one place where a connection ends.
@@ -252,6 +283,9 @@ func (s *session) close() {
 		s.lease.Release()
 	}
 	s.giveBack()
+	if s.failed != nil {
+		s.server.pending.remove(s.failed)
+	}
 	s.server.forget(s)
 	s.report()
 	s.server.running.Done()

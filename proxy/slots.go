@@ -28,18 +28,19 @@ func newSlots(descriptors int) *slots {
 	return s
 }
 
-// wait takes a slot as soon as there is one; false means that the slots were closed.
-func (s *slots) wait() bool {
+// wait takes a slot as soon as there is one. When yields reports that a connection can be closed in favour of the next,
+// it takes one of the reserve: overdrawn says that this has to be done. open is false when the slots were closed.
+func (s *slots) wait(yields func() bool) (open, overdrawn bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.limit > 0 && s.taken >= s.limit && !s.closed {
+	for s.limit > 0 && s.taken >= s.limit && !s.closed && !yields() {
 		s.freed.Wait()
 	}
 	if s.closed {
-		return false
+		return false, false
 	}
 	s.taken++
-	return true
+	return true, s.limit > 0 && s.taken > s.limit
 }
 
 // take takes a slot at once, out of the reserve if need be.

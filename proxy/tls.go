@@ -59,10 +59,6 @@ type TLSPolicy struct {
 // crypto/tls calls VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
 func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 	base := policy.config()
-	base.VerifyConnection = func(state tls.ConnectionState) error {
-		_, err := acceptedChain(current(), &state)
-		return err
-	}
 	var latest atomic.Pointer[trustConfig]
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		client := hello.Conn.(*clientConn)
@@ -76,7 +72,9 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 			c = &trustConfig{trust, forTrust(base, trust)}
 			latest.Store(c)
 		}
-		return c.config, nil
+		config := c.config.Clone() // VerifyConnection is not told for which connection it is called
+		config.VerifyConnection = client.slot.session.acceptChain
+		return config, nil
 	}
 	return base
 }
@@ -128,11 +126,9 @@ func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	return config
 }
 
-// acceptChain asks the current Trust for the chain that it accepts, which the session is bound to from now on.
-// VerifyConnection has asked the same, but crypto/tls does not say for which connection it calls that. Here a Trust that
-// has come in between is heard, too.
-func (s *session) acceptChain() error {
-	state := s.tls.ConnectionState()
+// acceptChain asks the current Trust for the chain that it accepts, which the session is bound to from now on. It is
+// the VerifyConnection of the handshake.
+func (s *session) acceptChain(state tls.ConnectionState) error {
 	trust := s.server.cfg.Trust()
 	chain, err := acceptedChain(trust, &state)
 	if err != nil {

@@ -51,8 +51,9 @@ type attempt struct {
 	next     parts
 	problems []problem
 	notices  []Notice
-	settling []string // what versions lack that are not believed yet
-	until    time.Time
+	settling []string  // what versions lack that are not believed yet
+	until    time.Time // when the first of them will be
+	later    time.Time // when something that is decided by the time alone may be decided differently; zero is never
 }
 
 func (a *attempt) refuse(p problem) { a.problems = append(a.problems, p) }
@@ -264,23 +265,9 @@ func (a *attempt) err() error {
 	return errors.Join(all...)
 }
 
-// again returns when something that is decided by the time alone may be decided
-// differently: a server certificate becomes valid or expires, or a list is not
-// from the future any more. Zero is never.
-func (a *attempt) again() (next time.Time) {
-	later := func(t time.Time) {
-		if t.After(a.now) {
-			next = earlier(next, t)
-		}
+// retry has the files read again at a time, unless that is past.
+func (a *attempt) retry(at time.Time) {
+	if at.After(a.now) {
+		a.later = earlier(a.later, at)
 	}
-	for i := range a.next.pairs {
-		if pair := a.next.pairs[i].good; pair != nil {
-			later(pair.Leaf.NotBefore)
-			later(pair.Leaf.NotAfter.Add(1))
-		}
-	}
-	for _, file := range a.next.lists.files {
-		later(file.again)
-	}
-	return next
 }

@@ -6,10 +6,8 @@ package truststore
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -43,9 +41,6 @@ type source struct {
 	modified time.Time
 	err      error
 }
-
-// absent reports whether there was no such file.
-func (s *source) absent() bool { return errors.Is(s.err, fs.ErrNotExist) }
 
 // contents reads what the file held when it was first read.
 func (s *source) contents(t *crl.Throttle) io.Reader {

@@ -44,7 +44,7 @@ func (s *Store) nextReload(now time.Time, interval time.Duration) time.Time {
 	if interval > 0 {
 		next = now.Add(interval)
 	}
-	next = earlier(earlier(next, s.until), s.again)
+	next = earlier(earlier(next, s.until), s.later)
 	return earlier(next, s.Current().nextLateness(now))
 }
 

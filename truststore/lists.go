@@ -114,7 +114,7 @@ func readListFile(file *source, b *bundle, now time.Time, t *crl.Throttle) *list
 // add takes a list, or notes why it does not count.
 func (f *listFile) add(l *crl.List, err error, now time.Time) {
 	if l == nil {
-		f.unused = append(f.unused, unusedList{err: fmt.Errorf("CRL file %s: %w", f.Path, err)})
+		f.unused = append(f.unused, unusedList{err: err})
 		return
 	}
 	found := &list{List: l, path: f.Path, issuer: pki.CanonicalName(l.RawIssuer)}
@@ -134,7 +134,7 @@ func (f *listFile) add(l *crl.List, err error, now time.Time) {
 	otherKey := l.KeyID != nil && !slices.ContainsFunc(candidates, func(auth *authority) bool { return auth.mayHaveKey(l.KeyID) })
 	f.unused = append(f.unused, unusedList{
 		issuer: found.issuer, name: l.Issuer, stranger: len(candidates) == 0, otherKey: otherKey,
-		err: fmt.Errorf("CRL file %s: list of %q: %w", f.Path, l.Issuer, err),
+		err: err,
 	})
 }
 
@@ -203,6 +203,7 @@ func (a *attempt) judgeLists() {
 			file = readListFile(&a.set.crls[i], a.next.bundle, a.now, a.throttle)
 		}
 		after.files = append(after.files, file)
+		a.retry(file.again)
 		for _, offered := range file.lists {
 			series := offered.series()
 			if other := after.lists[series]; other == nil || offered.NewerThan(other.List) {
@@ -276,7 +277,7 @@ func (a *attempt) notNeeded(path, issuer string, why error) {
 
 // reportUnused reports a list that does not count.
 func (a *attempt) reportUnused(f *listFile, u *unusedList) {
-	p := problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Name: u.name, Err: u.err}, start: u.start()}
+	p := problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Name: u.name, Err: fmt.Errorf("CRL file %s: %w", f.Path, u.err)}, start: u.start()}
 	used := a.next.lists.find(a.next.bundle, func(l *list) bool { return l.issuer == u.issuer })
 	switch {
 	case u.stranger || u.start() == goesOn && a.next.lists.offers(u.issuer):
@@ -284,7 +285,7 @@ func (a *attempt) reportUnused(f *listFile, u *unusedList) {
 		return
 	case used == nil && u.issuer != "":
 		p.none = true
-		p.Err = fmt.Errorf("%w; there is no other list of this CA, and what is configured for missing ones (%v) decides about its clients", u.err, a.config.CRLMissing)
+		p.Err = fmt.Errorf("%w; there is no other list of %q, and what is configured for missing ones (%v) decides about its clients", p.Err, u.name, a.config.CRLMissing)
 	}
 	a.refuse(p)
 }

@@ -67,7 +67,9 @@ func (a *attempt) judgePairs() {
 		}
 		pair, err := readPair(certFile, keyFile)
 		if err == nil && part.good != nil && part.good.invalidity(a.now) == nil {
-			err = pair.invalidity(a.now) // the last good one is better
+			if err = pair.invalidity(a.now); err != nil { // the last good one is better
+				a.retry(pair.Leaf.NotBefore)
+			}
 		}
 		if err == nil {
 			err = a.tryPair(pair, part.good)
@@ -94,8 +96,10 @@ func (a *attempt) serverCertificates() (list []tls.Certificate) {
 			continue
 		case pair.invalidity(a.now) == nil:
 			valid = append(valid, pair)
+			a.retry(pair.Leaf.NotAfter.Add(1))
 		default:
 			invalid = append(invalid, pair)
+			a.retry(pair.Leaf.NotBefore)
 		}
 	}
 	for _, pair := range valid {

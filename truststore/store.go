@@ -74,7 +74,7 @@ type Store struct {
 	mu      sync.Mutex          // one reload at a time
 	parts   parts               // of the current generation, and what is pending
 	until   time.Time           // when a part that is pending has settled; zero if none is
-	again   time.Time           // when a part that is no good now may be; zero if never
+	later   time.Time           // when something that the time alone decides may be decided differently; zero if never
 	trouble string              // what was wrong before the first generation, as logged last
 	overdue map[string]lateness // of the CRLs, as logged last
 }
@@ -241,7 +241,7 @@ func (s *Store) proceed(a *attempt, next *Generation) Result {
 	if len(a.settling) > 0 && s.until.IsZero() {
 		s.log.Info("trust files are good and used if they stay so", "wait", settleDelay, "because", "they lack "+strings.Join(a.settling, ", "))
 	}
-	s.parts, s.until, s.again = a.next, a.until, a.again()
+	s.parts, s.until, s.later = a.next, a.until, a.later
 	s.tell(a)
 	if changed {
 		s.swap(next)

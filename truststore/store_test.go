@@ -516,3 +516,39 @@ func TestPolicyText(t *testing.T) {
 		t.Error("accepted a policy that is spelled differently")
 	}
 }
+
+// A server certificate that is renewed ahead of time is taken when it becomes valid, and one that has expired is told of,
+// without a change of any file.
+func TestServerCertificatesFollowTheClock(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 0, nil, func(b *bubble) {
+		renewed := b.root.Issue("renewed", certtest.Server("localhost"), certtest.NotBefore(time.Now().Add(time.Hour)))
+		b.write("tls.crt", renewed.CertPEM())
+		b.write("tls.key", renewed.KeyPEM())
+		b.touch(time.Minute)
+		if got := b.store.Current().ServerCertificates()[0].Leaf; !got.Equal(b.server.Leaf) || len(b.store.Refusals()) != 1 {
+			b.t.Errorf("before: %v is in use, refused: %v", got.Subject, b.store.Refusals())
+		}
+		b.pass(time.Hour)
+		if got := b.store.Current().ServerCertificates()[0].Leaf; !got.Equal(renewed.Leaf) || len(b.store.Refusals()) != 0 {
+			b.t.Errorf("after: %v is in use, refused: %v", got.Subject, b.store.Refusals())
+		}
+		b.pass(48 * time.Hour)
+		b.wantLogged("server certificate is not valid now and is used nevertheless", 1)
+	})
+}
+
+func TestRefusalsHaveTheTimeSinceWhen(t *testing.T) {
+	t.Parallel()
+	inBubble(t, time.Minute, nil, func(b *bubble) {
+		began := time.Now()
+		b.write("tls.key")
+		b.touch(10 * time.Minute)
+		b.write("tls.key", certtest.NewCA("x").Issue("x").KeyPEM())
+		b.touch(10 * time.Minute)
+		got := b.store.Refusals()
+		if len(got) != 1 || got[0].Kind != truststore.KindServer || got[0].File != b.path("tls.crt") || got[0].Since.Sub(began) != truststore.QuietTime {
+			b.t.Errorf("got %+v, want one of the server certificate since %v", got, began.Add(truststore.QuietTime))
+		}
+	})
+}

@@ -14,10 +14,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caarlos0/env/v11"
-
-	"github.com/vernegate/vernegate/cmd/vernegate/convert"
-	"github.com/vernegate/vernegate/internal/vernemqconf"
+	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/config/legacy/vernemqconf"
+	"github.com/vernegate/vernegate/internal/convert"
 )
 
 const convertUsage = `vernegate convert [options] [FILE]
@@ -51,7 +50,7 @@ func runConvert(args, environ []string, stdin io.Reader, stdout, stderr io.Write
 	in, inputErr := flags.input(environ, stdin)
 	result, err := convert.Convert(in, flags.options)
 	if err == nil {
-		err = tryEnvironment(result)
+		err = config.CheckConverted(strings.Split(string(result.Env), "\n"), result.Variables)
 	}
 	if err := errors.Join(inputErr, err); err != nil {
 		return reportMistakes(stderr, err)
@@ -66,20 +65,10 @@ func runConvert(args, environ []string, stdin io.Reader, stdout, stderr io.Write
 	return exitOK
 }
 
-// tryEnvironment tells what vernegate would find wrong with vernegate.env.
-func tryEnvironment(r *convert.Result) error {
-	vars := env.ToMap(strings.Split(string(r.Env), "\n"))
-	if err := setHostname(vars); err != nil {
-		return err
-	}
-	_, err := parseConfig(vars, inheritedFrom(r.Variables))
-	return err
-}
-
 func parseConversion(args []string, stderr io.Writer) (*conversionFlags, error) {
 	f := &conversionFlags{options: convert.Options{
-		Variables: knownVariables(),
-		Cipher:    func(name string) error { _, err := cipherSuite(name); return err },
+		Variables: config.Variables(),
+		Cipher:    config.CheckCipher,
 	}}
 	set := flag.NewFlagSet("convert", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
@@ -143,7 +132,7 @@ func (f *conversionFlags) input(environ []string, stdin io.Reader) (convert.Inpu
 // variables are those of the environment, or of the file that stands for it.
 func (f *conversionFlags) variables(environ []string) (map[string]string, error) {
 	if f.envFile == "" {
-		return env.ToMap(environ), nil
+		return config.Map(environ), nil
 	}
 	text, err := os.ReadFile(f.envFile)
 	if err != nil {
@@ -154,10 +143,10 @@ func (f *conversionFlags) variables(environ []string) (map[string]string, error)
 
 // text returns the old vernemq.conf, decoded, and what to call it.
 func (f *conversionFlags) text(vars map[string]string, stdin io.Reader) (name string, text []byte, err error) {
-	encoded := vars[confVariable]
+	encoded := vars[vernemqconf.Variable]
 	switch {
 	case f.file != "" && encoded != "":
-		return "", nil, fmt.Errorf("%s is set beside %s: expected one of them", confVariable, f.file)
+		return "", nil, fmt.Errorf("%s is set beside %s: expected one of them", vernemqconf.Variable, f.file)
 	case f.file == "-":
 		name = "standard input"
 		text, err = io.ReadAll(stdin)
@@ -167,9 +156,9 @@ func (f *conversionFlags) text(vars map[string]string, stdin io.Reader) (name st
 	case encoded != "":
 		text, err = vernemqconf.Decode(encoded)
 		if err != nil {
-			err = fmt.Errorf("%s: %w", confVariable, err)
+			err = fmt.Errorf("%s: %w", vernemqconf.Variable, err)
 		}
-		return confVariable, text, err
+		return vernemqconf.Variable, text, err
 	}
 	if err != nil {
 		return name, nil, fmt.Errorf("reading the configuration: %w", err)

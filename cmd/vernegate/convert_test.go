@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/config"
 )
 
 // oldConf is a vernemq.conf that leaves nothing to decide.
@@ -86,12 +89,15 @@ func TestConvertedEnvironmentIsAccepted(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	environ := strings.Split(written(t, out, "vernegate.env"), "\n")
-	c := mustLoad(t, environ...)
+	c, err := config.Load(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if c.Listen != "0.0.0.0:8883" || c.ServiceListen != "0.0.0.0:9883" || c.TLSCA[0] != "/vernemq/cert/cabundle.crt" || c.Backends[0] != "127.0.0.1:1883" {
 		t.Errorf("read %+v", c)
 	}
-	if got := c.readings["VERNEGATE_ACL_TTL"].value; got != "5s" {
-		t.Errorf("VERNEGATE_ACL_TTL was set and became %q", got)
+	if got := time.Duration(c.ACLTTL); got != 5*time.Second {
+		t.Errorf("VERNEGATE_ACL_TTL was set to 5s and became %v", got)
 	}
 }
 

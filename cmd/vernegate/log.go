@@ -12,21 +12,23 @@ import (
 
 	"github.com/lmittmann/tint"
 	"golang.org/x/term"
+
+	"github.com/vernegate/vernegate/internal/config"
 )
 
 // newLoggers returns a logger for what happens at work, from a level on, and
 // one for the audit, whose lines carry logger=audit and do not depend on the
 // level. Both write JSON lines to w, or text for people if they asked for it or
 // w is a terminal. Only a terminal gets colours.
-func newLoggers(w io.Writer, format logFormat, level slog.Level) (work, audit *slog.Logger) {
+func newLoggers(w io.Writer, format config.LogFormat, level slog.Level) (work, audit *slog.Logger) {
 	handler := newHandler(w, format, min(level, slog.LevelInfo))
 	return slog.New(threshold{handler, level}), slog.New(handler).With("logger", "audit")
 }
 
 // newHandler returns a handler that writes whole lines, one at a time.
-func newHandler(w io.Writer, format logFormat, level slog.Level) slog.Handler {
+func newHandler(w io.Writer, format config.LogFormat, level slog.Level) slog.Handler {
 	terminal := isTerminal(w)
-	if format == logJSON || format == logAuto && !terminal {
+	if format == config.LogJSON || format == config.LogAuto && !terminal {
 		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 	}
 	return tint.NewTextHandler(w, &tint.Options{

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/vernegate/vernegate/internal/config"
 )
 
 // The level is for what happens at work; who was refused is told in any case.
 func TestAuditDoesNotDependOnTheLevel(t *testing.T) {
 	t.Parallel()
-	for _, format := range []logFormat{logJSON, logText} {
+	for _, format := range []config.LogFormat{config.LogJSON, config.LogText} {
 		var out bytes.Buffer
 		work, audit := newLoggers(&out, format, slog.LevelError)
 		work.With("a", 1).WithGroup("g").Warn("unheard")
@@ -26,7 +28,7 @@ func TestAuditDoesNotDependOnTheLevel(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	work, _ := newLoggers(&out, logJSON, slog.LevelDebug)
+	work, _ := newLoggers(&out, config.LogJSON, slog.LevelDebug)
 	work.Debug("heard")
 	if !strings.Contains(out.String(), "heard") {
 		t.Errorf("got %q at level debug", out.String())

@@ -56,7 +56,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "drain":
 		return drain(containersProcess, stderr)
 	case "version", "--version":
-		fmt.Fprintln(stdout, thisBuild())
+		fmt.Fprintln(stdout, versionLine(thisBuild()))
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 	default:

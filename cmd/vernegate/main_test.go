@@ -43,7 +43,7 @@ func TestHelpPrintsTheUsage(t *testing.T) {
 func TestVersionNamesTheBuild(t *testing.T) {
 	t.Parallel()
 	code, stdout, _ := runWith(t, "version")
-	if code != exitOK || stdout != thisBuild().String()+"\n" {
+	if code != exitOK || stdout != versionLine(thisBuild())+"\n" {
 		t.Errorf("ends with %d, stdout %q", code, stdout)
 	}
 }
@@ -55,10 +55,10 @@ func TestBuildOf(t *testing.T) {
 		Main:      debug.Module{Version: "v1.2.3"},
 		Settings:  []debug.BuildSetting{{Key: "vcs.revision", Value: "0123abcd"}, {Key: "vcs.modified", Value: "true"}},
 	}
-	if got, want := buildOf(info).String(), "vernegate v1.2.3 (commit 0123abcd+dirty, go1.26.0)"; got != want {
+	if got, want := versionLine(buildOf(info)), "vernegate v1.2.3 (commit 0123abcd+dirty, go1.26.0)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := buildOf(&debug.BuildInfo{}).String(), "vernegate (devel) (commit unknown, unknown)"; got != want {
+	if got, want := versionLine(buildOf(&debug.BuildInfo{})), "vernegate (devel) (commit unknown, unknown)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

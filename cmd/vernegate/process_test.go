@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,13 +35,15 @@ type process struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	logs *bufio.Scanner
+
+	stderr io.Closer // the end that logs is read from
 }
 
 // launch starts a process, which is killed at the test's end at the latest.
 func (w *world) launch() *process {
 	w.t.Helper()
 	cmd := exec.Command(os.Args[0], "serve")
-	cmd.Env = append(w.environ(), beVernegate+"=1")
+	cmd.Env = append(w.Environ(), beVernegate+"=1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		w.t.Fatal(err)
@@ -48,7 +52,7 @@ func (w *world) launch() *process {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = cmd.Process.Kill() })
-	return &process{w.t, cmd, bufio.NewScanner(stderr)}
+	return &process{w.t, cmd, bufio.NewScanner(stderr), stderr}
 }
 
 // await returns the next log line with this message, and drops those before it.
@@ -95,18 +99,46 @@ func TestSignalsStopTheProcess(t *testing.T) {
 	}
 }
 
+// TestProcessOutlivesTheReaderOfItsLog has something logged that nobody reads.
+func TestProcessOutlivesTheReaderOfItsLog(t *testing.T) {
+	t.Parallel()
+	p := newWorld(t).launch()
+	admin := p.await("listening")["address"].(string)
+	devices := p.await("listening")["address"].(string)
+	p.await("started")
+	if err := p.stderr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // each is worth a line
+		conn, err := net.Dial("tcp", devices)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Write([]byte("not TLS"))
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+	}
+	if status, _ := get(t, "http://"+admin+"/readyz"); status != http.StatusOK {
+		t.Errorf("/readyz says %d", status)
+	}
+	p.signal(syscall.SIGTERM)
+	if status := p.end(); !status.Exited() || status.ExitStatus() != exitOK {
+		t.Errorf("ends with status %#x, want exit code %d", status, exitOK)
+	}
+}
+
 func TestHangupWhileWaitingForFilesDoesNotKill(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ca, err := os.ReadFile(w.vars["VERNEGATE_TLS_CA"])
+	ca, err := os.ReadFile(w.Vars["VERNEGATE_TLS_CA"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.write("ca.crt", nil)
+	w.Write("ca.crt", nil)
 	p := w.launch()
 	p.await("waiting for a good set of trust files")
 	p.signal(syscall.SIGHUP)
-	w.write("ca.crt", ca)
+	w.Write("ca.crt", ca)
 	p.await("started")
 }
 
@@ -115,14 +147,14 @@ func TestHangupWhileWaitingForFilesDoesNotKill(t *testing.T) {
 func TestSecondSignalKills(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.acl.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"acme:lamp"`)) })
+	w.ACL.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"acme:lamp"`)) })
 	p := w.launch()
 	p.await("listening")
 	devices := p.await("listening")["address"].(string)
 	p.await("started")
 	conn, err := tls.Dial("tcp", devices, &tls.Config{
-		RootCAs:      w.root.Pool(),
-		Certificates: []tls.Certificate{w.root.Issue("lamp").TLS()},
+		RootCAs:      w.Root.Pool(),
+		Certificates: []tls.Certificate{w.Root.Issue("lamp").TLS()},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +188,7 @@ func TestSecondSignalKills(t *testing.T) {
 // flood accepts one client of the backend, and sends to it until that has
 // blocked for a while.
 func (w *world) flood() error {
-	conn, err := w.backend.Accept()
+	conn, err := w.Backend.Accept()
 	if err != nil {
 		return err
 	}

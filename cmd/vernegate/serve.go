@@ -13,33 +13,38 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/vernegate/vernegate/internal/app"
+	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/footprint"
 )
 
 // serve takes devices until ctx ends or SIGINT or SIGTERM comes, and returns
 // the exit code. A second signal finds no handler any more, and kills.
 func serve(ctx context.Context, environ []string, stderr io.Writer) int {
-	cfg, err := loadConfig(environ)
+	cfg, err := config.Load(environ)
 	if err != nil {
-		return reportMistakes(stderr, errors.Join(err, cfg.tryFiles(ctx)))
+		return reportMistakes(stderr, errors.Join(err, app.TryFiles(ctx, cfg)))
 	}
+	// When the reader of the log goes away, there is no log any more. That is no
+	// reason to cut every session, which is what Go does at a write to stderr.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
 	log, audit := newLoggers(stderr, cfg.LogFormat, slog.Level(cfg.LogLevel))
+	footprint.Bound() // before what is derived from it
 	go footprint.Keep(ctx)
-	g := newGate(cfg, log, audit)
-	cfg.inherited.warn(g.log)
-	err = g.run(ctx)
-	if mistake, is := errors.AsType[*filesError](err); is {
+	cfg.LogLegacy(log)
+	err = app.New(cfg, thisBuild(), log, audit).Run(ctx)
+	if mistake, is := errors.AsType[*app.FilesError](err); is {
 		return reportMistakes(stderr, mistake)
 	}
 	if err != nil {
-		g.log.Error("stopped", "err", err)
+		log.Error("stopped", "err", err)
 		return exitFailed
 	}
-	g.log.Info("stopped")
+	log.Info("stopped")
 	return exitOK
 }
 

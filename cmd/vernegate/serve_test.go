@@ -5,27 +5,24 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
-	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/internal/app/apptest"
 	"github.com/vernegate/vernegate/packets"
-	"github.com/vernegate/vernegate/truststore"
-	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 func TestServeNamesWrongVariablesAndFilesAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.vars["VERNEGATE_LISTEN"] = "8883"
-	w.vars["VERNEGATE_LISTENER"] = ":8883"
-	w.vars["VERNEGATE_TLS_KEY"] = w.write("other.key", w.root.Issue("other").KeyPEM())
+	w.Vars["VERNEGATE_LISTEN"] = "8883"
+	w.Vars["VERNEGATE_LISTENER"] = ":8883"
+	w.Vars["VERNEGATE_TLS_KEY"] = w.Write("other.key", w.Root.Issue("other").KeyPEM())
 	code, printed := w.serve()
 	if code != exitMistake {
 		t.Errorf("ends with %d, want %d", code, exitMistake)
@@ -44,7 +41,7 @@ func TestServeNamesWrongVariablesAndFilesAtOnce(t *testing.T) {
 func TestServeFilesThatVariablesMisnameAreNoSecondMistake(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.vars["VERNEGATE_TLS_CERT"] += ",/another.crt"
+	w.Vars["VERNEGATE_TLS_CERT"] += ",/another.crt"
 	_, printed := w.serve()
 	if got := strings.Count(printed, "\n"); got != 2 || !strings.Contains(printed, "VERNEGATE_TLS_KEY=") {
 		t.Errorf("printed %q, want a heading and a line about VERNEGATE_TLS_KEY", printed)
@@ -57,8 +54,8 @@ func TestServePortTakenSaysWhich(t *testing.T) {
 		t.Run(variable, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			taken := listenLoopback(t).Addr().String()
-			w.vars[variable] = taken
+			taken := apptest.ListenLoopback(t).Addr().String()
+			w.Vars[variable] = taken
 			code, printed := w.serve()
 			if code != exitFailed {
 				t.Errorf("ends with %d, want %d", code, exitFailed)
@@ -73,13 +70,13 @@ func TestServePortTakenSaysWhich(t *testing.T) {
 func TestServeStopsWhileItWaitsForFiles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if err := os.Remove(w.vars["VERNEGATE_TLS_CA"]); err != nil {
+	if err := os.Remove(w.Vars["VERNEGATE_TLS_CA"]); err != nil {
 		t.Fatal(err)
 	}
 	v := w.start()
 	admin := v.await("listening")["address"].(string)
 	v.await("waiting for a good set of trust files")
-	if status, body := get(t, "http://"+admin+"/readyz"); status != http.StatusServiceUnavailable || body != errNoGeneration.Error()+"\n" {
+	if status, body := get(t, "http://"+admin+"/readyz"); status != http.StatusServiceUnavailable || body != "waiting for a first good set of trust files\n" {
 		t.Errorf("/readyz says %d %q while there are no files", status, body)
 	}
 	if status, _ := get(t, "http://"+admin+"/livez"); status != http.StatusOK {
@@ -99,7 +96,7 @@ const connectPacket = "\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04lamp"
 func TestServeTakesADevice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.acl.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"acme:lamp"`)) })
+	w.ACL.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"acme:lamp"`)) })
 	v := w.start()
 	admin := v.await("listening")["address"].(string)
 	devices := v.await("listening")["address"].(string)
@@ -113,7 +110,7 @@ func TestServeTakesADevice(t *testing.T) {
 
 	username := make(chan string, 1)
 	go func() {
-		conn, err := w.backend.Accept()
+		conn, err := w.Backend.Accept()
 		if err != nil {
 			username <- err.Error()
 			return
@@ -128,8 +125,8 @@ func TestServeTakesADevice(t *testing.T) {
 		username <- name
 	}()
 	conn, err := tls.Dial("tcp", devices, &tls.Config{
-		RootCAs:      w.root.Pool(),
-		Certificates: []tls.Certificate{w.root.Issue("lamp").TLS()},
+		RootCAs:      w.Root.Pool(),
+		Certificates: []tls.Certificate{w.Root.Issue("lamp").TLS()},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +145,7 @@ func TestServeTakesADevice(t *testing.T) {
 		`vernegate_identity_lookup_duration_seconds_count{result="owned"} 1`,
 		`vernegate_trust_looks_total{result="swapped"} 1`,
 		`vernegate_trust_generation 1`,
-		`vernegate_backend_up{backend="` + w.backend.Addr().String() + `"} 1`,
+		`vernegate_backend_up{backend="` + w.Backend.Addr().String() + `"} 1`,
 	} {
 		if !strings.Contains(metrics, "\n"+series+"\n") {
 			t.Errorf("the metrics do not have %s", series)
@@ -157,59 +154,8 @@ func TestServeTakesADevice(t *testing.T) {
 	if code := v.stop(); code != exitOK {
 		t.Errorf("ends with %d, want %d", code, exitOK)
 	}
-	wantLoggedKeysExplained(t, v.await("connection ended"))
+	v.await("connection ended")
 	v.await("stopped")
-}
-
-func TestReloadOnHangupReadsTheFilesNow(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	store, err := truststore.Open(t.Context(), mustLoad(t, w.environ()...).trustConfig(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.write("ca.crt", certtest.CertsPEM(w.root.Cert, certtest.NewCA("second").Cert))
-	hangup := make(chan os.Signal) // taking the second one ends the first
-	go func() { _ = reloadOnHangup(t.Context(), hangup, store) }()
-	hangup <- syscall.SIGHUP
-	hangup <- syscall.SIGHUP
-	if got := store.Current().Sequence(); got != 2 {
-		t.Errorf("generation %d is in use, want 2", got)
-	}
-}
-
-func TestTrustSpeaksTheProxysLanguage(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	revoked, stranger := w.root.Issue("revoked"), certtest.NewCA("other").Issue("stranger")
-	w.write("ca.crl", w.root.CRL(certtest.CRLOptions{Revoked: []*x509.Certificate{revoked.Leaf}}))
-	second := certtest.NewCA("second")
-	w.write("ca.crt", certtest.CertsPEM(w.root.Cert, second.Cert))
-	w.vars["VERNEGATE_CRL_MISSING"] = "deny"
-	store, err := truststore.Open(t.Context(), mustLoad(t, w.environ()...).trustConfig(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	believed := trust{store.Current()}
-	for name, row := range map[string]struct {
-		cert *certtest.Cert
-		want error
-	}{
-		"good":        {w.root.Issue("good"), nil},
-		"revoked":     {revoked, pki.ErrRevoked},
-		"without CRL": {second.Issue("x"), pki.ErrRevocationUnknown},
-	} {
-		if _, err := believed.Verify(row.cert.Chain(), nil); !errors.Is(err, row.want) {
-			t.Errorf("%s: got %v, want %v", name, err, row.want)
-		}
-	}
-	_, err = believed.Verify(stranger.Chain(), nil)
-	if _, is := errors.AsType[x509.UnknownAuthorityError](err); !is {
-		t.Error("a stranger's certificate is no x509.UnknownAuthorityError")
-	}
-	if (trust{store.Current()}) != believed {
-		t.Error("one generation makes two trusts")
-	}
 }
 
 // get returns the status and body of an answer.
@@ -225,4 +171,34 @@ func get(t *testing.T, url string) (status int, body string) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(b)
+}
+
+func TestServeStartsWithTheOldEnvironmentAndWarns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	address := apptest.ListenLoopback(t)
+	_ = address.Close()
+	setting := map[string]string{"VERNEGATE_TLS_CERT": "certfile", "VERNEGATE_TLS_KEY": "keyfile", "VERNEGATE_TLS_CA": "cafile", "VERNEGATE_TLS_CRL": "crlfile"}
+	lines := []string{"listener.ssl.default = " + address.Addr().String(), "systree_enabled = off", "listener.ssl.default.depth = 2"}
+	for variable, option := range setting {
+		lines = append(lines, "listener.ssl.default."+option+" = "+w.Vars[variable])
+		delete(w.Vars, variable)
+	}
+	delete(w.Vars, "VERNEGATE_LISTEN")
+	w.Vars["VERNEMQ_CONF"] = base64.StdEncoding.EncodeToString([]byte(strings.Join(lines, "\n")))
+	r := w.start()
+	if line := r.await("configuration of the patched broker"); !strings.Contains(line["finding"].(string), "listener.ssl.default.depth (VERNEMQ_CONF line 3)") {
+		t.Errorf("warned about %v", line["finding"])
+	}
+	if line := r.await("settings without a counterpart: they are the broker's"); !slices.Equal(line["settings"].([]any), []any{"systree_enabled"}) {
+		t.Errorf("warned about %v", line["settings"])
+	}
+	r.await("listening") // admin
+	if line := r.await("listening"); line["address"] != address.Addr().String() {
+		t.Errorf("listening on %v, want %v", line["address"], address.Addr())
+	}
+	r.await("started")
+	if code := r.stop(); code != exitOK {
+		t.Errorf("ends with %d", code)
+	}
 }

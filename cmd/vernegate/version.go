@@ -6,49 +6,43 @@ package main
 import (
 	"cmp"
 	"runtime/debug"
+
+	"github.com/vernegate/vernegate/internal/app"
 )
 
 // Written by the linker alone (-X main.linkedVersion=v1.2.3), for builds where the
 // toolchain sees no version control, as the Dockerfile's is; "" elsewhere.
 var linkedVersion, linkedCommit string
 
-// build is what is known of how a binary was made.
-type build struct {
-	version string // of the module, "(devel)" from a tree without version control
-	commit  string // "unknown" likewise; "+dirty" behind it if the tree had changes
-	goTool  string // such as go1.26.0
-}
-
 // thisBuild reads what the linker and the toolchain put into the running binary.
-func thisBuild() build {
+func thisBuild() app.Build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
 	b := buildOf(info)
-	b.version, b.commit = cmp.Or(linkedVersion, b.version), cmp.Or(linkedCommit, b.commit)
+	b.Version, b.Commit = cmp.Or(linkedVersion, b.Version), cmp.Or(linkedCommit, b.Commit)
 	return b
 }
 
 // buildOf is what the toolchain recorded.
-
-func buildOf(info *debug.BuildInfo) build {
+func buildOf(info *debug.BuildInfo) app.Build {
 	settings := map[string]string{}
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
 	}
-	b := build{
-		version: cmp.Or(info.Main.Version, "(devel)"),
-		commit:  cmp.Or(settings["vcs.revision"], "unknown"),
-		goTool:  cmp.Or(info.GoVersion, "unknown"),
+	b := app.Build{
+		Version: cmp.Or(info.Main.Version, "(devel)"),
+		Commit:  cmp.Or(settings["vcs.revision"], "unknown"),
+		Go:      cmp.Or(info.GoVersion, "unknown"),
 	}
 	if settings["vcs.modified"] == "true" {
-		b.commit += "+dirty"
+		b.Commit += "+dirty"
 	}
 	return b
 }
 
-// String is what "vernegate version" prints.
-func (b build) String() string {
-	return "vernegate " + b.version + " (commit " + b.commit + ", " + b.goTool + ")"
+// versionLine is what "vernegate version" prints.
+func versionLine(b app.Build) string {
+	return "vernegate " + b.Version + " (commit " + b.Commit + ", " + b.Go + ")"
 }

@@ -35,137 +35,147 @@ const (
 )
 
 const (
-	onlyCmdKnowsAll  = "only cmd knows everybody"
-	onlyCmdConfigure = "only cmd reads the environment and decides how logs look"
-	sharedByAll      = "packages that do not know each other import it, so it imports nothing of ours"
-	oracleNotReader  = "paho is the tests' oracle and client, never the first reader of a stranger's bytes"
+	onlyAppKnowsAll = "only internal/app knows everybody"
+	onlyConfigReads = "only internal/config reads the environment"
+	onlyCmdLogs     = "only cmd decides how logs look"
+	siblings        = "siblings do not know each other"
+	tested          = "what is tested does not know its tests"
+	brokersApart    = "a broker is a process of its own"
+	ownersRemember  = "what is remembered about owners is certacl's business"
+	filesFollowed   = "files are truststore's business"
+	sharedByAll     = "packages that do not know each other import it, so it imports nothing of ours"
+	oracleNotReader = "paho is the tests' oracle and client, never the first reader of a stranger's bytes"
+	realBinary      = "it runs the real binary, and sees it from outside"
 )
 
-// forbidden says what a package must not import, and why.
+// everywhere says what no package outside of the folders in except may import.
+var everywhere = []struct {
+	imported pattern
+	except   []pattern
+	why      string
+}{
+	{"cmd/...", nil, "nobody imports a command"},
+	{"internal/app/...", []pattern{"cmd/...", "internal/app/...", "internal/docs"}, onlyAppKnowsAll},
+	{env, []pattern{"internal/config"}, onlyConfigReads},
+	{tint, []pattern{"cmd/..."}, onlyCmdLogs},
+	{term, []pattern{"cmd/...", "e2e/demo"}, onlyCmdLogs},
+	{lru, []pattern{"certacl"}, ownersRemember},
+	{fsnotify, []pattern{"truststore"}, filesFollowed},
+	{mochi, []pattern{"e2e/..."}, brokersApart},
+	{paho, []pattern{"e2e/..."}, oracleNotReader},
+	{"e2e/...", []pattern{"e2e/...", "bench/..."}, tested},
+}
+
+// forbidden says what a package must not import beside, and why.
 var forbidden = map[pattern]map[pattern]string{
-	"proxy/...": {
-		"backend/...":    "cmd hands it a Lease func, so that it can be tested and read alone",
-		"certacl/...":    "cmd hands it an Owner func, so that it can be tested and read alone",
-		"truststore/...": "cmd hands it a Trust, so that it can be tested and read alone",
-		"cmd/...":        onlyCmdKnowsAll,
-		"e2e/...":        "what is tested does not know its tests",
-		env:              onlyCmdConfigure,
-		tint:             onlyCmdConfigure,
-		term:             onlyCmdConfigure,
-		paho:             oracleNotReader,
-		mochi:            "a broker is a process of its own",
-		lru:              "what is remembered about owners is certacl's business",
-		fsnotify:         "files are truststore's business",
-		"net/http/...":   "it speaks MQTT; HTTP is for cmd, certacl and backend",
+	"cmd/...": {
+		"internal/admin/...":   "internal/app shows what there is to see",
+		"internal/backend/...": "internal/app puts brokers to use",
+		"proxy/...":            "internal/app puts the proxy to use",
+		"certacl/...":          "internal/app asks certificate-acl",
+		"truststore/...":       "internal/app follows the trust files",
 	},
-	"backend/...": {
-		"proxy/...":      "siblings do not know each other",
-		"packets/...":    "it speaks no MQTT; the holder of a Lease does",
-		"certacl/...":    "siblings do not know each other",
-		"truststore/...": "siblings do not know each other",
-		"cmd/...":        onlyCmdKnowsAll,
-		"e2e/...":        "what is tested does not know its tests",
-		env:              onlyCmdConfigure,
-		tint:             onlyCmdConfigure,
-		metrics:          "cmd counts what Status tells",
+	"internal/config": {
+		"certacl/...": siblings,
+		"packets/...": siblings,
+		metrics:       "internal/app counts",
 	},
-	"packets/...": {
-		"internal/pki":   "bytes do not know who is trusted",
-		"backend/...":    "bytes do not know where they go",
-		"proxy/...":      "bytes do not know who moves them",
-		"certacl/...":    "bytes do not know whose they are",
-		"truststore/...": "bytes do not know who is trusted",
-		"cmd/...":        onlyCmdKnowsAll,
-		"e2e/...":        "what is tested does not know its tests",
-		env:              onlyCmdConfigure,
-		tint:             onlyCmdConfigure,
-		metrics:          "counting is proxy's business",
-		paho:             oracleNotReader,
-		mochi:            oracleNotReader,
-		"net":            "it reads from any io.Reader",
-		"log/slog":       "it returns errors, proxy logs",
+	"internal/config/legacy/...": {
+		"internal/config": "a reader of the old configuration does not know the new one",
+		"proxy/...":       "it speaks of variables, and internal/config of what they mean",
+		"truststore/...":  "it speaks of variables, and internal/config of what they mean",
 	},
-	"certacl/...": {
-		"backend/...":    "siblings do not know each other",
-		"proxy/...":      "siblings do not know each other",
-		"packets/...":    "siblings do not know each other",
-		"truststore/...": "siblings do not know each other",
-		"cmd/...":        onlyCmdKnowsAll,
-		"e2e/...":        "what is tested does not know its tests",
-		env:              onlyCmdConfigure,
-		tint:             onlyCmdConfigure,
-		metrics:          "cmd counts what the observers tell",
-		"github.com/hashicorp/golang-lru/v2/expirable/...": "it starts a goroutine that cannot be stopped",
+	"internal/config/legacy/vernemqconf/...": {
+		"internal/config/legacy": "reading does not know what it is read for",
 	},
-	"truststore/...": {
-		"backend/...": "siblings do not know each other",
-		"proxy/...":   "siblings do not know each other",
-		"packets/...": "siblings do not know each other",
-		"certacl/...": "siblings do not know each other",
-		"cmd/...":     onlyCmdKnowsAll,
-		"e2e/...":     "what is tested does not know its tests",
-		env:           onlyCmdConfigure,
-		tint:          onlyCmdConfigure,
-		metrics:       "cmd counts what the observers tell",
+	"internal/config/legacy": {
+		"os": "it is handed the environment",
+	},
+	"internal/convert/...": {
+		"internal/config": "a converter is handed the names of variables",
+		"proxy/...":       "it writes configurations and runs nothing",
+		"truststore/...":  "it writes configurations and runs nothing",
+		"certacl/...":     "it writes configurations and runs nothing",
+	},
+	"internal/admin/...": {
+		"internal/config/...":  siblings,
+		"internal/backend/...": siblings,
+		"certacl/...":          siblings,
+		"truststore/...":       siblings,
+		"packets/...":          siblings,
+	},
+	"internal/backend/...": {
+		"internal/config/...": siblings,
+		"internal/admin/...":  siblings,
+		"proxy/...":           siblings,
+		"packets/...":         "it speaks no MQTT; the holder of a Lease does",
+		"certacl/...":         siblings,
+		"truststore/...":      siblings,
+		metrics:               "internal/app counts what Status tells",
 	},
 	"internal/pki/...": {
 		"internal/...":   sharedByAll,
-		"backend/...":    sharedByAll,
 		"proxy/...":      sharedByAll,
 		"packets/...":    sharedByAll,
 		"certacl/...":    sharedByAll,
 		"truststore/...": sharedByAll,
-		"cmd/...":        onlyCmdKnowsAll,
 	},
-	"internal/vernemqconf/...": {
-		"internal/dropin/...": "reading does not know what it is read for",
-		"cmd/...":             onlyCmdKnowsAll,
-		"proxy/...":           "a configuration does not know who is configured",
-		"truststore/...":      "a configuration does not know who is configured",
-		env:                   onlyCmdConfigure,
+	"proxy/...": {
+		"internal/config/...":  siblings,
+		"internal/admin/...":   siblings,
+		"internal/backend/...": "internal/app hands it a Lease func, so that it can be tested and read alone",
+		"certacl/...":          "internal/app hands it an Owner func, so that it can be tested and read alone",
+		"truststore/...":       "internal/app hands it a Trust, so that it can be tested and read alone",
+		"net/http/...":         "it speaks MQTT; HTTP is for internal/admin, internal/backend and certacl",
 	},
-	"internal/dropin/...": {
-		"cmd/...":        onlyCmdKnowsAll,
-		"proxy/...":      "it speaks of variables, and cmd of what they mean",
-		"truststore/...": "it speaks of variables, and cmd of what they mean",
-		env:              onlyCmdConfigure,
-		"os":             "cmd hands it the environment",
+	"packets/...": {
+		"internal/...":   "bytes do not know where they go, nor who is trusted",
+		"proxy/...":      "bytes do not know who moves them",
+		"certacl/...":    "bytes do not know whose they are",
+		"truststore/...": "bytes do not know who is trusted",
+		metrics:          "counting is proxy's business",
+		"net":            "it reads from any io.Reader",
+		"log/slog":       "it returns errors, proxy logs",
 	},
-	"cmd/vernegate/convert/...": {
-		"proxy/...":      "it writes configurations and runs nothing",
-		"truststore/...": "it writes configurations and runs nothing",
-		"certacl/...":    "it writes configurations and runs nothing",
-		env:              "cmd hands it the environment",
+	"certacl/...": {
+		"internal/config/...":  siblings,
+		"internal/admin/...":   siblings,
+		"internal/backend/...": siblings,
+		"proxy/...":            siblings,
+		"packets/...":          siblings,
+		"truststore/...":       siblings,
+		metrics:                "internal/app counts what the observers tell",
+		"github.com/hashicorp/golang-lru/v2/expirable/...": "it starts a goroutine that cannot be stopped",
 	},
-	"cmd/...": {
-		"e2e/...": "what is tested does not know its tests",
-		paho:      oracleNotReader,
-		mochi:     "a broker is a process of its own",
-		lru:       "what is remembered about owners is certacl's business",
-		fsnotify:  "files are truststore's business",
+	"truststore/...": {
+		"internal/config/...":  siblings,
+		"internal/admin/...":   siblings,
+		"internal/backend/...": siblings,
+		"proxy/...":            siblings,
+		"packets/...":          siblings,
+		"certacl/...":          siblings,
+		metrics:                "internal/app counts what the observers tell",
 	},
 	"examples/...": {
-		"proxy/...":   "an example runs the real binary",
-		"packets/...": "an example runs the real binary",
-		"certacl/...": "an example runs the real binary",
-		"cmd/...":     "an example runs the real binary",
-		"truststore":  "of ours it may use truststore/certtest alone",
+		"internal/...": realBinary,
+		"proxy/...":    realBinary,
+		"packets/...":  realBinary,
+		"certacl/...":  realBinary,
+		"truststore":   "of ours it may use truststore/certtest alone",
 	},
 	"bench/...": {
-		"backend/...": "it measures the real binary from outside",
-		"proxy/...":   "it measures the real binary from outside",
-		"packets/...": "what it sends is the same whatever our own encoder does",
-		"certacl/...": "it measures the real binary from outside",
-		"cmd/...":     "it measures the real binary from outside",
-		"truststore":  "of ours it may use truststore/certtest alone",
+		"internal/...": realBinary,
+		"proxy/...":    realBinary,
+		"packets/...":  "what it sends is the same whatever our own encoder does",
+		"certacl/...":  realBinary,
+		"truststore":   "of ours it may use truststore/certtest alone",
 	},
 	"e2e/...": {
-		"backend/...": "it tests the real binary from outside",
-		"proxy/...":   "it tests the real binary from outside",
-		"packets/...": "bytes on the wire are checked against the specification, not against our own encoder",
-		"certacl/...": "it tests the real binary from outside",
-		"cmd/...":     "it tests the real binary from outside",
-		"truststore":  "of ours it may use truststore/certtest alone",
+		"internal/...": realBinary,
+		"proxy/...":    realBinary,
+		"packets/...":  "bytes on the wire are checked against the specification, not against our own encoder",
+		"certacl/...":  realBinary,
+		"truststore":   "of ours it may use truststore/certtest alone",
 	},
 }
 
@@ -179,6 +189,7 @@ var inTests = map[pattern]map[pattern]string{
 		paho:  "the oracle of differential fuzzing",
 		"net": "streams that arrive in pieces",
 	},
+	"cmd/...":          {"proxy": "a port has to be held as other processes hold it"},
 	"certacl/...":      {"truststore/certtest": "a test CA"},
 	"internal/pki/...": {"internal/pki": "its tests see it from outside"},
 }
@@ -220,8 +231,8 @@ func TestArrowsAreChecked(t *testing.T) {
 	}))
 	want := []string{
 		"packets imports net: it reads from any io.Reader",
-		"a test of proxy imports truststore: cmd hands it a Trust, so that it can be tested and read alone",
-		"truststore/certtest imports github.com/prometheus/client_golang/prometheus: cmd counts what the observers tell",
+		"a test of proxy imports truststore: internal/app hands it a Trust, so that it can be tested and read alone",
+		"truststore/certtest imports github.com/prometheus/client_golang/prometheus: internal/app counts what the observers tell",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -233,7 +244,7 @@ func violations(files []file) []string {
 	var lines []string
 	for _, f := range files {
 		for _, imported := range f.imports {
-			reason, ok := lookUp(forbidden, f.folder, imported)
+			reason, ok := forbids(f.folder, imported)
 			if !ok {
 				continue
 			}
@@ -248,6 +259,18 @@ func violations(files []file) []string {
 		}
 	}
 	return lines
+}
+
+// forbids says why files of a folder must not import a package, ok = false if
+// they may.
+func forbids(folder, imported string) (reason string, ok bool) {
+	for _, rule := range everywhere {
+		excepted := slices.ContainsFunc(rule.except, func(p pattern) bool { return matches(p, folder) })
+		if matches(rule.imported, imported) && !excepted {
+			return rule.why, true
+		}
+	}
+	return lookUp(forbidden, folder, imported)
 }
 
 // lookUp finds the rule about files of a folder importing a package.

@@ -16,6 +16,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 const (
@@ -39,14 +41,18 @@ const (
 	churnOfLive = 8
 )
 
-// Keep keeps the process small until ctx is done. What GOGC and GOMEMLIMIT say is left as it is. It sets properties of
-// the whole process, so that one at a time may run.
-func Keep(ctx context.Context) {
+// Bound sets the memory limit of the process to that of its control group, if there is one and GOMEMLIMIT says nothing.
+func Bound() {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		if limit, ok := groupLimit(os.DirFS("/")); ok {
-			debug.SetMemoryLimit(limit / 10 * 9) // the rest is what Go does not count: its own binary, the kernel's share
+		if limit, ok := memoryLimit(memlimit.FromCgroup); ok {
+			debug.SetMemoryLimit(limit)
 		}
 	}
+}
+
+// Keep keeps the process small until ctx is done. What GOGC says is left as it is. It sets properties of the whole
+// process, so that one at a time may run.
+func Keep(ctx context.Context) {
 	k := keeper{fixed: os.Getenv("GOGC") != ""}
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
@@ -64,6 +70,16 @@ func Keep(ctx context.Context) {
 			debug.FreeOSMemory()
 		}
 	}
+}
+
+// memoryLimit returns what Go may use of the memory of its control group, in bytes, ok = false if that has no limit or
+// none that can be read.
+func memoryLimit(group memlimit.Provider) (limit int64, ok bool) {
+	n, err := group()
+	if err != nil || n == 0 || n > math.MaxInt64 {
+		return 0, false
+	}
+	return int64(n / 10 * 9), true // the rest is what Go does not count: its own binary, the kernel's share
 }
 
 // A sample is what the runtime tells, in bytes but for cycles.

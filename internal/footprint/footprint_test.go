@@ -5,7 +5,8 @@ package footprint
 
 import (
 	"testing"
-	"testing/fstest"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 const mib = 1 << 20
@@ -82,41 +83,22 @@ func TestReaderReads(t *testing.T) {
 
 var sink []byte
 
-func TestGroupLimit(t *testing.T) {
+func TestMemoryLimitIsMostOfTheControlGroups(t *testing.T) {
 	t.Parallel()
-	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
 	for name, test := range map[string]struct {
-		root fstest.MapFS
-		want int64 // 0 = none
+		group uint64
+		err   error
+		want  int64 // 0 = none
 	}{
-		"no Linux": {fstest.MapFS{}, 0},
-		"version 2": {fstest.MapFS{
-			"proc/self/cgroup":         file("0::/\n"),
-			"sys/fs/cgroup/memory.max": file("134217728\n"),
-		}, 128 * mib},
-		"version 2, unlimited": {fstest.MapFS{
-			"proc/self/cgroup":         file("0::/\n"),
-			"sys/fs/cgroup/memory.max": file("max\n"),
-		}, 0},
-		"limited further up": {fstest.MapFS{
-			"proc/self/cgroup":               file("0::/a/b\n"),
-			"sys/fs/cgroup/a/b/memory.max":   file("max\n"),
-			"sys/fs/cgroup/a/memory.max":     file("268435456\n"),
-			"sys/fs/cgroup/memory.max":       file("536870912\n"),
-			"sys/fs/cgroup/a/b/c/memory.max": file("1\n"),
-		}, 256 * mib},
-		"version 1": {fstest.MapFS{
-			"proc/self/cgroup":                           file("5:cpu,cpuacct:/x\n4:memory:/docker/1\n"),
-			"sys/fs/cgroup/memory/memory.limit_in_bytes": file("67108864\n"),
-		}, 64 * mib},
-		"version 1, unlimited": {fstest.MapFS{
-			"proc/self/cgroup":                           file("4:memory:/\n"),
-			"sys/fs/cgroup/memory/memory.limit_in_bytes": file("9223372036854771712\n"),
-		}, 0},
+		"limited":        {100 * mib, nil, 100 * mib / 10 * 9},
+		"not limited":    {0, memlimit.ErrNoLimit, 0},
+		"no Linux":       {0, memlimit.ErrCgroupsNotSupported, 0},
+		"nothing at all": {0, nil, 0},
+		"beyond int64":   {1 << 63, nil, 0},
 	} {
-		got, limited := groupLimit(test.root)
-		if got != test.want || limited != (test.want != 0) {
-			t.Errorf("%s: got %d, %v, want %d", name, got, limited, test.want)
+		got, ok := memoryLimit(func() (uint64, error) { return test.group, test.err })
+		if got != test.want || ok != (test.want != 0) {
+			t.Errorf("%s: got %d, %v, want %d", name, got, ok, test.want)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func FuzzName(f *testing.F) {
 		for _, set := range sequence {
 			for i := range set {
 				text, ok := set[i].Value.(string)
-				if !ok || !utf8.ValidString(text) || strings.ToUpper(text) != strings.ToUpper(strings.ToLower(text)) {
+				if !ok || !utf8.ValidString(text) || !strings.EqualFold(text, strings.ToLower(text)) {
 					return
 				}
 				set[i].Value = stdasn1.RawValue{Tag: stdasn1.TagUTF8String, Bytes: []byte(" " + strings.ToLower(text))}

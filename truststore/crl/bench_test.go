@@ -65,6 +65,7 @@ func TestMillionEntriesAreFoundInLittleMemory(t *testing.T) {
 		}
 	}
 	runtime.KeepAlive(list)
+	runtime.KeepAlive(der)
 }
 
 func BenchmarkParseCRL(b *testing.B) {

@@ -1,0 +1,180 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// An expiry is something that has to be replaced in time.
+type expiry struct {
+	What     string
+	Name     string
+	End      time.Time
+	Left     string // until then, for people
+	Severity Severity
+}
+
+// What has to be replaced.
+const (
+	whatServer = "server certificate"
+	whatCA     = "CA"
+	whatCRL    = "CRL"
+)
+
+// addExpiries lists what has an end, the next one first.
+func (v *view) addExpiries() {
+	if v.Trust == nil {
+		return
+	}
+	var all []expiry
+	for _, c := range v.Trust.Certificates {
+		what := whatCA
+		if c.Kind == KindServer {
+			what = whatServer
+		}
+		all = append(all, expiry{what, c.Subject, c.NotAfter, left(c.NotAfter.Sub(v.Now)), c.Severity})
+	}
+	for _, c := range v.Trust.CRLs {
+		if !c.NextUpdate.IsZero() {
+			all = append(all, expiry{whatCRL, c.Issuer, c.NextUpdate, left(c.NextUpdate.Sub(v.Now)), c.Severity})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b expiry) int { return a.End.Compare(b.End) })
+	shown := min(len(all), shownExpiries)
+	v.Expiries, v.MoreExpiries = all[:shown], len(all)-shown
+}
+
+// left says when something ends, or has ended.
+func left(d time.Duration) string {
+	if d < 0 {
+		return ago(-d)
+	}
+	return "in " + span(d)
+}
+
+// span rounds down to the unit that people would use.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day:
+		return fmt.Sprintf("%d days", d/day)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
+}
+
+// attention is something that an operator should look at now.
+type attention struct {
+	Severity Severity // Warning or Critical
+	Text     string
+	More     []string // details, a line each
+}
+
+// attention lists what is not as it should be, what is worst first.
+func (s *Status) attention(expiries []expiry) (list []attention) {
+	add := func(t Severity, more []string, format string, args ...any) {
+		list = append(list, attention{t, fmt.Sprintf(format, args...), more})
+	}
+	if s.State != Ready {
+		add(Warning, nil, "Not ready for devices: %s.", s.Detail)
+	}
+	if look := s.LastLook; look != nil && s.Trust == nil && len(look.Errors) > 0 {
+		add(Critical, look.Errors, "The trust files are refused. Devices cannot connect until they are good.")
+	}
+	if s.Trust != nil {
+		for _, p := range s.Trust.Refused {
+			add(Critical, strings.Split(p.Error, "\n"), "The trust files are refused in part: %s. The last good version of this part stays in use, if there was one; all other parts count.", p.what())
+		}
+	}
+	if acl := s.CertificateACL; acl != nil && acl.Failing() {
+		add(Critical, nil, "certificate-acl could not tell (%s), %s. Devices in the cache can still connect, others cannot.",
+			acl.LastError, ago(s.Now.Sub(acl.LastFailure)))
+	}
+	for _, b := range s.Backends {
+		if b.Severity == Critical {
+			add(Critical, b.details(), "Backend %s is %s.", b.Address, b.State)
+		}
+	}
+	for _, t := range expiries {
+		switch {
+		case t.Severity == Critical && t.What == whatCRL:
+			add(Critical, nil, "The CRL of %s was due to be replaced %s.", t.Name, t.Left)
+		case t.Severity == Critical:
+			add(Critical, nil, "The %s %s expired %s.", t.What, t.Name, t.Left)
+		case t.Severity == Warning:
+			add(Warning, nil, "The %s %s expires %s.", t.What, t.Name, t.Left)
+		}
+	}
+	for _, l := range s.Limits {
+		if l.Used != nil && l.Limit > 0 && 10**l.Used >= 9*l.Limit {
+			add(Warning, nil, "%s are nearly used up: %s of %s.", l.Name, number(*l.Used), number(l.Limit))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b attention) int { return rank(b.Severity) - rank(a.Severity) })
+	return list
+}
+
+// what names a part for people.
+func (p *Part) what() string {
+	kinds := map[string]string{"server": "server certificate", "cas": "CAs", "crl": "CRL", "tickets": "session ticket keys"}
+	return fmt.Sprintf("%s in %s, since %s", kinds[p.Part], p.File, stamp(p.Since))
+}
+
+// details are what is known of why a backend is not well.
+func (b *Backend) details() (lines []string) {
+	for _, line := range []string{b.Reason, b.Detail} {
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+func rank(t Severity) int { return slices.Index([]Severity{OK, Warning, Critical}, t) }
+
+// ago says when something was.
+func ago(d time.Duration) string {
+	if d < time.Second {
+		return "now"
+	}
+	return span(d) + " ago"
+}
+
+// Ago says when it was, seen from the time of the page.
+func (v *view) Ago(t time.Time) string { return ago(v.Now.Sub(t)) }
+
+// Uptime is for people.
+func (v *view) Uptime() string { return span(time.Duration(v.UptimeSeconds) * time.Second) }
+
+// Times are UTC, as in the log.
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+func iso(t time.Time) string   { return t.UTC().Format(time.RFC3339) }
+func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
+func day(t time.Time) string   { return t.UTC().Format("2006-01-02 15:04") }
+
+// number groups digits with narrow no-break spaces.
+func number(n int) string {
+	digits := fmt.Sprint(n)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "\u202f" + digits[i:]
+	}
+	return digits
+}
+
+// percent rounds down, lest 99.96 looks like all.
+func percent(ratio *float64) string {
+	if ratio == nil {
+		return "–"
+	}
+	tenths := int(*ratio * 1000)
+	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
+}

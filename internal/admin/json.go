@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// writeJSON answers with JSON. What is in it cannot end up as HTML: encoding/json
+// escapes <, > and &, too.
+func writeJSON(w http.ResponseWriter, status int, document any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(document) // fails when nobody listens any more
+}
+
+// errorBody is the document of an answer that is none.
+type errorBody struct {
+	Errors []string `json:"errors"`
+}
+
+// writeError answers with what is wrong, one element a line.
+func writeError(w http.ResponseWriter, status int, err error) {
+	writeJSON(w, status, errorBody{strings.Split(err.Error(), "\n")})
+}

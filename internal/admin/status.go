@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admin
+
+import (
+	"net/http"
+	"time"
+)
+
+// A State is whether devices are taken.
+type State string
+
+// The states.
+const (
+	Starting State = "starting" // there are no good trust files yet
+	Ready    State = "ready"
+	Draining State = "draining" // no new ones, and those that are there are being ended
+)
+
+// Status is the document of GET /status, and what the page shows beside
+// sessions and refusals. Parts that are nil are not there (yet).
+type Status struct {
+	State         State     `json:"state"`
+	Detail        string    `json:"detail,omitempty"` // why it is not ready
+	Host          string    `json:"host"`             // whose vernegate this is
+	Version       string    `json:"version"`
+	Commit        string    `json:"commit"`
+	Go            string    `json:"go"`
+	Started       time.Time `json:"started"`
+	Now           time.Time `json:"now"`
+	UptimeSeconds int64     `json:"uptime_seconds"`
+
+	Sessions       map[string]int  `json:"sessions,omitempty"` // by listener
+	Trust          *Trust          `json:"trust,omitempty"`
+	LastLook       *Look           `json:"last_look,omitempty"` // at the trust files
+	CertificateACL *CertificateACL `json:"certificate_acl,omitempty"`
+	Backends       []Backend       `json:"backends,omitempty"`
+	Limits         []Limit         `json:"limits,omitempty"`
+	AnyClientID    bool            `json:"any_client_id"` // an owner may use every client id
+}
+
+// Trust is the trust generation in use.
+type Trust struct {
+	Generation   uint64        `json:"generation"`
+	Loaded       time.Time     `json:"loaded"`
+	Files        []File        `json:"files"`
+	Certificates []Certificate `json:"certificates"` // the server's, then the CAs
+	CRLs         []CRL         `json:"crls"`
+
+	Refused []Part   `json:"refused,omitempty"` // whose last good version serves on
+	Notices []string `json:"notices,omitempty"` // what is odd, or was passed over
+}
+
+// Part is a part of the trust files that is no good now.
+type Part struct {
+	Part  string    `json:"part"` // as in vernegate_trust_part_refused
+	File  string    `json:"file"`
+	Name  string    `json:"name,omitempty"` // of a CRL, its issuer
+	Error string    `json:"error"`
+	Since time.Time `json:"since"`
+}
+
+// File is a file of the generation in use.
+type File struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"` // in hexadecimal
+}
+
+// Look is what came of looking at the trust files.
+type Look struct {
+	At     time.Time `json:"at"`
+	Result string    `json:"result"`           // as in vernegate_trust_looks_total
+	Errors []string  `json:"errors,omitempty"` // why the files are refused
+}
+
+// A Severity says how urgently something needs somebody to look after it.
+type Severity string
+
+// The severities, as JSON and the page have them.
+const (
+	OK       Severity = "ok"
+	Warning  Severity = "soon" // it will be needed
+	Critical Severity = "over"
+)
+
+// The kinds of certificates.
+const (
+	KindServer = "server" // shown to clients
+	KindCA     = "ca"     // that clients are verified against
+)
+
+// Certificate is a certificate of the generation in use.
+type Certificate struct {
+	Kind     string    `json:"kind"`
+	Subject  string    `json:"subject"`
+	Serial   string    `json:"serial"` // in hexadecimal
+	NotAfter time.Time `json:"not_after"`
+	DaysLeft int       `json:"days_left"` // whole ones; negative when it is over
+	Severity Severity  `json:"term"`
+}
+
+// CRL is a certificate revocation list in use.
+type CRL struct {
+	Issuer     string    `json:"issuer"`
+	File       string    `json:"file"`
+	Number     string    `json:"number,omitempty"` // decimal
+	ThisUpdate time.Time `json:"this_update"`
+	NextUpdate time.Time `json:"next_update,omitzero"` // zero = never
+	Entries    int       `json:"entries"`
+	Severity   Severity  `json:"term"`
+}
+
+// CertificateACL is how asking certificate-acl goes.
+type CertificateACL struct {
+	URL          string            `json:"url"` // without user and password
+	Answers      map[string]uint64 `json:"answers"`
+	HitRatio     *float64          `json:"hit_ratio,omitempty"` // of the answers, from memory; nil = there were none
+	CacheEntries int               `json:"cache_entries"`
+	CacheSize    int               `json:"cache_size"`
+	LastSuccess  time.Time         `json:"last_success,omitzero"`
+	LastFailure  time.Time         `json:"last_failure,omitzero"`
+	LastError    string            `json:"last_error,omitempty"` // the kind of the last failure
+}
+
+// Failing reports whether the last request was a failure.
+func (c *CertificateACL) Failing() bool { return c.LastFailure.After(c.LastSuccess) }
+
+// Backend is a broker, and whether it gets sessions.
+type Backend struct {
+	Address  string    `json:"address"`
+	Name     string    `json:"name"` // as configured
+	Sessions int       `json:"sessions"`
+	State    string    `json:"state"`
+	Severity Severity  `json:"term"` // Warning: few or no new sessions, and that is in order; Critical: it is not
+	Since    time.Time `json:"since,omitzero"`
+	Reason   string    `json:"reason,omitempty"` // of the last ejection, which may be over
+	Detail   string    `json:"detail,omitempty"` // what exactly went wrong
+	NextTry  time.Time `json:"next_try,omitzero"`
+}
+
+// Limit is a bound, and how much of it is used.
+type Limit struct {
+	Name  string `json:"name"`
+	Limit int    `json:"limit"`          // 0 = none
+	Used  *int   `json:"used,omitempty"` // nil = nothing is counted
+}
+
+// status is GET /status.
+func (a *server) status(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, a.Status())
+}

@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// components are what take devices, once they are there.
+type components struct {
+	store  *truststore.Store
+	cache  *certacl.Cache
+	pool   *backend.Pool
+	server *proxy.Server
+}
+
+// newAdminServer returns the server that operators and their machines ask. It
+// works from the start, and tells what there is to tell.
+func (a *App) newAdminServer() *http.Server {
+	return admin.New(admin.Config{
+		Live:     a.live,
+		Ready:    a.ready.err,
+		Metrics:  a.registry,
+		Status:   a.status,
+		Sessions: a.sessions,
+		Reload:   a.reload,
+		History:  &a.history,
+		Hosts:    a.cfg.AdminHosts,
+		Token:    a.cfg.Token(),
+		Log:      a.log,
+		Audit:    a.audit,
+	})
+}
+
+// live returns why the process has to be restarted, nil if it works.
+func (a *App) live() error {
+	if w := a.parts.Load(); w != nil {
+		return w.server.Hung()
+	}
+	return nil
+}
+
+// sessions returns the live sessions, nil before there can be any.
+func (a *App) sessions() admin.Sessions {
+	if w := a.parts.Load(); w != nil {
+		return w.server
+	}
+	return nil
+}
+
+// reload reads the trust files now.
+func (a *App) reload(ctx context.Context) (admin.Reloaded, error) {
+	w := a.parts.Load()
+	if w == nil {
+		return admin.Reloaded{}, admin.ErrNotStarted
+	}
+	before := w.store.Current().Sequence()
+	err := w.store.Reload(ctx)
+	now := w.store.Current().Sequence()
+	return admin.Reloaded{Generation: now, Changed: now != before}, err
+}

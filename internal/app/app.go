@@ -1,0 +1,304 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package app is vernegate at work: what serve starts and in which order, and
+// what it tells about itself. Packages that do not know each other meet here.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+const (
+	// startTimeout is how long the start waits for a first good set of trust
+	// files: whatever writes them may have been started at the same time.
+	startTimeout = 30 * time.Second
+
+	// shutdownTimeout is how long sessions have to end when told to: long
+	// enough to write what they hold, well below the 30 s that Kubernetes
+	// and the 10 s that Docker wait before they kill.
+	shutdownTimeout = 5 * time.Second
+)
+
+// App is vernegate at work. It runs once.
+type App struct {
+	cfg      config.Config
+	build    Build
+	log      *slog.Logger
+	audit    *slog.Logger // for refusals, forced endings and what operators do
+	registry *prometheus.Registry
+	reloads  *reloadMetrics
+	identity *identityMetrics
+	ready    readiness
+
+	// For the admin server, which is there before the rest.
+	host    string
+	started time.Time
+	history admin.History
+	parts   atomic.Pointer[components] // nil until devices are taken
+}
+
+// New returns an App that does nothing before Run. It logs to log, but refusals,
+// forced endings and what operators do to audit.
+func New(cfg config.Config, build Build, log, audit *slog.Logger) *App {
+	r := newRegistry(build)
+	a := &App{
+		cfg: cfg, build: build, log: log, audit: audit,
+		registry: r, reloads: newReloadMetrics(r), identity: newIdentityMetrics(r),
+		started: time.Now(),
+	}
+	a.host, _ = os.Hostname() // which only a title would lack
+	a.ready.set(errNoGeneration)
+	return a
+}
+
+// Run works until ctx ends, and returns nil once all has come to an orderly
+// end. The admin server is there first and goes last, so that it can say why
+// devices are not taken yet, or any more. An error is a *FilesError if trust
+// files are wrong.
+func (a *App) Run(ctx context.Context) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", string(a.cfg.Admin))
+	if err != nil {
+		return listenError("VERNEGATE_ADMIN", err)
+	}
+	a.log.Info("listening", "listener", "admin", "address", l.Addr().String())
+	admin := a.newAdminServer()
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error {
+		if err := admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving VERNEGATE_ADMIN: %w", err)
+		}
+		return nil
+	})
+	tasks.Go(func() error {
+		defer admin.Close()
+		return a.takeDevices(ctx)
+	})
+	return tasks.Wait()
+}
+
+// listenError names the variable of an address that cannot be listened on.
+// The error of package net names the address.
+func listenError(variable string, err error) error {
+	return fmt.Errorf("listening as %s says: %w", variable, err)
+}
+
+// takeDevices opens the trust store, then takes devices until ctx ends, and
+// returns when the last session has ended.
+func (a *App) takeDevices(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1) // SIGHUP while waiting for files must not kill
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
+	var revoker revoker
+	store, err := a.openStore(ctx, revoker.swapped)
+	if ctx.Err() != nil {
+		return nil // told to stop while waiting
+	}
+	if err != nil {
+		return err
+	}
+	client := aclClient(a.cfg)
+	defer client.CloseIdleConnections()
+	cache := aclCache(a.cfg, client, a.identity)
+	defer cache.Close()
+	pool := a.newPool()
+	server, err := a.newServer(store, cache, pool)
+	if err != nil {
+		return err
+	}
+	pool.Resolve(ctx)
+	listeners, err := a.openListeners(ctx)
+	if err != nil {
+		return err
+	}
+
+	a.parts.Store(&components{store, cache, pool, server})
+	a.ready.set(nil)
+	a.logStart(store.Current())
+	tasks, ctx := errgroup.WithContext(ctx)
+	// Trust and brokers are followed to the last session, a while after ctx.
+	inUse, unused := context.WithCancel(context.WithoutCancel(ctx))
+	revoker.begin(inUse, server)
+	defer revoker.wait()
+	tasks.Go(func() error { return store.Run(inUse) })
+	tasks.Go(func() error { pool.Run(inUse); return nil })
+	tasks.Go(func() error { return reloadOnHangup(inUse, hangup, store) })
+	for _, e := range listeners {
+		tasks.Go(func() error { return server.Serve(e.Listener, e.role) })
+	}
+	tasks.Go(func() error {
+		defer unused()
+		return a.shutDown(ctx, server)
+	})
+	return tasks.Wait()
+}
+
+// openStore waits for a first good set of trust files, but not for ever.
+func (a *App) openStore(ctx context.Context, onSwap func(old, current *truststore.Generation)) (*truststore.Store, error) {
+	a.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
+	cfg := trustConfig(a.cfg, a.log)
+	cfg.StartTimeout = startTimeout
+	cfg.OnReload = a.reloads.observe
+	cfg.OnSwap = onSwap
+	store, err := openTrust(ctx, a.cfg, cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.registry.MustRegister(generationCollector(store.Current), &partsCollector{cfg, store.Refusals})
+	return store, nil
+}
+
+// newPool makes the brokers, whose names are not resolved yet.
+func (a *App) newPool() *backend.Pool {
+	pool := backendPool(a.cfg, a.log)
+	a.registry.MustRegister(backendsCollector(pool.Status))
+	return pool
+}
+
+func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *backend.Pool) (*proxy.Server, error) {
+	a.identity.watch(cache)
+	descriptors, err := connectionDescriptors()
+	if err != nil {
+		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
+	}
+	return proxy.New(proxy.Config{
+		Trust:                func() proxy.Trust { return trust{store.Current()} },
+		Owner:                cache.Owner,
+		Lease:                leaseFunc(pool),
+		TLS:                  tlsPolicy(a.cfg),
+		ProxyProtocolFrom:    a.cfg.ProxyProtocolFrom,
+		BackendProxyProtocol: byte(a.cfg.BackendProxyProtocol),
+
+		ClientID:      proxy.ClientIDPolicy(a.cfg.ClientID),
+		StripPassword: bool(a.cfg.StripPassword),
+
+		HandshakeTimeout: time.Duration(a.cfg.HandshakeTimeout),
+		ConnectTimeout:   time.Duration(a.cfg.ConnectTimeout),
+		DialTimeout:      time.Duration(a.cfg.DialTimeout),
+		ConnackTimeout:   time.Duration(a.cfg.ConnackTimeout),
+		MaxConnectSize:   int(a.cfg.MaxConnectSize),
+		MaxDescriptors:   descriptors,
+		MaxLifetime:      a.cfg.MaxLifetime(),
+		Recheck:          time.Duration(a.cfg.SessionRecheck),
+		ServerReference:  string(a.cfg.ServerReference),
+
+		MaxConnections:         int(a.cfg.MaxConnections),
+		MaxConnectionsPerIP:    int(a.cfg.MaxConnectionsPerIP),
+		MaxConnectionsPerOwner: int(a.cfg.MaxConnectionsPerOwner),
+		HandshakeRate:          int(a.cfg.HandshakeRate),
+		MaxHandshakes:          a.maxHandshakes(descriptors),
+
+		Metrics:  proxy.NewMetrics(a.registry),
+		Logger:   a.log,
+		Audit:    a.audit,
+		OnForced: a.history.Add,
+	}), nil
+}
+
+// A listener is a listener for clients of one kind.
+type listener struct {
+	net.Listener
+	role proxy.Role
+}
+
+// openListeners listens for clients, on all addresses or, with an error, on none.
+func (a *App) openListeners(ctx context.Context) ([]listener, error) {
+	listen := proxy.Listen
+	if a.cfg.ReusePort {
+		listen = proxy.ListenShared
+	}
+	devices, err := listen(ctx, string(a.cfg.Listen))
+	if err != nil {
+		return nil, listenError("VERNEGATE_LISTEN", err)
+	}
+	open := []listener{{devices, proxy.Devices}}
+	if a.cfg.ServiceListen != "" {
+		services, err := listen(ctx, string(a.cfg.ServiceListen))
+		if err == nil && services.Addr().String() == devices.Addr().String() { // two names for it, and it is shared
+			err = fmt.Errorf("%v is that of VERNEGATE_LISTEN", services.Addr())
+			_ = services.Close()
+		}
+		if err != nil {
+			_ = devices.Close()
+			return nil, listenError("VERNEGATE_SERVICE_LISTEN", err)
+		}
+		open = append(open, listener{services, proxy.Services})
+	}
+	for _, e := range open {
+		a.log.Info("listening", "listener", e.role.String(), "address", e.Addr().String())
+	}
+	return open, nil
+}
+
+// reloadOnHangup looks at the trust files at every SIGHUP until ctx ends. What
+// is wrong with them is the store's to tell.
+func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, store *truststore.Store) error {
+	for {
+		select {
+		case <-hangup:
+			_ = store.Reload(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// shutDown ends the sessions once ctx has ended: first readiness goes, so that
+// nobody is sent here any more, then, after the delay that it takes for that to
+// be known, the sessions, evenly over the drain timeout. Those that cannot write
+// what they hold in time are cut.
+func (a *App) shutDown(ctx context.Context, server *proxy.Server) error {
+	<-ctx.Done()
+	a.ready.set(errShuttingDown)
+	delay, timeout := time.Duration(a.cfg.DrainDelay), time.Duration(a.cfg.DrainTimeout)
+	a.log.Info("stopping", "delay", delay.String(), "drain", timeout.String())
+	ctx = context.WithoutCancel(ctx)
+	time.Sleep(delay)
+	server.Drain(ctx, timeout)
+
+	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		a.log.Warn("sessions were cut", "err", err)
+	}
+	return nil
+}
+
+// logStart says what vernegate is about to work with.
+func (a *App) logStart(current *truststore.Generation) {
+	if names := a.cfg.TLSCiphers.Insecure(); len(names) > 0 {
+		a.log.Warn("insecure cipher suites are on", "ciphers", names)
+	}
+	a.log.Info("started",
+		"version", a.build.Version,
+		"commit", a.build.Commit,
+		"generation", current.Sequence(),
+		"server_certificates", len(current.ServerCertificates()),
+		"cas", len(current.CAs()),
+		"crls", len(current.CRLs()),
+		"certificate_acl", config.Redact(string(a.cfg.ACLURL)),
+		"backends", []string(a.cfg.Backends),
+		"balance", a.cfg.Balance.String(),
+	)
+}

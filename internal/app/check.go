@@ -1,0 +1,181 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// Check prints what Run would meet with this environment, without listening
+// and without waiting for files to become good, and reports whether all is
+// well. Warnings do not count. It speaks MQTT to the backends unless noMQTT is set:
+// brokers log that.
+func Check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer) bool {
+	r := &report{w: stdout}
+	cfg, err := config.Load(environ)
+	if err != nil {
+		r.failedLines("", err)
+		r.failedLines("", TryFiles(ctx, cfg))
+		r.print("skipped", "certificate-acl and the backends, as the configuration is wrong")
+		return !r.failed
+	}
+	r.ok("configuration")
+	for _, line := range cfg.Values() {
+		r.print("value", "%s", line)
+	}
+	for _, line := range cfg.Warnings() {
+		r.warn("%s", line)
+	}
+	for _, name := range cfg.TLSCiphers.Insecure() {
+		r.warn("VERNEGATE_TLS_CIPHERS: %s is insecure", name)
+	}
+	if proxy.ClientIDPolicy(cfg.ClientID) == proxy.AnyClientID {
+		r.print("note", "VERNEGATE_CLIENT_ID=any: an owner may use every client id, also one of another owner, whose session the broker then ends")
+	}
+	r.checkFiles(ctx, cfg)
+	r.checkACL(ctx, cfg)
+	r.checkBackends(ctx, cfg, noMQTT)
+	return !r.failed
+}
+
+// report prints findings, one a line.
+type report struct {
+	w      io.Writer
+	failed bool
+}
+
+func (r *report) print(verdict, format string, args ...any) {
+	fmt.Fprintf(r.w, "%-8s %s\n", verdict, fmt.Sprintf(format, args...))
+}
+
+func (r *report) ok(format string, args ...any)   { r.print("ok", format, args...) }
+func (r *report) warn(format string, args ...any) { r.print("warning", format, args...) }
+
+// failedLines prints an error that may have several lines, or is nil.
+func (r *report) failedLines(subject string, err error) {
+	if err == nil {
+		return
+	}
+	r.failed = true
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		r.print("failed", "%s%s", subject, line)
+	}
+}
+
+// checkFiles reads the trust files once.
+func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
+	store, err := openTrust(ctx, cfg, trustConfig(cfg, nil))
+	if err != nil {
+		r.failedLines("", err)
+		return
+	}
+	g, now := store.Current(), time.Now()
+	for _, pair := range g.ServerCertificates() {
+		r.checkExpiry("server certificate", pair.Leaf, now)
+	}
+	for _, ca := range g.CAs() {
+		r.checkExpiry("CA", ca, now)
+	}
+	for _, list := range g.CRLs() {
+		r.checkCRL(list, now)
+	}
+	if n := len(g.TicketKeys()); n > 0 {
+		r.ok("session ticket keys: %d", n)
+	}
+	for _, n := range store.Notices() {
+		r.warn("%v", n)
+	}
+	for _, part := range store.Refusals() {
+		r.failedLines("", withVariables(cfg, part.Err))
+	}
+}
+
+func (r *report) checkExpiry(kind string, cert *x509.Certificate, now time.Time) {
+	end := cert.NotAfter.Format(time.RFC3339)
+	switch expirySeverity(cert, now) {
+	case admin.Critical:
+		r.warn("%s %q has expired on %s", kind, cert.Subject, end)
+	case admin.Warning:
+		r.warn("%s %q expires soon, on %s", kind, cert.Subject, end)
+	default:
+		r.ok("%s %q expires on %s", kind, cert.Subject, end)
+	}
+}
+
+func (r *report) checkCRL(list truststore.CRL, now time.Time) {
+	switch {
+	case list.NextUpdate.IsZero():
+		r.ok("CRL of %q with %d entries", list.Issuer, list.Entries)
+	case now.After(list.NextUpdate):
+		r.warn("CRL of %q with %d entries was due to be replaced on %s", list.Issuer, list.Entries, list.NextUpdate.Format(time.RFC3339))
+	default:
+		r.ok("CRL of %q with %d entries, next update on %s", list.Issuer, list.Entries, list.NextUpdate.Format(time.RFC3339))
+	}
+}
+
+// checkACL asks certificate-acl about a certificate that cannot exist.
+func (r *report) checkACL(ctx context.Context, cfg config.Config) {
+	client := aclClient(cfg)
+	defer client.CloseIdleConnections()
+	name := "certificate-acl at " + config.Redact(string(cfg.ACLURL))
+	_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
+	switch {
+	case err != nil:
+		r.failedLines(name+": ", err)
+	case ok:
+		r.warn("%s names an owner of a certificate that does not exist", name)
+	default:
+		r.ok("%s answers", name)
+	}
+}
+
+// checkBackends resolves the backends' names and asks each of them whether it
+// is well, as serve will do again and again, and then as a client.
+func (r *report) checkBackends(ctx context.Context, cfg config.Config, noMQTT bool) {
+	pool := backendPool(cfg, nil)
+	pool.Resolve(ctx)
+	for _, b := range pool.Status() {
+		r.checkBackend(ctx, cfg, b, noMQTT)
+	}
+}
+
+func (r *report) checkBackend(ctx context.Context, cfg config.Config, b backend.Status, noMQTT bool) {
+	subject := "backend " + b.Name
+	if b.Addr != b.Name {
+		subject += " at " + b.Addr
+	}
+	err := errors.New(b.Detail)
+	if b.State != backend.Unresolved {
+		err = probeOnce(ctx, cfg, b.Addr)
+	}
+	if err != nil {
+		r.failedLines(subject+": ", err)
+		return
+	}
+	if noMQTT {
+		r.ok("%s is well (MQTT was not spoken)", subject)
+		return
+	}
+	switch code, err := tryBroker(ctx, cfg, b.Addr); {
+	case err != nil:
+		r.failedLines(subject+": ", err)
+	case code != 0:
+		r.ok("%s is well, and refuses a client that nobody knows with code %d", subject, code)
+	default:
+		r.ok("%s is well and accepts clients", subject)
+	}
+}

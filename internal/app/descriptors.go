@@ -1,0 +1,31 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"math"
+	"runtime/debug"
+	"syscall"
+)
+
+// reservedDescriptors are for what is not a connection of a device or to a
+// broker: certificate-acl, the admin server, files, and the runtime.
+const reservedDescriptors = 128
+
+// maxHandshakes returns how many connections may be on their way through the
+// handshake; 0 = no limit.
+func (a *App) maxHandshakes(descriptors int) int {
+	return a.cfg.MaxHandshakes.Number(debug.SetMemoryLimit(-1), descriptors)
+}
+
+// connectionDescriptors returns how many descriptors connections may use:
+// what the process is allowed without a reserve. Go has raised the soft limit
+// to the hard one before main begins.
+func connectionDescriptors() (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	return max(2, int(min(limit.Cur, math.MaxInt32))-reservedDescriptors), nil
+}

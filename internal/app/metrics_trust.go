@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"crypto/x509"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// reloadMetrics count what came of looking at the trust files, and remember the
+// last time.
+type reloadMetrics struct {
+	looks   *prometheus.CounterVec
+	refused prometheus.Gauge
+	last    atomic.Pointer[admin.Look] // nil before the first
+}
+
+// newReloadMetrics makes the metrics and registers them with r.
+func newReloadMetrics(r prometheus.Registerer) *reloadMetrics {
+	m := &reloadMetrics{
+		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "vernegate_trust_looks_total",
+			Help: "Looks at the trust files, by result: unchanged, swapped, settling (good, but takes trust away), refused (a part is; others may have changed).",
+		}, []string{"result"}),
+		refused: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "vernegate_trust_files_refused",
+			Help: "1 while any part of the trust files is no good, else 0. Its last good version serves on.",
+		}),
+	}
+	for _, result := range []truststore.Result{truststore.Unchanged, truststore.Swapped, truststore.Settling, truststore.Refused} {
+		m.looks.WithLabelValues(result.String())
+	}
+	r.MustRegister(m.looks, m.refused)
+	return m
+}
+
+// observe is a truststore.Store's observer.
+func (m *reloadMetrics) observe(result truststore.Result, err error) {
+	look := &admin.Look{At: time.Now(), Result: result.String()}
+	if err != nil {
+		look.Errors = strings.Split(label(err.Error()), "\n")
+	}
+	m.last.Store(look)
+	m.looks.WithLabelValues(result.String()).Inc()
+	m.refused.Set(0)
+	if result == truststore.Refused {
+		m.refused.Set(1)
+	}
+}
+
+// partsCollector says which parts of the trust files are refused when it is asked.
+type partsCollector struct {
+	config   truststore.Config
+	refusals func() []truststore.Refusal
+}
+
+// Describe implements prometheus.Collector. It describes nothing, as what
+// Collect sends depends on the configuration.
+func (*partsCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *partsCollector) Collect(metrics chan<- prometheus.Metric) {
+	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_part_refused",
+		Help: "1 while a part of the trust files is no good and its last good version stays in use, else 0. Parts are server (a certificate with its key), cas, crl and tickets.",
+	}, []string{"part", "file"})
+	for kind, files := range map[truststore.Kind][]string{
+		truststore.KindServer: c.config.Certs, truststore.KindCAs: c.config.CAs,
+		truststore.KindCRL: c.config.CRLs, truststore.KindTickets: c.config.TicketKeys,
+	} {
+		for _, file := range files {
+			m.WithLabelValues(string(kind), label(file)).Set(0)
+		}
+	}
+	for _, r := range c.refusals() {
+		m.WithLabelValues(string(r.Kind), label(r.File)).Set(1)
+	}
+	m.Collect(metrics)
+}
+
+// generationCollector tells about the generation that is current when it is
+// asked. It makes its metrics anew each time, so that what left the files
+// leaves the metrics.
+type generationCollector func() *truststore.Generation
+
+// Describe implements prometheus.Collector. It describes nothing, since what
+// Collect sends depends on the files.
+func (current generationCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (current generationCollector) Collect(metrics chan<- prometheus.Metric) {
+	g := current()
+	for _, c := range []prometheus.Collector{
+		sequenceOf(g), loadedOf(g), expiriesOf(g), nextUpdatesOf(g), entriesOf(g),
+	} {
+		c.Collect(metrics)
+	}
+}
+
+func sequenceOf(g *truststore.Generation) prometheus.Collector {
+	m := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "vernegate_trust_generation",
+		Help: "Number of the trust generation in use; the first one is 1.",
+	})
+	m.Set(float64(g.Sequence()))
+	return m
+}
+
+func loadedOf(g *truststore.Generation) prometheus.Collector {
+	m := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "vernegate_trust_loaded_timestamp_seconds",
+		Help: "When the files of the trust generation in use were read.",
+	})
+	m.Set(unixSeconds(g.Loaded()))
+	return m
+}
+
+func expiriesOf(g *truststore.Generation) prometheus.Collector {
+	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_certificate_expiry_timestamp_seconds",
+		Help: "When each server and CA certificate in use expires.",
+	}, []string{"kind", "subject", "serial"})
+	add := func(kind string, cert *x509.Certificate) {
+		m.WithLabelValues(kind, label(cert.Subject.String()), cert.SerialNumber.Text(16)).Set(unixSeconds(cert.NotAfter))
+	}
+	for _, pair := range g.ServerCertificates() {
+		add("server", pair.Leaf)
+	}
+	for _, ca := range g.CAs() {
+		add("ca", ca)
+	}
+	return m
+}
+
+// nextUpdatesOf tells the earliest of several lists in one file of one issuer.
+func nextUpdatesOf(g *truststore.Generation) prometheus.Collector {
+	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_crl_next_update_timestamp_seconds",
+		Help: "When each CRL in use is due to be replaced.",
+	}, []string{"issuer", "file"})
+	lists := slices.SortedFunc(slices.Values(g.CRLs()), func(a, b truststore.CRL) int {
+		return b.NextUpdate.Compare(a.NextUpdate) // what is set last stays
+	})
+	for _, list := range lists {
+		if !list.NextUpdate.IsZero() {
+			m.WithLabelValues(label(list.Issuer), label(list.Path)).Set(unixSeconds(list.NextUpdate))
+		}
+	}
+	return m
+}
+
+func entriesOf(g *truststore.Generation) prometheus.Collector {
+	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_crl_entries",
+		Help: "Revoked certificates in the CRLs in use.",
+	}, []string{"issuer", "file"})
+	for _, list := range g.CRLs() {
+		m.WithLabelValues(label(list.Issuer), label(list.Path)).Add(float64(list.Entries))
+	}
+	return m
+}
+
+// label makes text fit for a label: a name in a certificate can hold any
+// bytes, and one odd CA must not cost the whole scrape.
+func label(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+
+func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -1,0 +1,186 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"crypto/x509"
+	"encoding/hex"
+	"math"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// status returns what there is to know now.
+func (a *App) status() admin.Status {
+	now := time.Now()
+	s := admin.Status{
+		State:         admin.Ready,
+		Host:          a.host,
+		Version:       a.build.Version,
+		Commit:        a.build.Commit,
+		Go:            a.build.Go,
+		Started:       a.started,
+		Now:           now,
+		UptimeSeconds: int64(now.Sub(a.started) / time.Second),
+		LastLook:      a.reloads.last.Load(),
+	}
+	if err := a.ready.err(); err != nil {
+		s.State, s.Detail = admin.Starting, err.Error()
+		if err == errShuttingDown {
+			s.State = admin.Draining
+		}
+	}
+	if w := a.parts.Load(); w != nil {
+		s.Trust = trustStatus(w.store.Current(), now)
+		s.Trust.Refused, s.Trust.Notices = partsStatus(w.store)
+		s.CertificateACL = a.aclStatus(w)
+		s.Sessions = map[string]int{}
+		for _, role := range []proxy.Role{proxy.Devices, proxy.Services} {
+			s.Sessions[role.String()] = w.server.Count(role)
+		}
+		s.Backends = backendStatus(w.pool.Status())
+		s.Limits = a.limits(w.server)
+		s.AnyClientID = proxy.ClientIDPolicy(a.cfg.ClientID) == proxy.AnyClientID
+	}
+	return s
+}
+
+// limits lists what is bounded, and of what is configured only that.
+func (a *App) limits(server *proxy.Server) []admin.Limit {
+	used, most := server.Descriptors()
+	sessions := server.Count(proxy.Devices) + server.Count(proxy.Services)
+	list := []admin.Limit{
+		{Name: "file descriptors", Limit: most, Used: &used},
+		{Name: "bytes of a CONNECT", Limit: int(a.cfg.MaxConnectSize)},
+	}
+	for _, l := range []admin.Limit{
+		{Name: "sessions", Limit: int(a.cfg.MaxConnections), Used: &sessions},
+		{Name: "sessions of an owner", Limit: int(a.cfg.MaxConnectionsPerOwner)},
+		{Name: "connections from an address", Limit: int(a.cfg.MaxConnectionsPerIP)},
+		{Name: "handshakes a second", Limit: int(a.cfg.HandshakeRate)},
+		{Name: "handshakes at a time", Limit: a.maxHandshakes(most)},
+	} {
+		if l.Limit > 0 {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+func (a *App) aclStatus(w *components) *admin.CertificateACL {
+	s := a.identity.status()
+	s.URL = config.Redact(string(a.cfg.ACLURL))
+	s.CacheEntries, s.CacheSize = w.cache.Len(), int(a.cfg.ACLCacheSize)
+	return s
+}
+
+func backendStatus(brokers []backend.Status) (list []admin.Backend) {
+	for _, b := range brokers {
+		list = append(list, admin.Backend{
+			Address:  b.Addr,
+			Name:     b.Name,
+			Sessions: b.Sessions,
+			State:    b.State.String(),
+			Severity: backendSeverity(b.State),
+			Since:    b.Since,
+			Reason:   string(b.Reason),
+			Detail:   b.Detail,
+			NextTry:  b.NextTry,
+		})
+	}
+	return list
+}
+
+// backendSeverity reports whether a broker needs somebody to look after it.
+func backendSeverity(s backend.State) admin.Severity {
+	switch s {
+	case backend.Up:
+		return admin.OK
+	case backend.Returning, backend.Gone:
+		return admin.Warning
+	}
+	return admin.Critical
+}
+
+func trustStatus(g *truststore.Generation, now time.Time) *admin.Trust {
+	s := &admin.Trust{Generation: g.Sequence(), Loaded: g.Loaded()}
+	for _, f := range g.Files() {
+		s.Files = append(s.Files, admin.File{Path: label(f.Path), SHA256: hex.EncodeToString(f.SHA256[:])})
+	}
+	for _, pair := range g.ServerCertificates() {
+		s.Certificates = append(s.Certificates, certificateStatus(admin.KindServer, pair.Leaf, now))
+	}
+	for _, ca := range g.CAs() {
+		s.Certificates = append(s.Certificates, certificateStatus(admin.KindCA, ca, now))
+	}
+	for _, list := range g.CRLs() {
+		s.CRLs = append(s.CRLs, crlStatus(list, now))
+	}
+	return s
+}
+
+// partsStatus is what is wrong with parts of the trust files, and what is odd.
+func partsStatus(store *truststore.Store) (refused []admin.Part, notices []string) {
+	for _, r := range store.Refusals() {
+		refused = append(refused, admin.Part{
+			Part: string(r.Kind), File: label(r.File), Name: label(r.Name), Error: label(r.Err.Error()), Since: r.Since,
+		})
+	}
+	for _, n := range store.Notices() {
+		notices = append(notices, label(n.String()))
+	}
+	return refused, notices
+}
+
+func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin.Certificate {
+	return admin.Certificate{
+		Kind:     kind,
+		Subject:  label(cert.Subject.String()),
+		Serial:   cert.SerialNumber.Text(16),
+		NotAfter: cert.NotAfter,
+		DaysLeft: int(math.Floor(cert.NotAfter.Sub(now).Hours() / 24)),
+		Severity: expirySeverity(cert, now),
+	}
+}
+
+// expirySoon is how long before its end a certificate is worth a warning, and
+// lastPart the part of a shorter life: who renews daily does so on the last day.
+const (
+	expirySoon = 14 * 24 * time.Hour
+	lastPart   = 10
+)
+
+// expirySeverity reports whether a certificate has expired, or does so soon.
+func expirySeverity(cert *x509.Certificate, now time.Time) admin.Severity {
+	switch left := cert.NotAfter.Sub(now); {
+	case left < 0:
+		return admin.Critical
+	case left < min(expirySoon, cert.NotAfter.Sub(cert.NotBefore)/lastPart):
+		return admin.Warning
+	}
+	return admin.OK
+}
+
+func crlStatus(list truststore.CRL, now time.Time) admin.CRL {
+	s := admin.CRL{
+		Issuer:     label(list.Issuer),
+		File:       label(list.Path),
+		ThisUpdate: list.ThisUpdate,
+		NextUpdate: list.NextUpdate,
+		Entries:    list.Entries,
+		Severity:   admin.OK,
+	}
+	if list.Number != nil {
+		s.Number = list.Number.String()
+	}
+	if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
+		s.Severity = admin.Critical
+	}
+	return s
+}

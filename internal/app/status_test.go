@@ -1,0 +1,202 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/app/apptest"
+	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+func TestStatusBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	a := New(mustLoad(t), Build{}, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler))
+	s := a.status()
+	if s.State != admin.Starting || s.Detail != errNoGeneration.Error() || s.Trust != nil || s.CertificateACL != nil || s.Sessions != nil {
+		t.Errorf("got %+v", s)
+	}
+	if a.sessions() != nil {
+		t.Error("there are sessions before the start")
+	}
+	if _, err := a.reload(t.Context()); !errors.Is(err, admin.ErrNotStarted) {
+		t.Errorf("reload: got %v, want %v", err, admin.ErrNotStarted)
+	}
+}
+
+func TestStatusTellsWhatThereIs(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	w.Vars["CERTIFICATE_ACL_URL"] = "http://me:hunter2@127.0.0.1:1/"
+	lost := w.Root.Issue("lost")
+	w.Write("ca.crl", w.Root.CRL(certtest.CRLOptions{
+		Number: 7, Revoked: []*x509.Certificate{lost.Leaf},
+		ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: time.Now().Add(-time.Hour),
+	}))
+	a := newTestAppIn(t, w)
+	a.ready.set(errShuttingDown)
+	s := a.status()
+	if s.State != admin.Draining || s.Trust == nil || s.LastLook == nil || s.CertificateACL == nil {
+		t.Fatalf("got %+v", s)
+	}
+	if got := s.Sessions; len(got) != 2 || got["devices"] != 0 || got["services"] != 0 {
+		t.Errorf("got sessions %v, want none of devices and services", got)
+	}
+	if s.Trust.Generation != 1 || len(s.Trust.Files) != 4 || len(s.Trust.Certificates) != 2 || s.LastLook.Result != "swapped" {
+		t.Errorf("got %+v and %+v", s.Trust, s.LastLook)
+	}
+	content, err := os.ReadFile(s.Trust.Files[0].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := sha256.Sum256(content); s.Trust.Files[0].SHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("got hash %s of %s", s.Trust.Files[0].SHA256, s.Trust.Files[0].Path)
+	}
+	crl := s.Trust.CRLs[0]
+	if crl.Number != "7" || crl.Entries != 1 || crl.Severity != admin.Critical || crl.Issuer != "CN=root" {
+		t.Errorf("got CRL %+v", crl)
+	}
+	if got := s.CertificateACL.URL; got != "http://redacted@127.0.0.1:1/" {
+		t.Errorf("got URL %s", got)
+	}
+	if !s.AnyClientID {
+		t.Error("the status does not say that an owner may use any client id")
+	}
+	if len(s.Limits) == 0 || s.Limits[0].Limit <= 0 || *s.Limits[0].Used != 0 {
+		t.Errorf("got limits %+v", s.Limits)
+	}
+}
+
+func TestStatusOfBackends(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[backend.State]admin.Severity{
+		backend.Up: admin.OK, backend.Returning: admin.Warning, backend.Gone: admin.Warning,
+		backend.Ejected: admin.Critical, backend.Unresolved: admin.Critical,
+	} {
+		got := backendStatus([]backend.Status{{Addr: "a:1", Name: "n:1", Sessions: 3, State: state, Reason: "dial", Detail: "refused"}})
+		if len(got) != 1 || got[0] != (admin.Backend{
+			Address: "a:1", Name: "n:1", Sessions: 3, State: state.String(), Severity: want, Reason: "dial", Detail: "refused",
+		}) {
+			t.Errorf("%v: got %+v, want %s", state, got, want)
+		}
+	}
+	if got := newTestAppIn(t, apptest.NewWorld(t)).status().Backends; len(got) == 0 {
+		t.Error("there are no backends")
+	}
+}
+
+func TestReloadTellsOfTheGeneration(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	a := newTestAppIn(t, w)
+	want := func(generation uint64, changed, good bool) {
+		t.Helper()
+		got, err := a.reload(t.Context())
+		if got != (admin.Reloaded{Generation: generation, Changed: changed}) || (err == nil) != good {
+			t.Errorf("got %+v and %v, want generation %d, changed: %v, good: %v", got, err, generation, changed, good)
+		}
+	}
+	want(1, false, true)
+	w.Write("ca.crt", certtest.CertsPEM(w.Root.Cert, certtest.NewCA("second").Cert))
+	want(2, true, true)
+	w.Write("ca.crt", []byte("nonsense"))
+	want(2, false, false)
+	if look := a.status().LastLook; look.Result != "refused" || len(look.Errors) == 0 {
+		t.Errorf("got last look %+v", look)
+	}
+	w.Write("ca.crl", certtest.PEMEncodeCRL(w.Root.CRL(certtest.CRLOptions{Number: 2})))
+	want(3, true, false) // the list counts, whatever the CAs are like
+	if got := a.status().Trust.Refused; len(got) != 1 || got[0].Part != "cas" || filepath.Base(got[0].File) != "ca.crt" || got[0].Error == "" || got[0].Since.IsZero() {
+		t.Errorf("got refused parts %+v, want the CAs", got)
+	}
+	for part, want := range map[string]float64{"server": 0, "cas": 1, "crl": 0} {
+		if got := partRefused(t, a, part); got != want {
+			t.Errorf("vernegate_trust_part_refused of %s: got %v, want %v", part, got, want)
+		}
+	}
+	w.Write("ca.crt", w.Root.PEM())
+	want(4, true, true)
+	if got := partRefused(t, a, "cas"); got != 0 {
+		t.Errorf("vernegate_trust_part_refused of cas: got %v, want 0", got)
+	}
+	if look := a.status().LastLook; look.Result != "swapped" || len(look.Errors) > 0 {
+		t.Errorf("got last look %+v", look)
+	}
+}
+
+// partRefused is the metric about a part, of which there is one.
+func partRefused(t *testing.T, a *App, part string) float64 {
+	t.Helper()
+	families, err := a.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "vernegate_trust_part_refused" && m.GetLabel()[1].GetValue() == part {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("there is no vernegate_trust_part_refused of %s", part)
+	return 0
+}
+
+func TestCertificateTerms(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		lived, left time.Duration
+		severity    admin.Severity
+		days        int
+	}{
+		{365 * day, 100 * day, admin.OK, 100},
+		{365 * day, 14 * day, admin.OK, 14},
+		{365 * day, 14*day - time.Second, admin.Warning, 13},
+		{365 * day, 0, admin.Warning, 0},
+		{365 * day, -time.Second, admin.Critical, -1},
+		{18 * time.Hour, 6 * time.Hour, admin.OK, 0}, // renewed daily
+		{22 * time.Hour, 2 * time.Hour, admin.Warning, 0},
+	} {
+		cert := &x509.Certificate{SerialNumber: certtest.NewCA("x").Cert.SerialNumber, NotBefore: now.Add(-row.lived), NotAfter: now.Add(row.left)}
+		got := certificateStatus(admin.KindCA, cert, now)
+		if got.Severity != row.severity || got.DaysLeft != row.days {
+			t.Errorf("%v after %v: got %s and %d days, want %s and %d", row.left, row.lived, got.Severity, got.DaysLeft, row.severity, row.days)
+		}
+	}
+}
+
+func TestStatusOfCertificateACL(t *testing.T) {
+	t.Parallel()
+	m := newIdentityMetrics(newRegistry(Build{}))
+	if s := m.status(); s.HitRatio != nil || s.Failing() || !s.LastSuccess.IsZero() {
+		t.Errorf("before the first request: got %+v", s)
+	}
+	for range 3 {
+		m.answered(certacl.OutcomeHit)
+	}
+	m.answered(certacl.OutcomeMiss)
+	m.note(&certacl.LookupError{Kind: certacl.KindTimeout, Err: errShuttingDown})
+	s := m.status()
+	if !s.Failing() || s.LastError != "timeout" || s.HitRatio == nil || *s.HitRatio != 0.75 || s.Answers["hit"] != 3 {
+		t.Errorf("after a failure: got %+v", s)
+	}
+	m.note(nil)
+	m.note(&certacl.LookupError{Kind: certacl.KindCanceled, Err: errShuttingDown}) // says nothing
+	if s := m.status(); s.Failing() || s.LastSuccess.IsZero() || s.LastError != "timeout" {
+		t.Errorf("after an answer: got %+v", s)
+	}
+}

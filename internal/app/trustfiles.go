@@ -1,0 +1,75 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// FilesError is what is wrong with the trust files at the start, one mistake
+// a line, each with the variable that names the file.
+type FilesError struct{ err error }
+
+func (e *FilesError) Error() string { return e.err.Error() }
+
+// openTrust opens the trust store, or tells everything that is wrong with its
+// files as a *FilesError.
+func openTrust(ctx context.Context, cfg config.Config, trust truststore.Config) (*truststore.Store, error) {
+	store, err := truststore.Open(ctx, trust)
+	if err != nil {
+		return nil, &FilesError{withVariables(cfg, err)}
+	}
+	return store, nil
+}
+
+// TryFiles reads the trust files once and returns what is wrong with them. It
+// has nothing to say when the variables that name them are wrong themselves.
+func TryFiles(ctx context.Context, cfg config.Config) error {
+	if len(cfg.TLSCert) == 0 || len(cfg.TLSKey) != len(cfg.TLSCert) || len(cfg.TLSCA) == 0 || len(cfg.TLSCRL) == 0 {
+		return nil
+	}
+	_, err := openTrust(ctx, cfg, trustConfig(cfg, nil))
+	return err
+}
+
+// withVariables puts the variable that names a file before each mistake about
+// it. The store knows paths only.
+func withVariables(cfg config.Config, err error) error {
+	var mistakes []error
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSuffix(line, "\n")
+		if names := variablesOf(cfg, line); len(names) > 0 {
+			line = strings.Join(names, ", ") + ": " + line
+		}
+		mistakes = append(mistakes, errors.New(line))
+	}
+	return errors.Join(mistakes...)
+}
+
+// variablesOf returns the variables that name a file which a mistake is about.
+func variablesOf(cfg config.Config, mistake string) (names []string) {
+	for _, files := range []struct {
+		variable string
+		paths    []string
+	}{
+		{"VERNEGATE_TLS_CERT", cfg.TLSCert},
+		{"VERNEGATE_TLS_KEY", cfg.TLSKey},
+		{"VERNEGATE_TLS_CA", cfg.TLSCA},
+		{"VERNEGATE_TLS_CRL", cfg.TLSCRL},
+		{"VERNEGATE_TICKET_KEYS", cfg.TicketKeys},
+	} {
+		for _, path := range files.paths {
+			if strings.Contains(mistake, path) {
+				names = append(names, cfg.WithOrigin(files.variable))
+				break
+			}
+		}
+	}
+	return names
+}

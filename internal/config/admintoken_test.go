@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func writeToken(t *testing.T, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAdminTokenComesFromTheVariableOrAFile(t *testing.T) {
+	t.Parallel()
+	if mustLoad(t).Token().IsSet() {
+		t.Error("there is a token by default")
+	}
+	const secret = "0123456789abcdef"
+	direct := mustLoad(t, "VERNEGATE_ADMIN_TOKEN="+secret).Token()
+	file := mustLoad(t, "VERNEGATE_ADMIN_TOKEN_FILE="+writeToken(t, secret+"\n")).Token()
+	if !direct.IsSet() || direct != file {
+		t.Errorf("got tokens %v and %v, want the same", direct, file)
+	}
+}
+
+func TestAdminTokenMistakes(t *testing.T) {
+	t.Parallel()
+	const syntax = "expected at least 16 letters, digits or any of ._~+/- such as openssl rand -hex 16 prints"
+	const good = "0123456789abcdef"
+	absent := filepath.Join(t.TempDir(), "absent")
+	for _, row := range []struct {
+		environ []string
+		want    string
+	}{
+		{[]string{"VERNEGATE_ADMIN_TOKEN=hunter2"}, "VERNEGATE_ADMIN_TOKEN: " + syntax},
+		{[]string{"VERNEGATE_ADMIN_TOKEN_FILE=" + writeToken(t, "hunter2")}, "VERNEGATE_ADMIN_TOKEN_FILE: " + syntax},
+		{[]string{"VERNEGATE_ADMIN_TOKEN_FILE=" + writeToken(t, "\n")}, "VERNEGATE_ADMIN_TOKEN_FILE: " + syntax},
+		{[]string{"VERNEGATE_ADMIN_TOKEN_FILE=" + absent}, "VERNEGATE_ADMIN_TOKEN_FILE: open " + absent + ": no such file or directory"},
+		{
+			[]string{"VERNEGATE_ADMIN_TOKEN=" + good, "VERNEGATE_ADMIN_TOKEN_FILE=" + writeToken(t, good)},
+			"VERNEGATE_ADMIN_TOKEN_FILE: expected only one of it and VERNEGATE_ADMIN_TOKEN",
+		},
+	} {
+		got := mistakesOf(t, row.environ...)
+		if len(got) != 1 || got[0] != row.want {
+			t.Errorf("%q: got %q, want %q", row.environ, got, row.want)
+		}
+		if text := strings.Join(got, "\n"); strings.Contains(text, "hunter2") || strings.Contains(text, good) {
+			t.Errorf("the token ended up in %q", text)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config turns the environment into a typed Config and reports all
+// mistakes in it at once. It knows vernegate's own variables and those of the
+// image that vernegate replaces.
+package config
+
+import (
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/config/legacy"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+// Config is the environment, parsed: every variable that vernegate reads is
+// one field here, and the type of the field says what the variable accepts.
+// Of the files that it names, only that of the admin token is read here.
+type Config struct {
+	Listen        listenAddress `env:"VERNEGATE_LISTEN" envDefault:":8883"`
+	ServiceListen listenAddress `env:"VERNEGATE_SERVICE_LISTEN"` // empty: no such listener
+	ReusePort     portReuse     `env:"VERNEGATE_REUSE_PORT" envDefault:"false"`
+
+	TLSCert       fileList     `env:"VERNEGATE_TLS_CERT,expand" envDefault:"/vernemq/cert/$HOSTNAME.crt"`
+	TLSKey        fileList     `env:"VERNEGATE_TLS_KEY,expand" envDefault:"/vernemq/cert/$HOSTNAME.key"`
+	TLSCA         fileList     `env:"VERNEGATE_TLS_CA,expand" envDefault:"/vernemq/cert/ca.crt"`
+	TLSCRL        fileList     `env:"VERNEGATE_TLS_CRL,expand" envDefault:"/vernemq/cert/ca.crl"`
+	TicketKeys    fileList     `env:"VERNEGATE_TICKET_KEYS,expand"` // nil: Go's own, of this process
+	TLSMinVersion tlsVersion   `env:"VERNEGATE_TLS_MIN_VERSION" envDefault:"1.2"`
+	TLSCiphers    cipherSuites `env:"VERNEGATE_TLS_CIPHERS"` // nil: Go's
+	TLSCurves     curves       `env:"VERNEGATE_TLS_CURVES"`  // nil: Go's
+
+	TLSCANames truststore.CANames `env:"VERNEGATE_TLS_CA_NAMES" envDefault:"auto"`
+
+	TrustRefreshInterval interval          `env:"VERNEGATE_TRUST_REFRESH_INTERVAL" envDefault:"5m"`
+	CRLExpired           truststore.Policy `env:"VERNEGATE_CRL_EXPIRED" envDefault:"allow"`
+	CRLExpiredGrace      interval          `env:"VERNEGATE_CRL_EXPIRED_GRACE" envDefault:"24h"`
+	CRLMissing           truststore.Policy `env:"VERNEGATE_CRL_MISSING" envDefault:"allow"`
+
+	ACLURL            lookupURL    `env:"CERTIFICATE_ACL_URL" envDefault:"http://certificate-acl:3000/internal/api/v1/acl-entries/"`
+	ACLRequestTimeout milliseconds `env:"CERTIFICATE_ACL_REQ_TIMEOUT_MS" envDefault:"1000"`
+	ACLCacheSize      entryCount   `env:"VERNEGATE_ACL_CACHE_SIZE" envDefault:"100000"`
+	ACLTTL            interval     `env:"VERNEGATE_ACL_TTL" envDefault:"60s"`
+	ACLNegativeTTL    interval     `env:"VERNEGATE_ACL_NEGATIVE_TTL" envDefault:"5s"`
+	ACLStaleIfError   interval     `env:"VERNEGATE_ACL_STALE_IF_ERROR" envDefault:"10m"`
+
+	Backends             backendList       `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
+	Balance              backend.Balance   `env:"VERNEGATE_BALANCE" envDefault:"least-connections"`
+	BackendHealthURL     backend.HealthURL `env:"VERNEGATE_BACKEND_HEALTH_URL"` // empty: brokers are only dialed
+	BackendProxyProtocol proxyVersion      `env:"VERNEGATE_BACKEND_PROXY_PROTOCOL" envDefault:"off"`
+	ProxyProtocolFrom    prefixList        `env:"VERNEGATE_PROXY_PROTOCOL_FROM"` // nil: nobody sends us headers
+
+	ClientID      clientIDPolicy `env:"VERNEGATE_CLIENT_ID" envDefault:"any"`
+	StripPassword passwordPolicy `env:"VERNEGATE_PASSWORD" envDefault:"keep"`
+
+	HandshakeTimeout timeout  `env:"VERNEGATE_HANDSHAKE_TIMEOUT" envDefault:"10s"`
+	ConnectTimeout   timeout  `env:"VERNEGATE_CONNECT_TIMEOUT" envDefault:"5s"`
+	DialTimeout      timeout  `env:"VERNEGATE_DIAL_TIMEOUT" envDefault:"5s"`
+	ConnackTimeout   timeout  `env:"VERNEGATE_CONNACK_TIMEOUT" envDefault:"5s"`
+	MaxConnectSize   byteSize `env:"VERNEGATE_MAX_CONNECT_SIZE" envDefault:"256KiB"`
+
+	SessionRecheck     interval             `env:"VERNEGATE_SESSION_RECHECK" envDefault:"5m"`
+	SessionMaxLifetime *interval            `env:"VERNEGATE_SESSION_MAX_LIFETIME"` // nil: PluginLifetime; 0: none
+	PluginLifetime     lifetimeMilliseconds `env:"PLUGIN_DISC_LIFETIME_SESSION"`   // 0: none
+
+	DrainDelay      interval        `env:"VERNEGATE_DRAIN_DELAY" envDefault:"0s"`
+	DrainTimeout    interval        `env:"VERNEGATE_DRAIN_TIMEOUT" envDefault:"30s"`
+	ServerReference serverReference `env:"VERNEGATE_SERVER_REFERENCE"` // empty: none
+
+	MaxConnections         allowance  `env:"VERNEGATE_MAX_CONNECTIONS" envDefault:"0"`
+	MaxConnectionsPerIP    allowance  `env:"VERNEGATE_MAX_CONNECTIONS_PER_IP" envDefault:"0"`
+	MaxConnectionsPerOwner allowance  `env:"VERNEGATE_MAX_CONNECTIONS_PER_OWNER" envDefault:"0"`
+	HandshakeRate          allowance  `env:"VERNEGATE_HANDSHAKE_RATE" envDefault:"0"`
+	MaxHandshakes          Handshakes `env:"VERNEGATE_MAX_HANDSHAKES" envDefault:"auto"`
+
+	Admin          listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
+	AdminHosts     hostNames     `env:"VERNEGATE_ADMIN_HOSTS"`           // nil: addresses and local names alone
+	AdminToken     admin.Token   `env:"VERNEGATE_ADMIN_TOKEN"`           // zero: see AdminTokenFile
+	AdminTokenFile admin.Token   `env:"VERNEGATE_ADMIN_TOKEN_FILE,file"` // zero: none
+
+	LogLevel  logLevel  `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`
+	LogFormat LogFormat `env:"VERNEGATE_LOG_FORMAT" envDefault:"auto"`
+
+	// CRLNamed reports that VERNEGATE_TLS_CRL was set: a CRL that was named must
+	// exist, the default one need not.
+	CRLNamed bool
+
+	legacy   legacyEnv          // what the patched image's environment says
+	readings map[string]reading // of every variable
+}
+
+// A reading is what a variable was read as.
+type reading struct {
+	value     string // "" if it has none
+	isDefault bool
+}
+
+// Load parses and checks the environment (as os.Environ gives it) and
+// reports all mistakes at once, each a line of its own. An empty variable
+// counts as unset. The config is usable, as far as it goes, beside an error:
+// what could not be parsed is zero.
+func Load(environ []string) (Config, error) {
+	vars := env.ToMap(environ)
+	if err := setHostname(vars); err != nil {
+		return Config{}, err
+	}
+	return parse(vars, readLegacy(vars))
+}
+
+// parse is Load for variables in which the inherited ones are set.
+func parse(vars map[string]string, old legacyEnv) (Config, error) {
+	c := Config{CRLNamed: vars["VERNEGATE_TLS_CRL"] != "", legacy: old, readings: map[string]reading{}}
+	m := mistakes{readings: c.readings, origin: old.origin, wrong: map[string]bool{}, errs: old.errs}
+	for _, name := range Variables() {
+		if isServiceLink(name, vars) { // such as VERNEGATE_REUSE_PORT, of a Service vernegate-reuse
+			delete(vars, name)
+		}
+	}
+	err := env.ParseWithOptions(&c, env.Options{
+		Environment: vars,
+		OnSet:       func(name string, value any, isDefault bool) { c.readings[name] = reading{value.(string), isDefault} },
+	})
+	m.addParseErrors(err)
+	c.validate(&m)
+	m.addUnknown(vars)
+	return c, errors.Join(m.errs...)
+}
+
+// MaxLifetime is ours or that of dojot's plugin; 0 is none.
+func (c Config) MaxLifetime() time.Duration {
+	if c.SessionMaxLifetime != nil {
+		return time.Duration(*c.SessionMaxLifetime)
+	}
+	return time.Duration(c.PluginLifetime)
+}
+
+// setHostname sees to it that $HOSTNAME, which the default certificate and key
+// are named after, has a value: shells set it without exporting it.
+func setHostname(vars map[string]string) error {
+	if vars["HOSTNAME"] != "" {
+		return nil
+	}
+	name, err := os.Hostname()
+	vars["HOSTNAME"] = name
+	return err
+}
+
+// fieldVariable returns the variable that a field of config is read from.
+func fieldVariable(f reflect.StructField) string {
+	name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+	return name
+}
+
+// isSecret reports whether the value of a variable must not be shown.
+func isSecret(name string) bool {
+	for f := range reflect.TypeFor[Config]().Fields() {
+		if fieldVariable(f) == name {
+			return f.Type == reflect.TypeFor[admin.Token]()
+		}
+	}
+	return false
+}
+
+// Variables returns the names of all variables in the order of config.
+func Variables() []string {
+	var names []string
+	for f := range reflect.TypeFor[Config]().Fields() {
+		if name := fieldVariable(f); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Default returns the default value of a variable, "" if it has none.
+func Default(variable string) string {
+	for f := range reflect.TypeFor[Config]().Fields() {
+		if fieldVariable(f) == variable {
+			return f.Tag.Get("envDefault")
+		}
+	}
+	return ""
+}
+
+// Map returns an environment (as os.Environ gives it) by name.
+func Map(environ []string) map[string]string { return env.ToMap(environ) }
+
+// CheckConverted reports what Load would find wrong with variables that come
+// from settings of the patched broker, and names these settings.
+func CheckConverted(environ []string, from []legacy.Variable) error {
+	vars := env.ToMap(environ)
+	if err := setHostname(vars); err != nil {
+		return err
+	}
+	_, err := parse(vars, legacyOrigins(from))
+	return err
+}
+
+// Token returns what allows operators to change something, the zero Token if
+// there is nothing.
+func (c Config) Token() admin.Token {
+	if c.AdminTokenFile.IsSet() {
+		return c.AdminTokenFile
+	}
+	return c.AdminToken
+}

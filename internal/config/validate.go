@@ -1,0 +1,41 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import "crypto/tls"
+
+// validate reports what is wrong between variables that are each well-formed.
+func (c Config) validate(m *mistakes) {
+	if len(c.TLSCert) > 0 && len(c.TLSKey) != len(c.TLSCert) {
+		m.add("VERNEGATE_TLS_KEY", "expected as many keys as VERNEGATE_TLS_CERT has certificates, %d, not %d",
+			len(c.TLSCert), len(c.TLSKey))
+	}
+	if c.TLSMinVersion == tls.VersionTLS13 && len(c.TLSCiphers) > 0 {
+		m.add("VERNEGATE_TLS_CIPHERS", "has no effect with VERNEGATE_TLS_MIN_VERSION=1.3, whose cipher suites cannot be chosen")
+	}
+	if c.AdminToken.IsSet() && c.AdminTokenFile.IsSet() {
+		m.add("VERNEGATE_ADMIN_TOKEN_FILE", "expected only one of it and VERNEGATE_ADMIN_TOKEN")
+	}
+	c.validateListeners(m)
+}
+
+// validateListeners reports addresses that cannot be listened on together, at
+// the variable of the later one.
+func (c Config) validateListeners(m *mistakes) {
+	listeners := []struct {
+		variable string
+		address  listenAddress
+	}{
+		{"VERNEGATE_LISTEN", c.Listen},
+		{"VERNEGATE_SERVICE_LISTEN", c.ServiceListen},
+		{"VERNEGATE_ADMIN", c.Admin},
+	}
+	for i, b := range listeners {
+		for _, a := range listeners[:i] {
+			if a.address.overlaps(b.address) {
+				m.add(b.variable, "expected another address than %s=%q", a.variable, a.address)
+			}
+		}
+	}
+}

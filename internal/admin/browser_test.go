@@ -78,9 +78,13 @@ func startBrowser(t *testing.T) *browser {
 func (b *browser) note(event any) {
 	switch event.(type) {
 	case *log.EventEntryAdded, *runtime.EventConsoleAPICalled, *runtime.EventExceptionThrown, *network.EventLoadingFailed:
+		text, err := json.Marshal(event)
+		if err != nil {
+			text = []byte(err.Error())
+		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.complaints = append(b.complaints, fmt.Sprintf("%T %+v", event, event))
+		b.complaints = append(b.complaints, fmt.Sprintf("%T %s", event, text))
 	}
 }
 

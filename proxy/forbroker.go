@@ -8,11 +8,7 @@ import "github.com/vernegate/vernegate/packets"
 // forBroker is what a broker gets first: the CONNECT as the owner's, behind a PROXY header where brokers want
 // one. The two go out in one write, and so in one segment up to the header's end, as VerneMQ wants it.
 func (s *session) forBroker(connect *packets.Connect) ([]byte, error) {
-	splice := connect.WithUsername
-	if s.server.cfg.StripPassword {
-		splice = connect.WithUsernameAlone
-	}
-	packet, err := splice(s.owner)
+	packet, err := connect.Rewrite(packets.Edit{Username: &s.owner, DropPassword: s.server.cfg.StripPassword})
 	if err != nil {
 		return nil, because(IdentityInvalid, err)
 	}

@@ -197,7 +197,7 @@ func (m *meter) sessions() {
 	m.keep("session that has echoed 16 KiB", before)
 }
 
-func (m *meter) keep(name string, before peer.Live) {
+func (m *meter) keep(name string, before stack.Live) {
 	m.t.Helper()
 	now := m.live()
 	m.found[name+", bytes of heap"] = (now.Heap - before.Heap) / budgetSessions
@@ -213,7 +213,7 @@ func (m *meter) open(n int) load.Sessions {
 	return sessions
 }
 
-func (m *meter) live() peer.Live {
+func (m *meter) live() stack.Live {
 	m.t.Helper()
 	l, err := m.trial.proxy.Live(m.t.Context(), adminToken)
 	if err != nil {

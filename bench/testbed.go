@@ -141,7 +141,7 @@ func (s *testbed) startTrialAt(
 		return nil, errors.Join(err, b.Close())
 	}
 	began := time.Now()
-	p, err := k.Start(ctx, &peer.Site{
+	p, err := k.Start(ctx, &peer.Setup{
 		Dir: dir, Addr: addr, Files: files, Backend: b.Addr, ACLURL: s.acl.URL, Env: env, CPUs: s.proxyCPUs,
 	})
 	if err != nil {

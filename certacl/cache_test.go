@@ -521,7 +521,7 @@ func TestPanicErrorTellsWhere(t *testing.T) {
 		if !ok {
 			t.Fatalf("got %v, want a PanicError", err)
 		}
-		if want := `asking certificate-acl: panic: "no such\nowner"`; err.Error() != want {
+		if want := `asking certificate-acl: panic: no such\u000aowner`; err.Error() != want {
 			t.Errorf("got %s, want %s", err, want)
 		}
 		if !strings.Contains(string(panicked.Stack), "TestPanicErrorTellsWhere") {

@@ -309,7 +309,7 @@ func TestBrokenAnswerIsNoAnswer(t *testing.T) {
 				_, _ = io.WriteString(conn, answer)
 			}))
 			message := wantKind(t, client, certacl.KindConnection).Error()
-			if len(message) > 300 || strings.ContainsAny(message, "\x1b\r\n") {
+			if len(message) > 600 || strings.ContainsAny(message, "\x1b\r\n") {
 				t.Errorf("not one bounded line: %q", message)
 			}
 		})

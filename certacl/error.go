@@ -8,9 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
-	"strings"
-	"unicode"
+
+	"github.com/vernegate/vernegate/internal/untrusted"
 )
 
 // Kind says why a look-up could not tell; its text is fit for a metric label.
@@ -41,7 +40,7 @@ func (e *LookupError) Error() string {
 	if e.Err == nil {
 		return fmt.Sprintf("asking certificate-acl: %s %d", e.Kind, e.Status)
 	}
-	return fmt.Sprintf("asking certificate-acl: %s: %s", e.Kind, oneLine(e.Err.Error()))
+	return fmt.Sprintf("asking certificate-acl: %s: %s", e.Kind, untrusted.Text(e.Err.Error()))
 }
 
 // Unwrap returns the cause, so that errors.Is finds
@@ -72,18 +71,5 @@ type PanicError struct {
 }
 
 func (e *PanicError) Error() string {
-	return "asking certificate-acl: panic: " + oneLine(fmt.Sprint(e.Value))
-}
-
-// oneLine bounds text and quotes it unless all of it prints: net/http repeats
-// malformed header lines of up to MaxResponseHeaderBytes as they came.
-func oneLine(text string) string {
-	const enough = 200 // bytes; a dial error with two IPv6 addresses fits
-	if len(text) > enough {
-		text = text[:enough] + "…"
-	}
-	if strings.ContainsFunc(text, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }) {
-		return strconv.Quote(text)
-	}
-	return text
+	return "asking certificate-acl: panic: " + untrusted.Text(fmt.Sprint(e.Value))
 }

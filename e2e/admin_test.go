@@ -20,7 +20,7 @@ import (
 const adminToken = "correct-horse-battery-staple"
 
 // ask sends a request to the admin server, which must answer with status.
-func (s *site) ask(t *testing.T, method, path, token string, status int) (body string) {
+func (s *fixture) ask(t *testing.T, method, path, token string, status int) (body string) {
 	t.Helper()
 	resp, body, err := s.Ask(within(t, 20*time.Second), method, path, token)
 	if err != nil {
@@ -38,7 +38,7 @@ type listed struct {
 	Next     string
 }
 
-func (s *site) sessions(t *testing.T, query string) (page listed) {
+func (s *fixture) sessions(t *testing.T, query string) (page listed) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(s.ask(t, "GET", "/sessions?"+query, "", http.StatusOK)), &page); err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func (s *site) sessions(t *testing.T, query string) (page listed) {
 }
 
 // openSession connects a device over a Wire, and returns it behind its CONNACK.
-func (s *site) openSession(t *testing.T, v stack.Version, device *certtest.Cert, clientID string) *stack.Wire {
+func (s *fixture) openSession(t *testing.T, v stack.Version, device *certtest.Cert, clientID string) *stack.Wire {
 	t.Helper()
 	w := dialWire(t, s.through(device, 0))
 	if err := w.Send(connectPacket{version: v, clientID: clientID}.bytes()); err != nil {
@@ -62,7 +62,7 @@ func (s *site) openSession(t *testing.T, v stack.Version, device *certtest.Cert,
 
 func TestOperatorEndsSessions(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker, "VERNEGATE_ADMIN_TOKEN", adminToken)
+	s := newFixture(t, broker, "VERNEGATE_ADMIN_TOKEN", adminToken)
 	lamp, door := s.device("acme:lamp"), s.device("acme:door")
 	v5 := s.openSession(t, stack.V5, lamp, unique())
 	v311 := s.openSession(t, stack.V311, lamp, unique())
@@ -106,7 +106,7 @@ func TestOperatorEndsSessions(t *testing.T) {
 
 func TestWithoutATokenNobodyChangesAnything(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker)
+	s := newFixture(t, broker)
 	s.ask(t, "DELETE", "/sessions?owner=acme:lamp", adminToken, http.StatusForbidden)
 	s.ask(t, "POST", "/reload", "", http.StatusForbidden)
 	s.ask(t, "GET", "/debug/pprof/", "", http.StatusForbidden)
@@ -114,7 +114,7 @@ func TestWithoutATokenNobodyChangesAnything(t *testing.T) {
 
 func TestOperatorReloadsAndProfiles(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker, "VERNEGATE_ADMIN_TOKEN", adminToken)
+	s := newFixture(t, broker, "VERNEGATE_ADMIN_TOKEN", adminToken)
 	if got := s.ask(t, "POST", "/reload", adminToken, http.StatusOK); !strings.Contains(got, `"changed": false`) {
 		t.Errorf("got %s of the same files", got)
 	}
@@ -133,7 +133,7 @@ func TestOperatorReloadsAndProfiles(t *testing.T) {
 }
 
 // auditLine waits for the audit's line with this reason.
-func (s *site) auditLine(t *testing.T, reason string) (line map[string]any) {
+func (s *fixture) auditLine(t *testing.T, reason string) (line map[string]any) {
 	t.Helper()
 	text := must(s.Output.Wait(within(t, 20*time.Second), "the audit of "+reason, func(line string) bool {
 		return strings.Contains(line, `"logger":"audit"`) && strings.Contains(line, `"reason":"`+reason+`"`)
@@ -147,7 +147,7 @@ func (s *site) auditLine(t *testing.T, reason string) (line map[string]any) {
 // However quiet the log is: who was refused is in it, and on the page.
 func TestRefusalIsAuditedAndShown(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker, "VERNEGATE_LOG_LEVEL", "error")
+	s := newFixture(t, broker, "VERNEGATE_LOG_LEVEL", "error")
 	stranger := s.pki.Root.Issue("stranger")
 	w := dialWire(t, s.through(stranger, 0))
 	if err := w.Send(connectPacket{version: stack.V311, clientID: "nobodys"}.bytes()); err != nil {
@@ -180,7 +180,7 @@ func TestRefusalIsAuditedAndShown(t *testing.T) {
 func TestAttacksStayText(t *testing.T) {
 	t.Parallel()
 	const attack = `"><script>alert(1)<b>`
-	s := newSite(t, broker)
+	s := newFixture(t, broker)
 	device := s.pki.Root.Issue(attack)
 	s.acl.Own(stack.Fingerprint(device.Leaf), attack)
 	s.openSession(t, stack.V5, device, attack+unique())
@@ -207,7 +207,7 @@ func TestAttacksStayText(t *testing.T) {
 // promtool is Prometheus' own opinion of what it is given, after every counter has something to count.
 func TestMetricsPleasePromtool(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker)
+	s := newFixture(t, broker)
 	for _, v := range versions {
 		c := connect(t, s.through(s.device("acme:lamp"), 0), stack.Options{Version: v, ClientID: unique()})
 		if err := c.Publish(within(t, 20*time.Second), stack.Message{Topic: unique(), Payload: "x", QoS: 1}); err != nil {

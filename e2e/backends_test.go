@@ -26,7 +26,7 @@ func startMosquitto(t *testing.T) *stack.Mosquitto {
 }
 
 // sessionsAt is how many sessions vernegate has at a broker.
-func (s *site) sessionsAt(t *testing.T, addr string) int {
+func (s *fixture) sessionsAt(t *testing.T, addr string) int {
 	t.Helper()
 	metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
 	return int(metrics.Sum("vernegate_backend_sessions", `backend="`+addr+`"`))
@@ -65,13 +65,13 @@ func dropped(clients []*stack.Client) (n int) {
 // connect, and starts it again.
 func TestBrokerIsKilledUnderLoad(t *testing.T) {
 	t.Parallel()
-	stays, falls := startMosquitto(t), startMosquitto(t)
-	s := newSite(t, stays.Addr+","+falls.Addr)
+	stays, failing := startMosquitto(t), startMosquitto(t)
+	s := newFixture(t, stays.Addr+","+failing.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 
 	const each = 15
 	clients := connectMany(t, dial, 2*each)
-	if a, b := s.sessionsAt(t, stays.Addr), s.sessionsAt(t, falls.Addr); a != each || b != each {
+	if a, b := s.sessionsAt(t, stays.Addr), s.sessionsAt(t, failing.Addr); a != each || b != each {
 		t.Fatalf("the brokers have %d and %d sessions, want %d each", a, b, each)
 	}
 	talking, hush := context.WithCancel(t.Context())
@@ -84,30 +84,30 @@ func TestBrokerIsKilledUnderLoad(t *testing.T) {
 	killed := make(chan struct{})
 	go func() {
 		defer close(killed)
-		falls.Kill()
+		failing.Kill()
 	}()
 	newcomers := connectMany(t, dial, 2*each)
 	<-killed
 	newcomers = append(newcomers, connectMany(t, dial, each)...)
 
-	eventually(t, 10*time.Second, "the sessions of the killed broker end", func() bool { return s.sessionsAt(t, falls.Addr) == 0 })
+	eventually(t, 10*time.Second, "the sessions of the killed broker end", func() bool { return s.sessionsAt(t, failing.Addr) == 0 })
 	fell := each + dropped(newcomers) // some may have come before the end
 	eventually(t, 10*time.Second, "its clients notice", func() bool { return dropped(clients) == each })
 	if got, want := s.sessionsAt(t, stays.Addr), 5*each-fell; got != want {
 		t.Errorf("the broker that stays has %d sessions, want all of the other %d", got, want)
 	}
 	ejected := s.Records(func(r stack.Record) bool { return r.Has("msg", "backend is ejected") })
-	if len(ejected) != 1 || !ejected[0].Has("backend", falls.Addr) || !ejected[0].Has("why", "dial") {
-		t.Errorf("the log says %v, want that %s is ejected, once", ejected, falls.Addr)
+	if len(ejected) != 1 || !ejected[0].Has("backend", failing.Addr) || !ejected[0].Has("why", "dial") {
+		t.Errorf("the log says %v, want that %s is ejected, once", ejected, failing.Addr)
 	}
 
 	// Back again, it has the fewest sessions by far, and gets one, then a tenth.
-	t.Cleanup(must(falls.Restart(within(t, 30*time.Second)))(t).Kill)
+	t.Cleanup(must(failing.Restart(within(t, 30*time.Second)))(t).Kill)
 	must(s.WaitRecord(within(t, 40*time.Second), "the broker's return", func(r stack.Record) bool {
-		return r.Has("msg", "backend is returning") && r.Has("backend", falls.Addr)
+		return r.Has("msg", "backend is returning") && r.Has("backend", failing.Addr)
 	}))(t)
 	connectMany(t, dial, 2*each)
-	if got := s.sessionsAt(t, falls.Addr); got < 1 || got > each {
+	if got := s.sessionsAt(t, failing.Addr); got < 1 || got > each {
 		t.Errorf("back again it got %d of %d sessions, want a few", got, 2*each)
 	}
 }
@@ -118,7 +118,7 @@ func TestPersistentSessionsComeHome(t *testing.T) {
 	t.Parallel()
 	one, two := startMosquitto(t), startMosquitto(t)
 	brokers := one.Addr + "," + two.Addr
-	s, other := newSite(t, brokers, "VERNEGATE_BALANCE", "client-id"), newSite(t, brokers, "VERNEGATE_BALANCE", "client-id")
+	s, other := newFixture(t, brokers, "VERNEGATE_BALANCE", "client-id"), newFixture(t, brokers, "VERNEGATE_BALANCE", "client-id")
 	there, back := s.through(s.device("acme:lamp"), 0), other.through(other.device("acme:lamp"), 0)
 	at := map[bool]int{}
 	for i := range 20 {
@@ -139,10 +139,10 @@ func TestPersistentSessionsComeHome(t *testing.T) {
 // cluster does in a netsplit.
 func TestUnavailableBroker(t *testing.T) {
 	t.Parallel()
-	split, well := must(stack.StartDouble())(t), must(stack.StartDouble())(t)
+	split, well := must(stack.StartFakeBroker())(t), must(stack.StartFakeBroker())(t)
 	t.Cleanup(func() { split.Close(); well.Close() })
-	split.Behave(stack.Habit{Connack: refused(stack.V311, 3, 0x88), Farewell: []byte{}})
-	s := newSite(t, split.Addr+","+well.Addr)
+	split.SetBehavior(stack.Behavior{Connack: refused(stack.V311, 3, 0x88), AfterConnack: []byte{}})
+	s := newFixture(t, split.Addr+","+well.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	answer := func() []byte {
 		w := dialWire(t, dial)
@@ -159,7 +159,7 @@ func TestUnavailableBroker(t *testing.T) {
 	must(s.WaitRecord(within(t, 10*time.Second), "the ejection", func(r stack.Record) bool {
 		return r.Has("msg", "backend is ejected") && r.Has("backend", split.Addr) && r.Has("why", "unavailable")
 	}))(t)
-	well.Behave(stack.Habit{Connack: refused(stack.V311, 3, 0x88), Farewell: []byte{}})
+	well.SetBehavior(stack.Behavior{Connack: refused(stack.V311, 3, 0x88), AfterConnack: []byte{}})
 	if got, want := answer(), refused(stack.V311, 3, 0x88); !bytes.Equal(got, want) {
 		t.Errorf("with no other broker the client got % X, want % X", got, want)
 	}
@@ -167,15 +167,15 @@ func TestUnavailableBroker(t *testing.T) {
 
 func TestBrokerByName(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
-	_, port, err := net.SplitHostPort(double.Addr)
+	fake := must(stack.StartFakeBroker())(t)
+	t.Cleanup(func() { fake.Close() })
+	_, port, err := net.SplitHostPort(fake.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, "localhost:"+port)
+	s := newFixture(t, "localhost:"+port)
 	connect(t, s.through(s.device("acme:lamp"), 0), stack.Options{Version: stack.V5, ClientID: unique()})
-	if got := s.sessionsAt(t, double.Addr); got != 1 {
-		t.Errorf("%d sessions at %s, want 1", got, double.Addr)
+	if got := s.sessionsAt(t, fake.Addr); got != 1 {
+		t.Errorf("%d sessions at %s, want 1", got, fake.Addr)
 	}
 }

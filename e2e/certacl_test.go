@@ -38,8 +38,8 @@ func answerTo(ctx context.Context, t *testing.T, dial stack.Dial, v stack.Versio
 // It is not parallel: it needs this process's descriptors for itself.
 func TestManySessionsMakeOneRequest(t *testing.T) {
 	const sessions, atOnce = 5000, 64
-	double := startDouble(t)
-	s := newSite(t, double.Addr, "VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_ACL_TTL", "10m")
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_ACL_TTL", "10m")
 	device := s.device("acme:lamp")
 	config := s.clientTLS(device, tls.VersionTLS12)
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1) // resumed, 1.2 needs no public-key operation
@@ -73,7 +73,7 @@ func TestManySessionsMakeOneRequest(t *testing.T) {
 	if err := all.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(double.Sessions()); n != sessions {
+	if n := len(fake.Sessions()); n != sessions {
 		t.Errorf("%d sessions reached the broker, want %d", n, sessions)
 	}
 	if n := s.acl.Requests(stack.Fingerprint(device.Leaf)); n != 1 {
@@ -90,7 +90,7 @@ type outage struct {
 // outages follow upon each other without a moment of health between them.
 var outages = []outage{
 	{"down", (*stack.ACL).Down},
-	{"5xx", func(acl *stack.ACL) error { acl.Answer(stack.ServerError); return comeBack(acl) }},
+	{"5xx", func(acl *stack.ACL) error { acl.Answer(stack.ServerError); return listenAgain(acl) }},
 	{"slow", func(acl *stack.ACL) error { acl.Answer(stack.Hang); return nil }},
 	{"lying", func(acl *stack.ACL) error { acl.Answer(stack.HTML); return nil }},
 	{"behind an ingress without it", func(acl *stack.ACL) error { acl.Answer(stack.DefaultBackend); return nil }},
@@ -98,7 +98,7 @@ var outages = []outage{
 
 func TestKnownDevicesConnectWhileCertificateACLIsGone(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker, "VERNEGATE_ACL_TTL", "100ms", "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "1000")
+	s := newFixture(t, broker, "VERNEGATE_ACL_TTL", "100ms", "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "1000")
 	ctx := within(t, 90*time.Second)
 	known, unknown := s.device("acme:lamp"), s.device("acme:door")
 	if code := answerTo(ctx, t, s.through(known, 0), stack.V311); code != 0 {
@@ -107,7 +107,7 @@ func TestKnownDevicesConnectWhileCertificateACLIsGone(t *testing.T) {
 	for _, o := range outages {
 		s.checkOutage(t, o, known, unknown)
 	}
-	if err := comeBack(s.acl); err != nil {
+	if err := listenAgain(s.acl); err != nil {
 		t.Fatal(err)
 	}
 	s.acl.Answer(nil)
@@ -118,7 +118,7 @@ func TestKnownDevicesConnectWhileCertificateACLIsGone(t *testing.T) {
 
 // checkOutage expects the known device to get in, and the unknown one to be told
 // within the time of a look-up that the server is unavailable.
-func (s *site) checkOutage(t *testing.T, o outage, known, unknown *certtest.Cert) {
+func (s *fixture) checkOutage(t *testing.T, o outage, known, unknown *certtest.Cert) {
 	t.Helper()
 	ctx := within(t, stepTime)
 	if err := o.begin(s.acl); err != nil {
@@ -151,7 +151,7 @@ func (s *site) checkOutage(t *testing.T, o outage, known, unknown *certtest.Cert
 func TestNotFoundIsAskedAgainAfterItsTTL(t *testing.T) {
 	t.Parallel()
 	const negativeTTL = time.Second
-	s := newSite(t, broker, "VERNEGATE_ACL_NEGATIVE_TTL", negativeTTL.String())
+	s := newFixture(t, broker, "VERNEGATE_ACL_NEGATIVE_TTL", negativeTTL.String())
 	ctx := within(t, 60*time.Second)
 	device := s.pki.Root.Issue("device")
 	dial, fingerprint := s.through(device, 0), stack.Fingerprint(device.Leaf)
@@ -183,7 +183,7 @@ func TestWrongURLCouldNotTell(t *testing.T) {
 	t.Parallel()
 	acl := must(stack.StartACL())(t)
 	t.Cleanup(func() { acl.Close() })
-	s := newSite(t, broker, "CERTIFICATE_ACL_URL", strings.TrimSuffix(acl.URL, "/"))
+	s := newFixture(t, broker, "CERTIFICATE_ACL_URL", strings.TrimSuffix(acl.URL, "/"))
 	if code := answerTo(within(t, 30*time.Second), t, s.through(s.device("acme:lamp"), 0), stack.V5); code != 0x88 {
 		t.Errorf("got 0x%02X, want 0x88: certificate-acl was not asked", code)
 	}
@@ -208,7 +208,7 @@ func TestLiesCouldNotTell(t *testing.T) {
 	for name, lie := range lies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, broker, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "1000")
+			s := newFixture(t, broker, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "1000")
 			s.acl.Answer(lie)
 			ctx := within(t, 30*time.Second)
 			device := s.device("acme:lamp")

@@ -19,7 +19,7 @@ func TestClientIDsAreTiedToTheOwner(t *testing.T) {
 	} {
 		t.Run(policy, func(t *testing.T) {
 			t.Parallel()
-			s := limitedSite(t, "VERNEGATE_CLIENT_ID", policy)
+			s := limitedFixture(t, "VERNEGATE_CLIENT_ID", policy)
 			lamp := s.device("acme:lamp")
 			for clientID, ok := range allowed {
 				for _, v := range versions {
@@ -48,9 +48,9 @@ func TestClientIDsAreTiedToTheOwner(t *testing.T) {
 // Of a CONNECT with everything in it, the broker gets all but the password.
 func TestPasswordIsStripped(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
-	s := newSite(t, double.Addr, "VERNEGATE_PASSWORD", "strip")
+	fake := must(stack.StartFakeBroker())(t)
+	t.Cleanup(func() { fake.Close() })
+	s := newFixture(t, fake.Addr, "VERNEGATE_PASSWORD", "strip")
 	dial := s.through(s.device("acme:lamp"), 0)
 	for _, v := range versions {
 		sent := connectPacket{
@@ -63,7 +63,7 @@ func TestPasswordIsStripped(t *testing.T) {
 		}
 		must(w.ReadN(len(accepted(v))))(t)
 		sent.username, sent.password = "acme:lamp", ""
-		if got := received(double, sent.clientID); !bytes.Equal(got, sent.bytes()) {
+		if got := received(fake, sent.clientID); !bytes.Equal(got, sent.bytes()) {
 			t.Errorf("%v: the broker got\n% X, want\n% X", v, got, sent.bytes())
 		}
 	}

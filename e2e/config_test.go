@@ -26,7 +26,7 @@ const (
 
 // checkExit launches a vernegate that is not to work, and expects the exit code and
 // all of the words in what it prints.
-func (s *site) checkExit(t *testing.T, code int, words []string, env ...string) {
+func (s *fixture) checkExit(t *testing.T, code int, words []string, env ...string) {
 	t.Helper()
 	v := must(stack.LaunchVernegate(program, s.env(broker, env...)))(t)
 	t.Cleanup(v.Kill)
@@ -43,7 +43,7 @@ func (s *site) checkExit(t *testing.T, code int, words []string, env ...string) 
 
 func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
-	s := prepareSite(t)
+	s := prepareFixture(t)
 	missing := filepath.Join(string(s.folder), "nowhere.crl")
 	mistakes := []string{
 		"VERNEGATE_SERVICE_LISTEN", "next door",
@@ -66,13 +66,13 @@ func TestFilesThatAreNoGood(t *testing.T) {
 	t.Parallel()
 	t.Run("another certificate's key", func(t *testing.T) {
 		t.Parallel()
-		s := prepareSite(t)
+		s := prepareFixture(t)
 		replace(t, filepath.Join(string(s.folder), "server.key"), s.pki.Root.Issue("another").KeyPEM())
 		s.checkExit(t, exitMistake, []string{"VERNEGATE_TLS_KEY", "server.key", "VERNEGATE_TLS_CERT", "server.crt"})
 	})
 	t.Run("several", func(t *testing.T) {
 		t.Parallel()
-		s := prepareSite(t)
+		s := prepareFixture(t)
 		for _, name := range []string{"server.crt", "ca.crl"} {
 			replace(t, filepath.Join(string(s.folder), name), []byte("not PEM\n"))
 		}
@@ -86,7 +86,7 @@ func TestFilesThatAreNoGood(t *testing.T) {
 // TestStartWaitsForItsFiles has the writer come after the program.
 func TestStartWaitsForItsFiles(t *testing.T) {
 	t.Parallel()
-	s := prepareSite(t)
+	s := prepareFixture(t)
 	s.folder = stack.Folder(t.TempDir())
 	s.Vernegate = must(stack.LaunchVernegate(program, s.env(broker)))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
@@ -104,14 +104,14 @@ func TestStartWaitsForItsFiles(t *testing.T) {
 	if err := s.WaitReady(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := knock(ctx, s.through(s.device("acme:lamp"), 0)); err != nil {
+	if err := tryConnect(ctx, s.through(s.device("acme:lamp"), 0)); err != nil {
 		t.Errorf("a device is refused after a late start: %v", err)
 	}
 }
 
 func TestTakenPortIsNamed(t *testing.T) {
 	t.Parallel()
-	s := prepareSite(t)
+	s := prepareFixture(t)
 	taken := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { taken.Close() })
 	for _, variable := range []string{"VERNEGATE_LISTEN", "VERNEGATE_SERVICE_LISTEN", "VERNEGATE_ADMIN"} {
@@ -124,7 +124,7 @@ func TestTerminateEndsSessionsAndExits(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
-			s := prepareSite(t)
+			s := prepareFixture(t)
 			s.start(t)
 			c := connect(t, s.through(s.device("acme:lamp"), 0), stack.Options{Version: stack.V311, ClientID: unique()})
 			if err := s.Signal(signal); err != nil {
@@ -150,7 +150,7 @@ func TestTerminateEndsSessionsAndExits(t *testing.T) {
 // takes its time.
 func TestSecondSignalKills(t *testing.T) {
 	t.Parallel()
-	s := prepareSite(t)
+	s := prepareFixture(t)
 	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(broker)))(t)
 	t.Cleanup(s.Kill)
 	w := dialWire(t, s.through(s.device("acme:lamp"), 0))

@@ -14,10 +14,10 @@ import (
 	"github.com/vernegate/vernegate/e2e/stack"
 )
 
-// beside starts another vernegate of the same site: the same files, owners and broker.
-func (s *site) beside(t *testing.T, env ...string) *site {
+// beside starts another vernegate of the same fixture: the same files, owners and broker.
+func (s *fixture) beside(t *testing.T, env ...string) *fixture {
 	t.Helper()
-	other := &site{pki: s.pki, folder: s.folder, acl: s.acl}
+	other := &fixture{pki: s.pki, folder: s.folder, acl: s.acl}
 	other.startBefore(t, broker, env...)
 	return other
 }
@@ -27,10 +27,10 @@ func (s *site) beside(t *testing.T, env ...string) *site {
 func TestDrainUnderLoad(t *testing.T) {
 	t.Parallel()
 	const devices, delay, over = 40, 2 * time.Second, 4 * time.Second
-	s := newSite(t, broker, "VERNEGATE_DRAIN_DELAY", delay.String(), "VERNEGATE_DRAIN_TIMEOUT", over.String())
+	s := newFixture(t, broker, "VERNEGATE_DRAIN_DELAY", delay.String(), "VERNEGATE_DRAIN_TIMEOUT", over.String())
 	next := s.beside(t)
-	caravan := newCaravan(within(t, 2*time.Minute), t, devices, s, next)
-	caravan.await(t, 3*window)
+	loadTest := newLoadTest(within(t, 2*time.Minute), t, devices, s, next)
+	loadTest.await(t, 3*window)
 
 	began := time.Now()
 	s.signal(t, syscall.SIGTERM)
@@ -38,7 +38,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	unready := time.Now()
 	newcomers := 0
 	for ; time.Since(began) < delay/2; newcomers++ {
-		if err := knock(within(t, stepTime), s.through(s.device("acme:newcomer"), 0)); err != nil {
+		if err := tryConnect(within(t, stepTime), s.through(s.device("acme:newcomer"), 0)); err != nil {
 			t.Fatalf("a device that comes within the delay is refused: %v", err)
 		}
 	}
@@ -48,11 +48,11 @@ func TestDrainUnderLoad(t *testing.T) {
 	}
 	s.checkDrained(t)
 	t.Logf("readiness went %v after SIGTERM, %d newcomers were let in, the end came after %v", unready.Sub(began), newcomers, time.Since(began))
-	caravan.await(t, window)
-	caravan.finish(t)
+	loadTest.await(t, window)
+	loadTest.finish(t)
 
-	times := caravan.checkFalls(t, began.Add(delay), []byte{0xE0, 1, 0x8B})
-	caravan.checkAccounts(t)
+	times := loadTest.checkDisconnections(t, began.Add(delay), []byte{0xE0, 1, 0x8B})
+	loadTest.checkDelivery(t)
 	slices.Sort(times)
 	t.Logf("closes since the end of the delay:\n%s", histogram(times, over/10))
 	if times[0] < 0 || unready.After(began.Add(delay+times[0])) {
@@ -69,13 +69,13 @@ func TestDrainUnderLoad(t *testing.T) {
 }
 
 // ready asks /readyz.
-func (s *site) ready(t *testing.T) bool {
+func (s *fixture) ready(t *testing.T) bool {
 	t.Helper()
 	return must(s.Status(within(t, stepTime), "/readyz"))(t) == http.StatusOK
 }
 
 // drained is how many sessions the metrics count as ended by the drain.
-func (s *site) drained(t *testing.T) float64 {
+func (s *fixture) drained(t *testing.T) float64 {
 	t.Helper()
 	return must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_connections_ended_total", `reason="shutdown"`)
 }
@@ -90,7 +90,7 @@ func TestSecondSignalCutsADrainShort(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := prepareSite(t)
+			s := prepareFixture(t)
 			s.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, s.env(broker, env...)))(t)
 			t.Cleanup(s.Kill)
 			lives := []*stack.Wire{s.live(t, s.device("acme:lamp")), s.live(t, s.device("acme:door"))}
@@ -116,7 +116,7 @@ func TestSecondSignalCutsADrainShort(t *testing.T) {
 func TestDrainSendsClientsElsewhere(t *testing.T) {
 	t.Parallel()
 	const reference = "gate2.example.org:8883"
-	s := newSite(t, broker, "VERNEGATE_SERVER_REFERENCE", reference)
+	s := newFixture(t, broker, "VERNEGATE_SERVER_REFERENCE", reference)
 	wires := make(map[stack.Version]*stack.Wire)
 	for _, v := range versions {
 		wires[v] = dialWire(t, s.through(s.device("acme:lamp"), 0))
@@ -140,7 +140,7 @@ func TestDrainSendsClientsElsewhere(t *testing.T) {
 // the one that comes back in time is not published, that of the other is.
 func TestWillsOfTheDrained(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker)
+	s := newFixture(t, broker)
 	next := s.beside(t)
 	device, name := s.device("acme:lamp"), unique()
 	watcher := connect(t, stack.Direct(broker), stack.Options{Version: stack.V311, ClientID: unique()})

@@ -13,7 +13,7 @@ import (
 
 // ending waits for the summary line of the connection that came from addr, and
 // checks why it ended.
-func (s *site) ending(t *testing.T, addr net.Addr, slug string) stack.Record {
+func (s *fixture) ending(t *testing.T, addr net.Addr, slug string) stack.Record {
 	t.Helper()
 	r := must(s.WaitRecord(within(t, 10*time.Second), "the end of "+addr.String(), func(r stack.Record) bool {
 		return r.Has("remote", addr.String()) && r["reason"] != nil
@@ -26,7 +26,7 @@ func (s *site) ending(t *testing.T, addr net.Addr, slug string) stack.Record {
 
 // checkCounts compares, for each of the slugs, the metric with the summary lines:
 // every ending is in both.
-func (s *site) checkCounts(t *testing.T, slugs ...string) {
+func (s *fixture) checkCounts(t *testing.T, slugs ...string) {
 	t.Helper()
 	metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
 	for _, slug := range slugs {

@@ -20,62 +20,50 @@ import (
 	"github.com/vernegate/vernegate/e2e/stack"
 )
 
-// A bystander is a good client that talks all the time.
-type bystander struct {
+// A healthyClient is a client that must not notice what other clients do.
+type healthyClient struct {
 	client *stack.Client
 	topic  string
 }
 
-func newBystander(t *testing.T, s *site) *bystander {
+func newHealthyClient(t *testing.T, s *fixture) *healthyClient {
 	t.Helper()
-	b := &bystander{topic: unique()}
-	b.client = connect(t, s.through(s.device("acme:bystander"), 0), stack.Options{Version: stack.V311, ClientID: unique()})
+	b := &healthyClient{topic: unique()}
+	b.client = connect(t, s.through(s.device("acme:healthyClient"), 0), stack.Options{Version: stack.V311, ClientID: unique()})
 	if _, err := b.client.Subscribe(within(t, 10*time.Second), b.topic, 1); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// check sends a message to itself, and lets a newcomer in, both in good time.
-func (b *bystander) check(t *testing.T, s *site) {
+// healthyTime is how long a message and a new connection of healthy clients may take: for
+// a machine that is busy, and less than the timeouts of patience, so that a client fails
+// that has to wait until vernegate gives up on others.
+const healthyTime = 45 * time.Second
+
+// check publishes to itself, and connects a new client, both within d.
+func (b *healthyClient) check(t *testing.T, s *fixture, d time.Duration) {
 	t.Helper()
-	ctx := within(t, 20*time.Second)
-	began := time.Now()
+	ctx := within(t, d)
 	if err := b.client.Publish(ctx, stack.Message{Topic: b.topic, Payload: "tick", QoS: 1}); err != nil {
-		t.Fatalf("a client that does no harm cannot publish: %v", err)
+		t.Fatalf("a healthy client cannot publish: %v", err)
 	}
 	if _, err := b.client.Receive(ctx); err != nil {
-		t.Fatalf("a client that does no harm gets no message: %v", err)
+		t.Fatalf("a healthy client gets no message: %v", err)
 	}
-	if err := knock(ctx, s.through(s.device("acme:newcomer"), 0)); err != nil {
-		t.Fatalf("a new client that does no harm is kept out: %v", err)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("a message and a new client took %v", took)
+	if err := tryConnect(ctx, s.through(s.device("acme:newcomer"), 0)); err != nil {
+		t.Fatalf("a new healthy client cannot connect: %v", err)
 	}
 }
 
-// until checks the bystander again and again until done is closed.
-func (b *bystander) until(t *testing.T, s *site, done <-chan struct{}) {
-	t.Helper()
-	for {
-		b.check(t, s)
-		select {
-		case <-done:
-			return
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// A miser lets the first bytes of what is written through and keeps the rest.
-type miser struct {
+// A truncatingConn writes the first allow bytes and drops the rest.
+type truncatingConn struct {
 	net.Conn
 	allow int
 }
 
 // Write implements net.Conn.
-func (m *miser) Write(p []byte) (int, error) {
+func (m *truncatingConn) Write(p []byte) (int, error) {
 	n := min(m.allow, len(p))
 	m.allow -= n
 	if _, err := m.Conn.Write(p[:n]); err != nil {
@@ -111,15 +99,15 @@ func clientHello(t *testing.T, config *tls.Config) []byte {
 	return record[:must(far.Read(record))(t)]
 }
 
-// A sluggard is a kind of client that does not get on. Over a fresh connection it
-// does what it does, and returns where to read what vernegate says.
-type sluggard func(ctx context.Context, conn net.Conn, config *tls.Config) (io.Reader, error)
+// A slowClient is a kind of client that does not finish its handshake or its CONNECT. It
+// acts on a new connection, and returns where to read what vernegate sends.
+type slowClient func(ctx context.Context, conn net.Conn, config *tls.Config) (io.Reader, error)
 
-// overTLS makes a sluggard of what a client does after its handshake; m holds back
+// overTLS makes a slowClient of what a client does after its handshake; m truncates
 // what is written below TLS.
-func overTLS(do func(ctx context.Context, conn net.Conn, m *miser) error) sluggard {
+func overTLS(do func(ctx context.Context, conn net.Conn, m *truncatingConn) error) slowClient {
 	return func(ctx context.Context, conn net.Conn, config *tls.Config) (io.Reader, error) {
-		m := &miser{conn, 1 << 20}
+		m := &truncatingConn{conn, 1 << 20}
 		over := tls.Client(m, config)
 		if err := over.HandshakeContext(ctx); err != nil {
 			return nil, err
@@ -128,10 +116,10 @@ func overTLS(do func(ctx context.Context, conn net.Conn, m *miser) error) slugga
 	}
 }
 
-// sluggards are all of them.
-func sluggards(hello []byte) map[string]sluggard {
+// slowClients returns all kinds, by name. hello is a ClientHello.
+func slowClients(hello []byte) map[string]slowClient {
 	connect := connectPacket{version: stack.V311, clientID: "x"}.bytes()
-	return map[string]sluggard{
+	return map[string]slowClient{
 		"silent from the start": func(_ context.Context, conn net.Conn, _ *tls.Config) (io.Reader, error) {
 			return conn, nil
 		},
@@ -143,54 +131,86 @@ func sluggards(hello []byte) map[string]sluggard {
 			_, err := conn.Write(hello[:len(hello)/2])
 			return conn, err
 		},
-		"silent after the handshake": overTLS(func(context.Context, net.Conn, *miser) error { return nil }),
-		"half a record of CONNECT": overTLS(func(_ context.Context, conn net.Conn, m *miser) error {
+		"silent after the handshake": overTLS(func(context.Context, net.Conn, *truncatingConn) error { return nil }),
+		"half a record of CONNECT": overTLS(func(_ context.Context, conn net.Conn, m *truncatingConn) error {
 			m.allow = len(connect) / 2
 			_, err := conn.Write(connect)
 			return err
 		}),
-		"a byte of CONNECT a second": overTLS(func(ctx context.Context, conn net.Conn, _ *miser) error {
+		"a byte of CONNECT a second": overTLS(func(ctx context.Context, conn net.Conn, _ *truncatingConn) error {
 			go drip(ctx, conn, connect)
 			return nil
 		}),
-		"256 KiB announced, little sent": overTLS(func(_ context.Context, conn net.Conn, _ *miser) error {
+		"256 KiB announced, little sent": overTLS(func(_ context.Context, conn net.Conn, _ *truncatingConn) error {
 			_, err := conn.Write(announced256KiB)
 			return err
 		}),
-		"256 MiB announced": overTLS(func(_ context.Context, conn net.Conn, _ *miser) error {
+		"256 MiB announced": overTLS(func(_ context.Context, conn net.Conn, _ *truncatingConn) error {
 			_, err := conn.Write(announced256MiB)
 			return err
 		}),
 	}
 }
 
-// TestSluggardsAreClosedOnTime has many clients of each slow kind at once. None
-// outlives the timeout of the step that it is at, together they cost little, and a
-// bystander notices nothing.
-func TestSluggardsAreClosedOnTime(t *testing.T) {
+// TestSlowClientsDelayNobody holds many clients of each slow kind at once, all before their
+// timeouts. They cost little memory, and others are served.
+func TestSlowClientsDelayNobody(t *testing.T) {
 	t.Parallel()
-	const each, timeout, grace = 50, 5 * time.Second, 5 * time.Second
-	s := newSite(t, broker, "VERNEGATE_HANDSHAKE_TIMEOUT", timeout.String(), "VERNEGATE_CONNECT_TIMEOUT", timeout.String())
+	const each, limit = 50, 48 << 10 // bytes of memory for each
+	s := newFixture(t, broker, "VERNEGATE_ADMIN_TOKEN", adminToken)
 	config := s.clientTLS(s.device("acme:lamp"), 0)
-	ctx := within(t, 60*time.Second)
-	victim := newBystander(t, s)
-	before := s.memory(t)
-
-	kinds := sluggards(clientHello(t, config))
-	var all errgroup.Group
+	ctx := within(t, 2*stepTime)
+	healthy := newHealthyClient(t, s)
+	live := func() float64 {
+		now := must(s.Live(within(t, stepTime), adminToken))(t)
+		return now.Heap + now.Stacks
+	}
+	before := live()
+	kinds := slowClients(clientHello(t, config))
+	var acting errgroup.Group
 	for name, act := range kinds {
 		for range each {
-			all.Go(func() error { return outlast(ctx, name, s.Devices, config, act, timeout+grace) })
+			conn := must(net.Dial("tcp", s.Devices))(t)
+			t.Cleanup(func() { conn.Close() })
+			acting.Go(func() error {
+				if _, err := act(ctx, conn, config); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				return nil
+			})
 		}
 	}
-	if err := s.endure(t, victim, &all); err != nil {
-		t.Error(err)
+	if err := acting.Wait(); err != nil {
+		t.Fatal(err)
 	}
-	s.checkGrowth(t, before, len(kinds)*each, 64<<10)
+	healthy.check(t, s, healthyTime)
+	if each := (live() - before) / float64(len(kinds)*each); each > limit {
+		t.Errorf("slow clients cost %.0f bytes each, want at most %d", each, limit)
+	}
 }
 
-// outlast connects, acts, and fails unless vernegate closes within d.
-func outlast(ctx context.Context, name, addr string, config *tls.Config, act sluggard, d time.Duration) error {
+// TestSlowClientsAreClosedOnTime: the timeout of a step holds for all of it, not for each
+// byte. A client that sends a byte a second would get through CONNECT, and would need
+// minutes for its handshake.
+func TestSlowClientsAreClosedOnTime(t *testing.T) {
+	t.Parallel()
+	const timeout = "5s"
+	s := newFixture(t, broker, "VERNEGATE_HANDSHAKE_TIMEOUT", timeout, "VERNEGATE_CONNECT_TIMEOUT", timeout)
+	config := s.clientTLS(s.device("acme:lamp"), 0)
+	ctx := within(t, 2*stepTime)
+	var all errgroup.Group
+	for name, act := range slowClients(clientHello(t, config)) {
+		for range 10 {
+			all.Go(func() error { return expectClose(ctx, name, s.Devices, config, act, stepTime) })
+		}
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// expectClose connects, acts, and fails unless vernegate closes within d.
+func expectClose(ctx context.Context, name, addr string, config *tls.Config, act slowClient, d time.Duration) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
@@ -209,50 +229,37 @@ func outlast(ctx context.Context, name, addr string, config *tls.Config, act slu
 	return nil
 }
 
-// endure has the bystander go on until all have finished.
-func (s *site) endure(t *testing.T, victim *bystander, all *errgroup.Group) error {
-	t.Helper()
-	done := make(chan struct{})
-	var err error
-	go func() {
-		defer close(done)
-		err = all.Wait()
-	}()
-	victim.until(t, s, done)
-	return err
-}
-
 // TestAnnouncedSizeCostsNothing has clients announce the largest CONNECT that is
-// allowed and send the first bytes of it: memory grows with what has come, not with
-// what was announced. It is the heap that is compared, for the kernel does not count
-// memory that was asked for and never touched.
+// allowed and send the first bytes of it: memory grows with what was received, not with
+// what was announced. It compares the live heap, after a collection: the resident set does
+// not count memory that was allocated and never touched.
 func TestAnnouncedSizeCostsNothing(t *testing.T) {
 	t.Parallel()
 	const clients, limit = 400, 16 << 10 // bytes for each
-	s := newSite(t, broker)
+	s := newFixture(t, broker, "VERNEGATE_ADMIN_TOKEN", adminToken)
 	config := s.clientTLS(s.device("acme:lamp"), 0)
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	victim := newBystander(t, s)
-	heap := func() float64 {
-		return must(s.Metrics(within(t, 10*time.Second)))(t).Sum("go_memstats_heap_alloc_bytes")
-	}
+	healthy := newHealthyClient(t, s)
+	heap := func() float64 { return must(s.Live(within(t, stepTime), adminToken))(t).Heap }
 
-	shaken := make([]*stack.Wire, clients)
-	for i := range shaken {
-		shaken[i] = dialWire(t, stack.Through(s.Devices, config))
+	connected := make([]*stack.Wire, clients)
+	for i := range connected {
+		connected[i] = dialWire(t, stack.Through(s.Devices, config))
 	}
-	victim.check(t, s)
+	healthy.check(t, s, healthyTime)
 	before := heap()
-	for _, w := range shaken {
+	for _, w := range connected {
 		if err := w.Send(announced256KiB); err != nil {
 			t.Fatal(err)
 		}
 	}
-	victim.check(t, s)
-	if grown := heap() - before; grown > clients*limit {
-		t.Errorf("%d announcements of 256 KiB cost %.0f bytes each, want at most %d", clients, grown/clients, limit)
+	for range 3 { // vernegate may not have read all of it the first time
+		healthy.check(t, s, healthyTime)
+		if grown := heap() - before; grown > clients*limit {
+			t.Fatalf("%d announcements of 256 KiB cost %.0f bytes each, want at most %d", clients, grown/clients, limit)
+		}
 	}
-	if !shaken[0].ReadQuiet(50 * time.Millisecond) {
+	if !connected[0].ReadQuiet(50 * time.Millisecond) {
 		t.Error("the announcement was refused: this shows nothing about its cost")
 	}
 }
@@ -266,44 +273,37 @@ var (
 	startOfBody     = append([]byte("\x00\x04MQTT\x04\x02\x00\x3C\x00\x01x"), make([]byte, 500)...)
 )
 
-// TestTenThousandSilentSockets opens sockets and says nothing on them. It is not
+// TestTenThousandSilentSockets opens sockets and sends nothing on them. It is not
 // parallel: it needs this process's descriptors for itself.
 func TestTenThousandSilentSockets(t *testing.T) {
-	const timeout, grace = 10 * time.Second, 10 * time.Second
+	const timeout = 10 * time.Second
 	sockets := affordable(t, 10000)
-	s := newSite(t, broker, "VERNEGATE_HANDSHAKE_TIMEOUT", timeout.String(), "VERNEGATE_LOG_LEVEL", "warn")
-	victim := newBystander(t, s)
+	s := newFixture(t, broker, "VERNEGATE_HANDSHAKE_TIMEOUT", timeout.String(), "VERNEGATE_LOG_LEVEL", "warn")
+	healthy := newHealthyClient(t, s)
 	before := s.memory(t)
 
-	var all errgroup.Group
 	opened := make([]net.Conn, sockets)
 	for i := range opened {
 		opened[i] = must(net.Dial("tcp", s.Devices))(t)
+		t.Cleanup(func() { opened[i].Close() })
 	}
-	for _, conn := range opened {
-		all.Go(func() error {
-			defer conn.Close()
-			if err := conn.SetReadDeadline(time.Now().Add(timeout + grace)); err != nil {
-				return err
-			}
-			_, err := io.ReadAll(conn)
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return fmt.Errorf("a silent socket was not closed within %v", timeout+grace)
-			}
-			return nil
-		})
-	}
-	victim.check(t, s)
+	healthy.check(t, s, timeout)
 	s.checkGrowth(t, before, sockets, 16<<10)
-	if err := s.endure(t, victim, &all); err != nil {
-		t.Error(err)
+	late := time.Now().Add(timeout + stepTime)
+	for _, conn := range opened {
+		if err := conn.SetReadDeadline(late); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("a silent socket was not closed within %v", timeout+stepTime)
+		}
 	}
 }
 
 // checkGrowth compares how much memory vernegate holds with before, in bytes: no
 // more than limit for each connection. The race detector, which the binary has when
 // this test has it, costs several times as much again.
-func (s *site) checkGrowth(t *testing.T, before int64, connections, limit int) {
+func (s *fixture) checkGrowth(t *testing.T, before int64, connections, limit int) {
 	t.Helper()
 	if stack.Race {
 		limit *= 8
@@ -317,7 +317,7 @@ func (s *site) checkGrowth(t *testing.T, before int64, connections, limit int) {
 }
 
 // memory is what vernegate holds, in bytes; on systems that do not tell, always 0.
-func (s *site) memory(t *testing.T) int64 {
+func (s *fixture) memory(t *testing.T) int64 {
 	t.Helper()
 	held, err := s.RSS()
 	if errors.Is(err, errors.ErrUnsupported) {

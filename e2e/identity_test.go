@@ -30,8 +30,8 @@ var hellos = map[string]func(*connectPacket){
 
 func TestBrokerGetsTheOwnerAndEveryOtherByteAsSent(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for _, v := range versions {
 		for name, edit := range hellos {
@@ -41,7 +41,7 @@ func TestBrokerGetsTheOwnerAndEveryOtherByteAsSent(t *testing.T) {
 				edit(&sent)
 				want := sent
 				want.username = "acme:lamp"
-				checkConnect(t, double, dial, sent, want)
+				checkConnect(t, fake, dial, sent, want)
 			})
 		}
 	}
@@ -51,7 +51,7 @@ func TestBrokerGetsTheOwnerAndEveryOtherByteAsSent(t *testing.T) {
 		sent.properties = []byte{0x11, 0, 0, 0, 60, 0x26, 0, 1, 'k', 0, 1, 'v', 0x26, 0, 1, 'k', 0, 1, 'w'}
 		want := sent
 		want.username = "acme:lamp"
-		checkConnect(t, double, dial, sent, want)
+		checkConnect(t, fake, dial, sent, want)
 	})
 	t.Run("5.0/will with all of its properties", func(t *testing.T) {
 		t.Parallel()
@@ -68,19 +68,19 @@ func TestBrokerGetsTheOwnerAndEveryOtherByteAsSent(t *testing.T) {
 		)
 		want := sent
 		want.username = "acme:lamp"
-		checkConnect(t, double, dial, sent, want)
+		checkConnect(t, fake, dial, sent, want)
 	})
 	t.Run("3.1.1/a bridge", func(t *testing.T) {
 		t.Parallel()
 		sent := connectPacket{version: 0x80 | stack.V311, clientID: unique(), username: "bridge"}
 		want := sent
 		want.username = "acme:lamp"
-		checkConnect(t, double, dial, sent, want)
+		checkConnect(t, fake, dial, sent, want)
 	})
 }
 
 // checkConnect sends one CONNECT; want must be what reaches the broker.
-func checkConnect(t *testing.T, double *stack.Double, dial stack.Dial, sent, want connectPacket) {
+func checkConnect(t *testing.T, fake *stack.FakeBroker, dial stack.Dial, sent, want connectPacket) {
 	t.Helper()
 	w := dialWire(t, dial)
 	if err := w.Send(sent.bytes()); err != nil {
@@ -88,25 +88,25 @@ func checkConnect(t *testing.T, double *stack.Double, dial stack.Dial, sent, wan
 	}
 	connack := accepted(sent.version & 0x7F)
 	if got := must(w.ReadN(len(connack)))(t); !bytes.Equal(got, connack) {
-		t.Fatalf("the client got % X, the broker said % X", got, connack)
+		t.Fatalf("the client got % X, the broker answered % X", got, connack)
 	}
-	if got := received(double, sent.clientID); !bytes.Equal(got, want.bytes()) {
+	if got := received(fake, sent.clientID); !bytes.Equal(got, want.bytes()) {
 		t.Errorf("the broker got\n% X, want\n% X", got, want.bytes())
 	}
 }
 
-// received is what has come on the connection to the double that carries a client
+// received is what has come on the connection to the fake that carries a client
 // id; nil if none does.
-func received(double *stack.Double, clientID string) []byte {
-	if s := sessionAt(double, clientID); s != nil {
+func received(fake *stack.FakeBroker, clientID string) []byte {
+	if s := sessionAt(fake, clientID); s != nil {
 		return s.Bytes()
 	}
 	return nil
 }
 
-// sessionAt is the connection to the double that carries a client id; nil if none does.
-func sessionAt(double *stack.Double, clientID string) *stack.DoubleSession {
-	for _, s := range double.Sessions() {
+// sessionAt is the connection to the fake that carries a client id; nil if none does.
+func sessionAt(fake *stack.FakeBroker, clientID string) *stack.FakeSession {
+	for _, s := range fake.Sessions() {
 		if bytes.Contains(s.Bytes(), []byte(clientID)) {
 			return s
 		}
@@ -118,14 +118,14 @@ func sessionAt(double *stack.Double, clientID string) *stack.DoubleSession {
 func needMosquitto(t *testing.T) {
 	t.Helper()
 	if mosquitto == nil {
-		t.Skip("E2E_BROKER keeps its log to itself; TestBrokerGetsTheOwnerAndEveryOtherByteAsSent shows the same with a double")
+		t.Skip("E2E_BROKER keeps its log to itself; TestBrokerGetsTheOwnerAndEveryOtherByteAsSent shows the same with a fake")
 	}
 }
 
 func TestMosquittoSeesTheOwner(t *testing.T) {
 	needMosquitto(t)
 	t.Parallel()
-	s := newSite(t, broker)
+	s := newFixture(t, broker)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for _, v := range versions {
 		for _, username := range []string{"", "acme:door"} {
@@ -149,7 +149,7 @@ func TestTopicRulesApplyToTheOwner(t *testing.T) {
 	rules := "pattern write %u/attrs\npattern read %u/config\nuser hub\ntopic readwrite #\n"
 	ruled := must(stack.StartMosquitto(within(t, 20*time.Second), t.TempDir(), rules))(t)
 	t.Cleanup(ruled.Kill)
-	s := newSite(t, ruled.Addr)
+	s := newFixture(t, ruled.Addr)
 	hub := connect(t, s.through(s.device("hub"), 0), stack.Options{Version: stack.V311, ClientID: "hub"})
 	ctx := within(t, 20*time.Second)
 	if _, err := hub.Subscribe(ctx, "+/attrs", 1); err != nil {
@@ -170,8 +170,8 @@ func TestTopicRulesApplyToTheOwner(t *testing.T) {
 
 func TestServiceListenerIsForServices(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
 	toServices := func(owner string) stack.Dial {
 		return stack.Through(s.Services, s.clientTLS(s.device(owner), 0))
 	}
@@ -181,14 +181,14 @@ func TestServiceListenerIsForServices(t *testing.T) {
 			sent := connectPacket{version: v, clientID: unique(), username: "acme:lamp"}
 			want := sent
 			want.username = "v2k-bridge"
-			checkConnect(t, double, toServices("v2k-bridge"), sent, want)
+			checkConnect(t, fake, toServices("v2k-bridge"), sent, want)
 		})
 		t.Run(v.String()+"/service among devices", func(t *testing.T) {
 			t.Parallel()
 			sent := connectPacket{version: v, clientID: unique()}
 			want := sent
 			want.username = "v2k-bridge"
-			checkConnect(t, double, s.through(s.device("v2k-bridge"), 0), sent, want)
+			checkConnect(t, fake, s.through(s.device("v2k-bridge"), 0), sent, want)
 		})
 		t.Run(v.String()+"/device", func(t *testing.T) {
 			t.Parallel()
@@ -200,7 +200,7 @@ func TestServiceListenerIsForServices(t *testing.T) {
 			if !errors.As(err, &refusal) || refusal.Code != want {
 				t.Errorf("a device on the service listener got %v, want CONNACK 0x%02X", err, want)
 			}
-			if received(double, id) != nil {
+			if received(fake, id) != nil {
 				t.Error("the broker heard of a device on the service listener")
 			}
 		})

@@ -22,7 +22,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	const rounds, atOnce = 50, 16
 	const crew = 32 // goroutines that vernegate keeps for handshakes to come; fewer than a leak of one in each round
-	s := newSite(t, broker, "VERNEGATE_LOG_LEVEL", "warn")
+	s := newFixture(t, broker, "VERNEGATE_LOG_LEVEL", "warn")
 	visits := s.visits()
 	ctx := within(t, 90*time.Second)
 	tour := func(rounds int) {
@@ -55,9 +55,9 @@ func TestNothingIsLeftBehind(t *testing.T) {
 
 // holds is how many descriptors and goroutines vernegate has with nothing to do:
 // its idle connections to certificate-acl are closed first.
-func (s *site) holds(t *testing.T) (descriptors int, goroutines float64) {
+func (s *fixture) holds(t *testing.T) (descriptors int, goroutines float64) {
 	t.Helper()
-	if err := errors.Join(s.acl.Down(), comeBack(s.acl)); err != nil {
+	if err := errors.Join(s.acl.Down(), listenAgain(s.acl)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 20*time.Second, "no session is left", func() bool {
@@ -73,7 +73,7 @@ func (s *site) holds(t *testing.T) (descriptors int, goroutines float64) {
 
 // visits are connections that come to different ends; each returns once its own
 // side is over.
-func (s *site) visits() map[string]func(context.Context) error {
+func (s *fixture) visits() map[string]func(context.Context) error {
 	hello := connectPacket{version: stack.V5, clientID: "x"}.bytes()
 	good := s.through(s.device("acme:lamp"), 0)
 	tlsDial := func(device *certtest.Cert) stack.Dial { return s.through(device, tls.VersionTLS12) }
@@ -94,7 +94,7 @@ func (s *site) visits() map[string]func(context.Context) error {
 }
 
 // client connects with paho and ends as it is told.
-func (s *site) client(dial stack.Dial, end func(*stack.Client)) func(context.Context) error {
+func (s *fixture) client(dial stack.Dial, end func(*stack.Client)) func(context.Context) error {
 	return func(ctx context.Context) error {
 		c, err := stack.Connect(ctx, dial, stack.Options{Version: stack.V311, ClientID: unique()})
 		if err == nil {
@@ -105,7 +105,7 @@ func (s *site) client(dial stack.Dial, end func(*stack.Client)) func(context.Con
 }
 
 // raw connects, sends, reads if it is told how, and closes.
-func (s *site) raw(dial stack.Dial, send []byte, read func(*stack.Wire) ([]byte, error)) func(context.Context) error {
+func (s *fixture) raw(dial stack.Dial, send []byte, read func(*stack.Wire) ([]byte, error)) func(context.Context) error {
 	return func(ctx context.Context) error {
 		w, err := stack.DialWire(ctx, dial)
 		if err != nil {
@@ -121,7 +121,7 @@ func (s *site) raw(dial stack.Dial, send []byte, read func(*stack.Wire) ([]byte,
 }
 
 // refusedCertificate expects the handshake to fail.
-func (s *site) refusedCertificate(dial stack.Dial) func(context.Context) error {
+func (s *fixture) refusedCertificate(dial stack.Dial) func(context.Context) error {
 	return func(ctx context.Context) error {
 		w, err := stack.DialWire(ctx, dial)
 		if err == nil {

@@ -17,16 +17,16 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// limitedSite is a site before a broker double, with limits.
-func limitedSite(t *testing.T, env ...string) *site {
+// limitedFixture is a fixture before a fake broker, with limits.
+func limitedFixture(t *testing.T, env ...string) *fixture {
 	t.Helper()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
-	return newSite(t, double.Addr, env...)
+	fake := must(stack.StartFakeBroker())(t)
+	t.Cleanup(func() { fake.Close() })
+	return newFixture(t, fake.Addr, env...)
 }
 
 // wantFull wants device to be told in every version that there is no room for it.
-func (s *site) wantFull(t *testing.T, device *certtest.Cert, slug string) {
+func (s *fixture) wantFull(t *testing.T, device *certtest.Cert, slug string) {
 	t.Helper()
 	for _, v := range versions {
 		w := dialWire(t, s.through(device, 0))
@@ -42,14 +42,14 @@ func (s *site) wantFull(t *testing.T, device *certtest.Cert, slug string) {
 }
 
 // join connects device in whatever version.
-func (s *site) join(t *testing.T, device *certtest.Cert) *stack.Client {
+func (s *fixture) join(t *testing.T, device *certtest.Cert) *stack.Client {
 	t.Helper()
 	return connect(t, s.through(device, 0), stack.Options{Version: stack.V5, ClientID: unique()})
 }
 
 func TestLimitOfSessions(t *testing.T) {
 	t.Parallel()
-	s := limitedSite(t, "VERNEGATE_MAX_CONNECTIONS", "2")
+	s := limitedFixture(t, "VERNEGATE_MAX_CONNECTIONS", "2")
 	lamp, meter := s.device("acme:lamp"), s.device("acme:meter")
 	leaving := s.join(t, lamp)
 	s.join(t, meter)
@@ -62,7 +62,7 @@ func TestLimitOfSessions(t *testing.T) {
 
 func TestLimitOfAnOwner(t *testing.T) {
 	t.Parallel()
-	s := limitedSite(t, "VERNEGATE_MAX_CONNECTIONS_PER_OWNER", "2")
+	s := limitedFixture(t, "VERNEGATE_MAX_CONNECTIONS_PER_OWNER", "2")
 	lamp, spare := s.device("acme:lamp"), s.device("acme:lamp") // two certificates, one owner
 	leaving := s.join(t, lamp)
 	s.join(t, spare)
@@ -76,7 +76,7 @@ func TestLimitOfAnOwner(t *testing.T) {
 
 // joinEventually connects device as soon as there is room, which is when the end of
 // another session has been noticed.
-func (s *site) joinEventually(t *testing.T, device *certtest.Cert) {
+func (s *fixture) joinEventually(t *testing.T, device *certtest.Cert) {
 	t.Helper()
 	eventually(t, 10*time.Second, "room for another session", func() bool {
 		c, err := stack.Connect(within(t, 10*time.Second), s.through(device, 0), stack.Options{Version: stack.V5, ClientID: unique()})
@@ -91,7 +91,7 @@ func (s *site) joinEventually(t *testing.T, device *certtest.Cert) {
 // The address that is counted is the one that the load balancer tells.
 func TestLimitOfAnAddress(t *testing.T) {
 	t.Parallel()
-	s := limitedSite(t, "VERNEGATE_MAX_CONNECTIONS_PER_IP", "2", "VERNEGATE_PROXY_PROTOCOL_FROM", "127.0.0.1")
+	s := limitedFixture(t, "VERNEGATE_MAX_CONNECTIONS_PER_IP", "2", "VERNEGATE_PROXY_PROTOCOL_FROM", "127.0.0.1")
 	lamp := s.device("acme:lamp")
 	from := func(family, address string) stack.Dial {
 		return s.throughProxy(lamp, fmt.Sprintf("PROXY %s %s %[2]s 4711 8883\r\n", family, address))
@@ -118,7 +118,7 @@ func TestLimitOfAnAddress(t *testing.T) {
 // others are closed at once.
 func TestLimitOfTheHandshakeRate(t *testing.T) {
 	t.Parallel()
-	s := limitedSite(t, "VERNEGATE_HANDSHAKE_RATE", "10", "VERNEGATE_HANDSHAKE_TIMEOUT", "2s")
+	s := limitedFixture(t, "VERNEGATE_HANDSHAKE_RATE", "10", "VERNEGATE_HANDSHAKE_TIMEOUT", "2s")
 	config := s.clientTLS(s.device("acme:lamp"), tls.VersionTLS13)
 	const devices = 60
 	var (
@@ -151,7 +151,7 @@ func TestLimitOfTheHandshakeRate(t *testing.T) {
 // A storm goes by without anybody left outside, and without a live session noticing
 // more than that. Not parallel: other tests have deadlines.
 func TestStormOfReconnectingDevices(t *testing.T) {
-	s := limitedSite(t)
+	s := limitedFixture(t)
 	lamp := s.device("acme:lamp")
 	live := s.join(t, lamp)
 	var storm sync.WaitGroup

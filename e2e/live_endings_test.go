@@ -23,41 +23,41 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// A venue is a broker behind vernegate at which live sessions end.
-type venue struct {
+// A brokerCase is a kind of broker behind vernegate while live sessions end.
+type brokerCase struct {
 	name string
 	addr string
 
-	// talkBack is the broker's side of a talker; nil if the broker itself delivers
-	// what the talker says.
-	talkBack func(*talker) io.Writer
+	// brokerSide is the broker's side of a floodClient; nil if the broker itself delivers
+	// what the floodClient publishes.
+	brokerSide func(*floodClient) io.Writer
 
 	// watch begins to look at the broker before a session ends. The function it
 	// returns checks that the broker saw the client go without a DISCONNECT.
-	watch func(*testing.T, *talker) (checkAbnormal func(*testing.T))
+	watch func(*testing.T, *floodClient) (checkAbnormal func(*testing.T))
 }
 
-// venues are a broker that publishes wills, and the double, which tells what has
+// brokerCases are a broker that publishes wills, and the fake, which tells what has
 // come to it.
-func venues(t *testing.T) []*venue {
+func brokerCases(t *testing.T) []*brokerCase {
 	t.Helper()
-	double := startDouble(t)
-	double.Behave(stack.Habit{Forgetful: true})
-	return []*venue{
+	fake := startFakeBroker(t)
+	fake.SetBehavior(stack.Behavior{DiscardTraffic: true})
+	return []*brokerCase{
 		{name: "broker", addr: broker, watch: watchForWill},
 		{
-			name:     "double",
-			addr:     double.Addr,
-			talkBack: func(k *talker) io.Writer { return sessionAt(double, k.id) },
-			watch: func(_ *testing.T, k *talker) func(*testing.T) {
-				return func(t *testing.T) { checkNoGoodbye(t, double, k) }
+			name:       "fake",
+			addr:       fake.Addr,
+			brokerSide: func(k *floodClient) io.Writer { return sessionAt(fake, k.id) },
+			watch: func(_ *testing.T, k *floodClient) func(*testing.T) {
+				return func(t *testing.T) { checkNoGoodbye(t, fake, k) }
 			},
 		},
 	}
 }
 
-// watchForWill subscribes to the will of a talker: it must be published.
-func watchForWill(t *testing.T, k *talker) func(*testing.T) {
+// watchForWill subscribes to the will of a floodClient: it must be published.
+func watchForWill(t *testing.T, k *floodClient) func(*testing.T) {
 	t.Helper()
 	watcher := connect(t, stack.Direct(broker), stack.Options{Version: stack.V311, ClientID: unique()})
 	must(watcher.Subscribe(within(t, 20*time.Second), k.will.Topic, 1))(t)
@@ -71,11 +71,11 @@ func watchForWill(t *testing.T, k *talker) func(*testing.T) {
 	}
 }
 
-// checkNoGoodbye expects the connection to the double to have ended with neither a
+// checkNoGoodbye expects the connection to the fake to have ended with neither a
 // DISCONNECT nor another CONNECT on it.
-func checkNoGoodbye(t *testing.T, double *stack.Double, k *talker) {
+func checkNoGoodbye(t *testing.T, fake *stack.FakeBroker, k *floodClient) {
 	t.Helper()
-	s := sessionAt(double, k.id)
+	s := sessionAt(fake, k.id)
 	eventually(t, 20*time.Second, "the broker sees the end", s.Ended)
 	if n := s.Packets(typeDisconnect); n != 0 {
 		t.Errorf("%v: the broker got %d DISCONNECTs, want none: it would drop the will", k.version, n)
@@ -94,9 +94,9 @@ type liveEnding struct {
 	slug string
 	code byte // of the DISCONNECT that a 5.0 client gets
 
-	// begin makes the certificate of the sessions that are to fall, and tells what
+	// begin makes the certificate of the sessions that are to end. endSessions
 	// ends them once they live.
-	begin func(*testing.T, *site) (device *certtest.Cert, strike func([]*talker))
+	begin func(*testing.T, *fixture) (device *certtest.Cert, endSessions func([]*floodClient))
 }
 
 // expiringAfter is how long a certificate is valid that expires while its sessions
@@ -105,7 +105,7 @@ const expiringAfter = 10 * time.Second
 
 // revokeOddly revokes a certificate with a list that spells the name of its CA in another way (RFC 5280 §7.1), while the
 // server's key is no good and a piece of another list is behind.
-func (s *site) revokeOddly(t *testing.T, cert *x509.Certificate) {
+func (s *fixture) revokeOddly(t *testing.T, cert *x509.Certificate) {
 	t.Helper()
 	name := pkix.RDNSequence{{{
 		Type:  asn1.ObjectIdentifier{2, 5, 4, 3},
@@ -118,45 +118,45 @@ func (s *site) revokeOddly(t *testing.T, cert *x509.Certificate) {
 	replace(t, filepath.Join(string(s.folder), "ca.crl"), append(list, list[:len(list)/2]...))
 }
 
-// liveEndings are those that one site can show one after the other. It trusts the
+// liveEndings are those that one fixture can show one after the other. It trusts the
 // acquired CA, and asks certificate-acl again every recheck.
 func liveEndings(acquired *certtest.CA) []liveEnding {
 	return []liveEnding{
-		{"certificate revoked", "cert_revoked", 0x87, func(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
+		{"certificate revoked", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			device := s.device("acme:lamp")
-			return device, func([]*talker) { s.revoke(t, device.Leaf) }
+			return device, func([]*floodClient) { s.revoke(t, device.Leaf) }
 		}},
-		{"certificate revoked while others are broken", "cert_revoked", 0x87, func(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
+		{"certificate revoked while others are broken", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			device := s.device("acme:lamp")
-			return device, func([]*talker) { s.revokeOddly(t, device.Leaf) }
+			return device, func([]*floodClient) { s.revokeOddly(t, device.Leaf) }
 		}},
-		{"intermediate revoked", "cert_revoked", 0x87, func(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
+		{"intermediate revoked", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			plant := s.pki.Root.Intermediate("plant 7")
-			return s.deviceOf(plant, "acme:lamp"), func([]*talker) { s.revoke(t, plant.Cert) }
+			return s.deviceOf(plant, "acme:lamp"), func([]*floodClient) { s.revoke(t, plant.Cert) }
 		}},
-		{"CA removed", "cert_revoked", 0x87, func(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
-			return s.deviceOf(acquired, "acme:lamp"), func([]*talker) {
+		{"CA removed", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
+			return s.deviceOf(acquired, "acme:lamp"), func([]*floodClient) {
 				s.pki.Distrust(acquired)
 				s.rewrite(t)
 			}
 		}},
-		{"certificate expires", "cert_expired", 0x87, func(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
+		{"certificate expires", "cert_expired", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			device := s.device("acme:lamp", certtest.NotAfter(time.Now().Add(expiringAfter)))
-			return device, func(victims []*talker) { s.checkExpiry(t, device.Leaf.NotAfter, victims) }
+			return device, func(victims []*floodClient) { s.checkExpiry(t, device.Leaf.NotAfter, victims) }
 		}},
-		{"owner changed", "owner_changed", 0x87, func(_ *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
+		{"owner changed", "owner_changed", 0x87, func(_ *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			device := s.device("acme:lamp")
-			return device, func([]*talker) { s.acl.Own(stack.Fingerprint(device.Leaf), "acme:door") }
+			return device, func([]*floodClient) { s.acl.Own(stack.Fingerprint(device.Leaf), "acme:door") }
 		}},
-		{"second CONNECT", "connect_again", 0x82, func(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
-			return s.device("acme:lamp"), func(victims []*talker) {
+		{"second CONNECT", "connect_again", 0x82, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
+			return s.device("acme:lamp"), func(victims []*floodClient) {
 				for _, k := range victims {
 					k.send(t, connectPacket{version: k.version, clientID: k.id, username: "acme:door"}.bytes())
 				}
 			}
 		}},
-		{"malformed packet", "packet_malformed", 0x81, func(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
-			return s.device("acme:lamp"), func(victims []*talker) {
+		{"malformed packet", "packet_malformed", 0x81, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
+			return s.device("acme:lamp"), func(victims []*floodClient) {
 				for _, k := range victims {
 					k.send(t, []byte{typePublish << 4, 0xFF, 0xFF, 0xFF, 0xFF, 0x01})
 				}
@@ -166,23 +166,23 @@ func liveEndings(acquired *certtest.CA) []liveEnding {
 }
 
 // TestLiveSessionsEnd ends live sessions in every way that needs no settings of its
-// own, with traffic running both ways, while another session of the same site lives
+// own, with traffic running both ways, while another session of the same fixture lives
 // through all of it.
 func TestLiveSessionsEnd(t *testing.T) {
 	t.Parallel()
-	for _, v := range venues(t) {
+	for _, v := range brokerCases(t) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			s, acquired := prepareSite(t), certtest.NewCA("acquired company")
+			s, acquired := prepareFixture(t), certtest.NewCA("acquired company")
 			s.pki.Trust(acquired)
 			s.rewrite(t)
 			s.startBefore(t, v.addr, "VERNEGATE_SESSION_RECHECK", "300ms", "VERNEGATE_ACL_TTL", "0s")
-			bystander := s.live(t, s.device("acme:bystander"))
+			healthyClient := s.live(t, s.device("acme:healthyClient"))
 
 			for _, e := range liveEndings(acquired) {
 				t.Run(e.name, func(t *testing.T) {
 					s.checkLiveEnding(t, v, e)
-					ping(t, bystander)
+					ping(t, healthyClient)
 				})
 			}
 			s.checkCounts(t, "cert_revoked", "cert_expired", "owner_changed", "connect_again", "packet_malformed")
@@ -202,11 +202,11 @@ var lifetimes = map[string][]string{
 func TestLifetimeEnds(t *testing.T) {
 	t.Parallel()
 	const least = 9 * time.Second
-	for _, v := range venues(t) {
+	for _, v := range brokerCases(t) {
 		for variable, env := range lifetimes {
 			t.Run(v.name+"/"+variable, func(t *testing.T) {
 				t.Parallel()
-				s := newSite(t, v.addr, env...)
+				s := newFixture(t, v.addr, env...)
 				service := s.live(t, s.device("v2k-bridge"))
 				s.checkLiveEnding(t, v, liveEnding{slug: "max_lifetime", code: 0xA0, begin: timeDoes})
 				for _, r := range s.Records(func(r stack.Record) bool { return r.Has("reason", "max_lifetime") }) {
@@ -223,18 +223,18 @@ func TestLifetimeEnds(t *testing.T) {
 }
 
 // timeDoes begins an ending that nobody has to bring about.
-func timeDoes(_ *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
-	return s.device("acme:lamp"), func([]*talker) {}
+func timeDoes(_ *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
+	return s.device("acme:lamp"), func([]*floodClient) {}
 }
 
 // TestDrainEnds ends live sessions with SIGTERM, with traffic running both ways.
 // There is no metric left to look at afterwards.
 func TestDrainEnds(t *testing.T) {
 	t.Parallel()
-	for _, v := range venues(t) {
+	for _, v := range brokerCases(t) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, v.addr)
+			s := newFixture(t, v.addr)
 			s.checkLiveEnding(t, v, liveEnding{slug: "shutdown", code: 0x8B, begin: sigterm})
 			s.checkDrained(t)
 		})
@@ -242,8 +242,8 @@ func TestDrainEnds(t *testing.T) {
 }
 
 // sigterm begins an ending by SIGTERM.
-func sigterm(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
-	return s.device("acme:lamp"), func([]*talker) { s.signal(t, syscall.SIGTERM) }
+func sigterm(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
+	return s.device("acme:lamp"), func([]*floodClient) { s.signal(t, syscall.SIGTERM) }
 }
 
 // TestEndingWaitsForTheRestOfAPacket drains when half a packet has come from the
@@ -251,14 +251,14 @@ func sigterm(t *testing.T, s *site) (*certtest.Cert, func([]*talker)) {
 // only when the time of all sessions is over.
 func TestEndingWaitsForTheRestOfAPacket(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr, "VERNEGATE_DRAIN_TIMEOUT", "300ms")
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_DRAIN_TIMEOUT", "300ms")
 	device := s.device("acme:lamp")
 	type half struct {
-		client  *stack.Wire
-		session *stack.DoubleSession
-		packet  []byte
-		bye     []byte
+		client     *stack.Wire
+		session    *stack.FakeSession
+		packet     []byte
+		disconnect []byte
 	}
 	var halves []half
 	for _, v := range versions {
@@ -268,10 +268,10 @@ func TestEndingWaitsForTheRestOfAPacket(t *testing.T) {
 			t.Fatal(err)
 		}
 		must(w.ReadN(len(accepted(v))))(t)
-		h := half{client: w, session: sessionAt(double, hello.clientID)}
+		h := half{client: w, session: sessionAt(fake, hello.clientID)}
 		h.packet = publishing{version: v, topic: "acme:lamp/config", payload: strings.Repeat("half ", 1<<12)}.bytes()
 		if v == stack.V5 {
-			h.bye = []byte{0xE0, 1, 0x8B}
+			h.disconnect = []byte{0xE0, 1, 0x8B}
 		}
 		n := len(h.packet) / 2
 		must(h.session.Write(h.packet[:n]))(t)
@@ -284,7 +284,7 @@ func TestEndingWaitsForTheRestOfAPacket(t *testing.T) {
 	s.signal(t, syscall.SIGTERM)
 	for _, h := range halves {
 		if !h.client.ReadQuiet(300 * time.Millisecond) {
-			t.Fatal("the session ended, or the client heard something, inside a packet")
+			t.Fatal("the session ended, or the client received something, inside a packet")
 		}
 		if err := h.client.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 			t.Fatal(err)
@@ -294,20 +294,20 @@ func TestEndingWaitsForTheRestOfAPacket(t *testing.T) {
 		rest := h.packet[len(h.packet)/2:]
 		must(h.session.Write(slices.Concat(rest, h.packet)))(t) // the next packet is for the next server
 		got, err := h.client.ReadToEnd()
-		if want := slices.Concat(rest, h.bye); err != nil || !bytes.Equal(got, want) {
+		if want := slices.Concat(rest, h.disconnect); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("the client got %d bytes that end in % X, and %v; want the rest of the packet, % X and an orderly end",
-				len(got), got[max(0, len(got)-5):], err, h.bye)
+				len(got), got[max(0, len(got)-5):], err, h.disconnect)
 		}
 	}
 	s.checkDrained(t)
 }
 
 // TestRevokedClientDoesNotWaitLong has the broker never send the rest of a packet: the
-// client falls all the same, and hears nothing that it would take for the rest.
+// client ends all the same, and hears nothing that it would take for the rest.
 func TestRevokedClientDoesNotWaitLong(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
 	device := s.device("acme:lamp")
 	hello := connectPacket{version: stack.V5, clientID: unique()}
 	w := dialWire(t, s.through(device, 0))
@@ -315,7 +315,7 @@ func TestRevokedClientDoesNotWaitLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(w.ReadN(len(accepted(stack.V5))))(t)
-	must(sessionAt(double, hello.clientID).Write([]byte{typePublish << 4, 100, 0, 1, 't'}))(t)
+	must(sessionAt(fake, hello.clientID).Write([]byte{typePublish << 4, 100, 0, 1, 't'}))(t)
 	must(w.ReadN(5))(t)
 	s.revoke(t, device.Leaf)
 	counts := s.inUse(within(t, 20*time.Second), t, 2)
@@ -330,15 +330,15 @@ func TestRevokedClientDoesNotWaitLong(t *testing.T) {
 	s.ending(t, w.LocalAddr(), "cert_revoked")
 }
 
-// checkLiveEnding has a device live with 3.1.1 and with 5.0 at a venue, ends both
+// checkLiveEnding has a device live with 3.1.1 and with 5.0 at a brokerCase, ends both
 // sessions, and checks what the clients, the broker and the log saw of it.
-func (s *site) checkLiveEnding(t *testing.T, v *venue, e liveEnding) {
+func (s *fixture) checkLiveEnding(t *testing.T, v *brokerCase, e liveEnding) {
 	t.Helper()
-	device, strike := e.begin(t, s)
-	var victims []*talker
+	device, endSessions := e.begin(t, s)
+	var victims []*floodClient
 	var atBroker []func(*testing.T)
 	for _, version := range []stack.Version{stack.V311, stack.V5} {
-		k := newTalker(t, v, s.through(device, 0), version)
+		k := newFloodClient(t, v, s.through(device, 0), version)
 		victims = append(victims, k)
 		atBroker = append(atBroker, v.watch(t, k))
 	}
@@ -346,17 +346,17 @@ func (s *site) checkLiveEnding(t *testing.T, v *venue, e liveEnding) {
 		k.await(t, 1)
 	}
 	began := time.Now()
-	strike(victims)
+	endSessions(victims)
 	for i, k := range victims {
-		t.Logf("%v: ended %v after the strike, %d messages had come", k.version,
-			k.checkFell(t, []byte{0xE0, 1, e.code}).Sub(began).Round(time.Millisecond), k.heard.Load())
+		t.Logf("%v: ended %v after the endSessions, %d messages had come", k.version,
+			k.checkEnded(t, []byte{0xE0, 1, e.code}).Sub(began).Round(time.Millisecond), k.received.Load())
 		atBroker[i](t)
 		s.checkSummary(t, k, device, e.slug)
 	}
 }
 
 // checkSummary checks the one line about a session that was ended.
-func (s *site) checkSummary(t *testing.T, k *talker, device *certtest.Cert, slug string) {
+func (s *fixture) checkSummary(t *testing.T, k *floodClient, device *certtest.Cert, slug string) {
 	t.Helper()
 	r := s.ending(t, k.wire.LocalAddr(), slug)
 	for attribute, want := range map[string]string{
@@ -373,14 +373,14 @@ func (s *site) checkSummary(t *testing.T, k *talker, device *certtest.Cert, slug
 
 // revoke puts certificates that the root has signed on its list, in place, as
 // cert-sidecar does.
-func (s *site) revoke(t *testing.T, certs ...*x509.Certificate) {
+func (s *fixture) revoke(t *testing.T, certs ...*x509.Certificate) {
 	t.Helper()
 	s.pki.Revoke(certs...)
 	s.rewrite(t)
 }
 
 // rewrite writes the files as they should be now, in place.
-func (s *site) rewrite(t *testing.T) {
+func (s *fixture) rewrite(t *testing.T) {
 	t.Helper()
 	if err := s.folder.Rewrite(s.pki.Set(), nil); err != nil {
 		t.Fatal(err)
@@ -388,7 +388,7 @@ func (s *site) rewrite(t *testing.T) {
 }
 
 // checkExpiry expects sessions to live until their certificate expires.
-func (s *site) checkExpiry(t *testing.T, notAfter time.Time, victims []*talker) {
+func (s *fixture) checkExpiry(t *testing.T, notAfter time.Time, victims []*floodClient) {
 	t.Helper()
 	for _, k := range victims {
 		select {

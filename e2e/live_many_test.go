@@ -44,7 +44,7 @@ type member struct {
 }
 
 // crowdOf connects devices of both CAs by turns.
-func crowdOf(ctx context.Context, t *testing.T, s *site, n int, cas ...*certtest.CA) []*member {
+func crowdOf(ctx context.Context, t *testing.T, s *fixture, n int, cas ...*certtest.CA) []*member {
 	t.Helper()
 	const atOnce = 32
 	crowd := make([]*member, n)
@@ -78,7 +78,7 @@ func crowdOf(ctx context.Context, t *testing.T, s *site, n int, cas ...*certtest
 }
 
 // join connects one device.
-func join(ctx context.Context, s *site, device *certtest.Cert) (*member, error) {
+func join(ctx context.Context, s *fixture, device *certtest.Cert) (*member, error) {
 	w, err := stack.DialWire(ctx, s.through(device, 0))
 	if err != nil {
 		return nil, err
@@ -179,16 +179,16 @@ func feel(ctx context.Context, t *testing.T, crowd []*member, enough <-chan stru
 // once is enough from the start.
 var once = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// awaitFall waits until every member has fallen and returns when each did, since a
+// awaitEnds waits until every member has ended and returns when each did, since a
 // moment, in order.
-func awaitFall(ctx context.Context, t *testing.T, since time.Time, crowd ...*member) []time.Duration {
+func awaitEnds(ctx context.Context, t *testing.T, since time.Time, crowd ...*member) []time.Duration {
 	t.Helper()
 	fell := make([]time.Duration, 0, len(crowd))
 	for i, m := range crowd {
 		select {
 		case <-m.over:
 		case <-ctx.Done():
-			t.Fatalf("%d of %d sessions have fallen, one does not", i, len(crowd))
+			t.Fatalf("%d of %d sessions have ended, one does not", i, len(crowd))
 		}
 		fell = append(fell, m.ended.Sub(since))
 	}
@@ -197,7 +197,7 @@ func awaitFall(ctx context.Context, t *testing.T, since time.Time, crowd ...*mem
 }
 
 // inUse waits for a generation to count and returns when it did.
-func (s *site) inUse(ctx context.Context, t *testing.T, generation int) time.Time {
+func (s *fixture) inUse(ctx context.Context, t *testing.T, generation int) time.Time {
 	t.Helper()
 	r := must(s.WaitRecord(ctx, "new trust files", func(r stack.Record) bool {
 		return r.Has("msg", "trust files in use") && r.Has("generation", strconv.Itoa(generation))
@@ -206,18 +206,18 @@ func (s *site) inUse(ctx context.Context, t *testing.T, generation int) time.Tim
 }
 
 // TestOnlyThoseConcernedFall holds a crowd of live sessions. One certificate of it is
-// revoked, and its session falls; then the CA of half of them is removed, and those
-// fall, paced. The rest goes on without noticing. It runs alone, as it measures.
+// revoked, and its session ends; then the CA of half of them is removed, and those
+// end, paced. The rest goes on without noticing. It runs alone, as it measures.
 func TestOnlyThoseConcernedFall(t *testing.T) {
 	n := crowdSize
 	if sessions := os.Getenv("E2E_SESSIONS"); sessions != "" {
 		n = must(strconv.Atoi(sessions))(t)
 	}
-	double := startDouble(t)
-	s, acquired := prepareSite(t), certtest.NewCA("acquired company")
+	fake := startFakeBroker(t)
+	s, acquired := prepareFixture(t), certtest.NewCA("acquired company")
 	s.pki.Trust(acquired)
 	s.rewrite(t)
-	s.startBefore(t, double.Addr)
+	s.startBefore(t, fake.Addr)
 	ctx := within(t, 4*time.Minute)
 	crowd := crowdOf(ctx, t, s, n, s.pki.Root, acquired)
 	t.Logf("%d sessions, at rest: %v", n, feel(ctx, t, crowd, once))
@@ -225,33 +225,33 @@ func TestOnlyThoseConcernedFall(t *testing.T) {
 	first, rest := crowd[0], crowd[1:]
 	s.revoke(t, first.device.Leaf)
 	counts := s.inUse(ctx, t, 2)
-	took := awaitFall(ctx, t, counts, first)[0]
+	took := awaitEnds(ctx, t, counts, first)[0]
 	t.Logf("one is revoked: it fell after %v", took)
 	if took > time.Second {
 		t.Errorf("the revoked session fell %v after the revocation counted, want within 1s", took)
 	}
 	feel(ctx, t, rest, once)
 
-	stay, fall := byCA(rest, s.pki.Root), byCA(rest, acquired)
-	fallen := make(chan struct{})
+	stay, leave := byCA(rest, s.pki.Root), byCA(rest, acquired)
+	ended := make(chan struct{})
 	var felt pulse
 	var feeling sync.WaitGroup
-	feeling.Go(func() { felt = feel(ctx, t, stay, fallen) })
+	feeling.Go(func() { felt = feel(ctx, t, stay, ended) })
 	s.pki.Distrust(acquired)
 	s.rewrite(t)
 	counts = s.inUse(ctx, t, 3)
-	times := awaitFall(ctx, t, counts, fall...)
-	close(fallen)
+	times := awaitEnds(ctx, t, counts, leave...)
+	close(ended)
 	feeling.Wait()
-	t.Logf("a CA is removed: %d fell over %v\n%s", len(fall), times[len(times)-1], histogram(times, 100*time.Millisecond))
+	t.Logf("a CA is removed: %d fell over %v\n%s", len(leave), times[len(times)-1], histogram(times, 100*time.Millisecond))
 	t.Logf("the other %d meanwhile: %v", len(stay), felt)
-	if least := time.Second * time.Duration(len(fall)-endingsAtOnce-1) / endingsPerSecond; times[len(times)-1] < least {
-		t.Errorf("the last of %d sessions fell after %v, want them paced over at least %v", len(fall), times[len(times)-1], least)
+	if least := time.Second * time.Duration(len(leave)-endingsAtOnce-1) / endingsPerSecond; times[len(times)-1] < least {
+		t.Errorf("the last of %d sessions fell after %v, want them paced over at least %v", len(leave), times[len(times)-1], least)
 	}
 	if p99 := felt.at(0.99); p99 > time.Second {
 		t.Errorf("the p99 of a round trip was %v while others fell, want what nobody notices", p99)
 	}
-	s.checkFallen(t, 1+len(fall), len(stay))
+	s.checkEndedSessions(t, 1+len(leave), len(stay))
 }
 
 // byCA returns the members whose certificate a CA has signed.
@@ -261,17 +261,17 @@ func byCA(crowd []*member, ca *certtest.CA) []*member {
 	})
 }
 
-// checkFallen expects as many sessions to have been ended, and as many to be left,
+// checkEndedSessions expects as many sessions to have been ended, and as many to be left,
 // as the metrics and the log tell.
-func (s *site) checkFallen(t *testing.T, fallen, left int) {
+func (s *fixture) checkEndedSessions(t *testing.T, ended, left int) {
 	t.Helper()
 	var metrics stack.Metrics
 	eventually(t, 20*time.Second, "all endings are counted", func() bool {
 		metrics = must(s.Metrics(within(t, 10*time.Second)))(t)
-		return metrics.Sum("vernegate_connections_ended_total", `reason="cert_revoked"`) >= float64(fallen)
+		return metrics.Sum("vernegate_connections_ended_total", `reason="cert_revoked"`) >= float64(ended)
 	})
-	if n := metrics.Sum("vernegate_connections_ended_total"); n != float64(fallen) {
-		t.Errorf("%v connections have ended, want the %d that were to fall", n, fallen)
+	if n := metrics.Sum("vernegate_connections_ended_total"); n != float64(ended) {
+		t.Errorf("%v connections have ended, want the %d that were to end", n, ended)
 	}
 	if n := metrics.Sum("vernegate_sessions"); n != float64(left) {
 		t.Errorf("%v sessions live on, want %d", n, left)

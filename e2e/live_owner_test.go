@@ -15,16 +15,16 @@ import (
 // recheck is how often certificate-acl is asked again in these tests.
 const recheck = time.Second
 
-// newRechecking starts a site that forgets owners at once, so that every check asks.
-func newRechecking(t *testing.T) *site {
+// newRechecking starts a fixture that forgets owners at once, so that every check asks.
+func newRechecking(t *testing.T) *fixture {
 	t.Helper()
-	return newSite(t, broker, "VERNEGATE_SESSION_RECHECK", recheck.String(),
+	return newFixture(t, broker, "VERNEGATE_SESSION_RECHECK", recheck.String(),
 		"VERNEGATE_ACL_TTL", "0s", "VERNEGATE_ACL_NEGATIVE_TTL", "0s", "VERNEGATE_ACL_STALE_IF_ERROR", "0s",
 		"CERTIFICATE_ACL_REQ_TIMEOUT_MS", "500")
 }
 
 // live connects a device of certificate-acl's with 5.0, and stays quiet.
-func (s *site) live(t *testing.T, device *certtest.Cert) *stack.Wire {
+func (s *fixture) live(t *testing.T, device *certtest.Cert) *stack.Wire {
 	t.Helper()
 	w := must(stack.DialWire(within(t, 2*time.Minute), s.through(device, 0)))(t)
 	t.Cleanup(func() { w.Close() })
@@ -33,7 +33,7 @@ func (s *site) live(t *testing.T, device *certtest.Cert) *stack.Wire {
 }
 
 // couldNotTell is how often certificate-acl was asked without telling.
-func (s *site) couldNotTell(t *testing.T) float64 {
+func (s *fixture) couldNotTell(t *testing.T) float64 {
 	t.Helper()
 	return must(s.Metrics(within(t, 10*time.Second)))(t).Sum("vernegate_identity_answers_total", `outcome="failed"`)
 }
@@ -53,7 +53,7 @@ func TestOutageOfCertificateACLEndsNothing(t *testing.T) {
 		begin func()
 	}{
 		{"down", func() { s.acl.Down() }},
-		{"5xx", func() { _ = comeBack(s.acl); s.acl.Answer(stack.ServerError) }},
+		{"5xx", func() { _ = listenAgain(s.acl); s.acl.Answer(stack.ServerError) }},
 		{"slow", func() { s.acl.Answer(stack.Hang) }},
 		{"lying", func() { s.acl.Answer(stack.HTML) }},
 		{"behind an ingress without it", func() { s.acl.Answer(stack.DefaultBackend) }},
@@ -78,7 +78,7 @@ func TestOutageOfCertificateACLEndsNothing(t *testing.T) {
 }
 
 // TestChangedOwnerFallsAtTheNextCheck gives a certificate to somebody else, and
-// another one to nobody: their sessions fall, and no other does.
+// another one to nobody: their sessions end, and no other does.
 func TestChangedOwnerFallsAtTheNextCheck(t *testing.T) {
 	t.Parallel()
 	for name, owners := range map[string]struct{ before, after string }{
@@ -91,7 +91,7 @@ func TestChangedOwnerFallsAtTheNextCheck(t *testing.T) {
 			t.Parallel()
 			s := newRechecking(t)
 			device := s.device(owners.before)
-			fallen := []*stack.Wire{s.live(t, device), s.live(t, device)}
+			ended := []*stack.Wire{s.live(t, device), s.live(t, device)}
 			other := s.live(t, s.device(owners.before))
 
 			if owners.after == "" {
@@ -100,7 +100,7 @@ func TestChangedOwnerFallsAtTheNextCheck(t *testing.T) {
 				s.acl.Own(stack.Fingerprint(device.Leaf), owners.after)
 			}
 			changed := time.Now()
-			for _, w := range fallen {
+			for _, w := range ended {
 				if got, err := w.ReadToEnd(); err != nil || !bytes.Equal(got, []byte{0xE0, 1, 0x87}) {
 					t.Errorf("got % X and %v, want a DISCONNECT and an orderly end", got, err)
 				}

@@ -184,7 +184,7 @@ var (
 // disconnectPacket is DISCONNECT in every version.
 var disconnectPacket = []byte{0xE0, 0}
 
-// accepted is the CONNACK that accepts a new session: the double's, to the byte.
+// accepted is the CONNACK that accepts a new session: the fake's, to the byte.
 func accepted(v stack.Version) []byte {
 	if v == stack.V5 {
 		return []byte{0x20, 3, 0, 0, 0}

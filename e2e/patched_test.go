@@ -23,14 +23,14 @@ import (
 // the converted configuration, to what the patched one did. Where that differs,
 // the row says why.
 
-// A patchedSite is a site whose vernegate has the environment of the patched image.
-type patchedSite struct{ *site }
+// A patchedFixture is a fixture whose vernegate has the environment of the patched image.
+type patchedFixture struct{ *fixture }
 
-// newPatchedSite starts a vernegate before the brokers, with nothing said to it in
+// newPatchedFixture starts a vernegate before the brokers, with nothing said to it in
 // its own variables but where they are and where its admin server is.
-func newPatchedSite(t *testing.T, brokers string, prepare func(*site), env ...string) *patchedSite {
+func newPatchedFixture(t *testing.T, brokers string, prepare func(*fixture), env ...string) *patchedFixture {
 	t.Helper()
-	s := prepareSite(t)
+	s := prepareFixture(t)
 	if prepare != nil {
 		prepare(s)
 		if err := s.folder.Rename(s.pki.Set()); err != nil {
@@ -48,7 +48,7 @@ func newPatchedSite(t *testing.T, brokers string, prepare func(*site), env ...st
 	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, old))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
 	s.Devices, s.Services = devices, services
-	return &patchedSite{s}
+	return &patchedFixture{s}
 }
 
 // convertOld runs "vernegate convert" with an environment and returns the folder
@@ -87,7 +87,7 @@ const refusedCode5 = "CONNACK 5"
 func TestIdentitiesAsPatched(t *testing.T) {
 	t.Parallel()
 	needMosquitto(t)
-	s := newPatchedSite(t, mosquitto.Addr, nil)
+	s := newPatchedFixture(t, mosquitto.Addr, nil)
 	for name, row := range map[string]struct {
 		owner    string // "" = certificate-acl knows none
 		internal bool   // comes to the port for services
@@ -128,7 +128,7 @@ func TestIdentitiesAsPatched(t *testing.T) {
 }
 
 // identity connects and returns the username that the broker saw, or the refusal.
-func (s *patchedSite) identity(t *testing.T, cert *certtest.Cert, internal bool, username string) string {
+func (s *patchedFixture) identity(t *testing.T, cert *certtest.Cert, internal bool, username string) string {
 	t.Helper()
 	addr := s.Devices
 	if internal {
@@ -151,7 +151,7 @@ func (s *patchedSite) identity(t *testing.T, cert *certtest.Cert, internal bool,
 func TestCertificateACLAsPatched(t *testing.T) {
 	t.Parallel()
 	const patched = 5 // whatever the reason was: many devices then give up
-	s := newPatchedSite(t, broker, nil, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "400")
+	s := newPatchedFixture(t, broker, nil, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "400")
 	ctx := within(t, 40*time.Second)
 	known := s.device("acme:known")
 	if code := answerTo(ctx, t, s.through(known, 0), stack.V311); code != 0 {
@@ -179,7 +179,7 @@ func TestCertificateACLAsPatched(t *testing.T) {
 // timed out, and no device ever got in. That is told now, before a device tries.
 func TestTimeoutOfNothing(t *testing.T) {
 	t.Parallel()
-	s := prepareSite(t)
+	s := prepareFixture(t)
 	s.checkExit(t, exitMistake, []string{`CERTIFICATE_ACL_REQ_TIMEOUT_MS="0"`}, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "0")
 }
 
@@ -187,7 +187,7 @@ func TestTimeoutOfNothing(t *testing.T) {
 // a device in.
 func TestConvertedEnvironmentWorks(t *testing.T) {
 	t.Parallel()
-	s := prepareSite(t)
+	s := prepareFixture(t)
 	devices, services := must(stack.FreeAddr())(t), must(stack.FreeAddr())(t)
 	old := stack.PatchedEnv(stack.PatchedConf(devices, services, s.folder))
 	old["CERTIFICATE_ACL_URL"] = s.acl.URL
@@ -199,7 +199,7 @@ func TestConvertedEnvironmentWorks(t *testing.T) {
 	if s.Devices != devices || s.Services != services {
 		t.Errorf("it listens on %s and %s, want %s and %s", s.Devices, s.Services, devices, services)
 	}
-	if err := knock(within(t, 10*time.Second), s.through(s.device("acme:lamp"), 0)); err != nil {
+	if err := tryConnect(within(t, 10*time.Second), s.through(s.device("acme:lamp"), 0)); err != nil {
 		t.Errorf("a device is refused: %v", err)
 	}
 }
@@ -208,7 +208,7 @@ func TestConvertedEnvironmentWorks(t *testing.T) {
 // in the log.
 func TestOldEnvironmentIsWarnedAbout(t *testing.T) {
 	t.Parallel()
-	s := newPatchedSite(t, broker, nil)
+	s := newPatchedFixture(t, broker, nil)
 	for _, name := range []string{"metadata_plugin", "plugins.dojot_acl_plugin", "max_inflight_messages", "VM_ARGS"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		_, err := s.Output.Wait(ctx, "warning about "+name, func(line string) bool {

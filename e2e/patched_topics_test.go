@@ -43,7 +43,7 @@ func patchedMaySubscribe(user string, filters ...string) bool {
 // A ruled is a vernegate before a broker that enforces the converted ACL file, with
 // clients of the broker that see and send what the file lets the bridges.
 type ruled struct {
-	*patchedSite
+	*patchedFixture
 	broker       string
 	all, sender  *stack.Client // v2k, subscribed to everything, and k2v
 	tenant       string        // of this test alone
@@ -57,7 +57,7 @@ func newRuled(t *testing.T) *ruled {
 	acl := must(os.ReadFile(filepath.Join(convertOld(t, old), "vmq.acl")))(t)
 	r := &ruled{broker: ruledBroker(t, string(acl)), tenant: unique()}
 	r.lamp, r.door = r.tenant+":lamp", r.tenant+":door"
-	r.patchedSite = newPatchedSite(t, r.broker, nil)
+	r.patchedFixture = newPatchedFixture(t, r.broker, nil)
 	r.all, r.sender = r.direct(t, v2k), r.direct(t, k2v)
 	if code := must(r.all.Subscribe(within(t, 10*time.Second), "#", 1))(t); code > 1 {
 		t.Fatalf("the broker lets %s not subscribe to everything: 0x%02X", v2k, code)
@@ -88,16 +88,16 @@ func (r *ruled) sentinel(ctx context.Context, t *testing.T, user string) string 
 	return topic
 }
 
-// hears tells whether c gets payload before the message on the last topic.
+// hears reports whether c gets payload before the message on the last topic.
 func hears(ctx context.Context, t *testing.T, c *stack.Client, payload, last string) bool {
 	t.Helper()
-	heard := false
+	received := false
 	for {
 		m := must(c.Receive(ctx))(t)
 		if m.Topic == last {
-			return heard
+			return received
 		}
-		heard = heard || m.Payload == payload
+		received = received || m.Payload == payload
 	}
 }
 

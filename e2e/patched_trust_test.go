@@ -23,7 +23,7 @@ func TestCertificatesAsPatched(t *testing.T) {
 	t.Parallel()
 	external := certtest.NewCA("external company")
 	var revoked *certtest.Cert
-	s := newPatchedSite(t, broker, func(s *site) {
+	s := newPatchedFixture(t, broker, func(s *fixture) {
 		s.pki.Trust(external)
 		revoked = s.device("acme:revoked")
 		s.pki.Revoke(revoked.Leaf)
@@ -42,7 +42,7 @@ func TestCertificatesAsPatched(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := knock(within(t, 20*time.Second), s.through(row.cert, 0))
+			err := tryConnect(within(t, 20*time.Second), s.through(row.cert, 0))
 			if (err == nil) != row.in {
 				t.Errorf("it is in: %v (%v), want %v", err == nil, err, row.in)
 			}
@@ -59,7 +59,7 @@ func TestCertificatesAsPatched(t *testing.T) {
 func TestCRLPastItsTime(t *testing.T) {
 	t.Parallel()
 	var revoked *certtest.Cert
-	s := newPatchedSite(t, broker, func(s *site) {
+	s := newPatchedFixture(t, broker, func(s *fixture) {
 		revoked = s.device("acme:revoked")
 		s.pki.Revoke(revoked.Leaf)
 	})
@@ -76,10 +76,10 @@ func TestCRLPastItsTime(t *testing.T) {
 		next := must(s.Metrics(ctx))(t).Sum("vernegate_trust_crl_next_update_timestamp_seconds")
 		return int64(next) == past.Unix()
 	})
-	if err := knock(ctx, s.through(s.device("acme:lamp"), 0)); err != nil {
+	if err := tryConnect(ctx, s.through(s.device("acme:lamp"), 0)); err != nil {
 		t.Errorf("a good device is refused: %v", err)
 	}
-	if knock(ctx, s.through(revoked, 0)) == nil {
+	if tryConnect(ctx, s.through(revoked, 0)) == nil {
 		t.Error("a revoked device is let in")
 	}
 }
@@ -88,7 +88,7 @@ func TestCRLPastItsTime(t *testing.T) {
 // own, the certificate for it, each in place. Until they fit, devices meet the old pair.
 func TestRenewalByCertSidecar(t *testing.T) {
 	t.Parallel()
-	s := newPatchedSite(t, broker, nil, "DOCKER_VERNEMQ_SSL_TRUSTED_CERT_REFRESH_INTERVAL", "0")
+	s := newPatchedFixture(t, broker, nil, "DOCKER_VERNEMQ_SSL_TRUSTED_CERT_REFRESH_INTERVAL", "0")
 	dial := s.through(s.device("acme:lamp"), 0)
 	renewed := s.pki.Root.Issue("vernegate, renewed", certtest.Server("127.0.0.1", "localhost"))
 	ctx := within(t, 60*time.Second)
@@ -108,18 +108,18 @@ func TestRenewalByCertSidecar(t *testing.T) {
 	if name := s.served(t); name == "vernegate, renewed" {
 		t.Errorf("it serves %q, whose key it has, but not the certificate", name)
 	}
-	if err := knock(ctx, dial); err != nil {
+	if err := tryConnect(ctx, dial); err != nil {
 		t.Errorf("a device is refused while the key does not fit: %v", err)
 	}
 	overwrite("server.crt", renewed.CertPEM())
 	eventually(t, 20*time.Second, "the new certificate is served", func() bool { return s.served(t) == "vernegate, renewed" })
-	if err := knock(ctx, dial); err != nil {
+	if err := tryConnect(ctx, dial); err != nil {
 		t.Errorf("a device is refused after the renewal: %v", err)
 	}
 }
 
 // served returns the name in the server certificate that a device is shown.
-func (s *patchedSite) served(t *testing.T) string {
+func (s *patchedFixture) served(t *testing.T) string {
 	t.Helper()
 	conn := must(tls.Dial("tcp", s.Devices, s.clientTLS(s.device("acme:lamp"), 0)))(t)
 	defer conn.Close()

@@ -26,7 +26,7 @@ const (
 
 // throughProxy is the way of a device to its listener by a load balancer that sends
 // header first, in these pieces.
-func (s *site) throughProxy(device *certtest.Cert, header ...string) stack.Dial {
+func (s *fixture) throughProxy(device *certtest.Cert, header ...string) stack.Dial {
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := stack.Direct(s.Devices)(ctx)
 		if err != nil {
@@ -50,10 +50,10 @@ func TestRealAddressReachesTheBroker(t *testing.T) {
 	for version, header := range map[string]string{"v1": headerV1, "v2": headerV2} {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			double := must(stack.StartDouble())(t)
-			t.Cleanup(func() { double.Close() })
-			double.Behave(stack.Habit{Proxy: true})
-			s := newSite(t, double.Addr, "VERNEGATE_BACKEND_PROXY_PROTOCOL", version,
+			fake := must(stack.StartFakeBroker())(t)
+			t.Cleanup(func() { fake.Close() })
+			fake.SetBehavior(stack.Behavior{Proxy: true})
+			s := newFixture(t, fake.Addr, "VERNEGATE_BACKEND_PROXY_PROTOCOL", version,
 				"VERNEGATE_PROXY_PROTOCOL_FROM", "127.0.0.1")
 			lamp := s.device("acme:lamp")
 			for name, pieces := range map[string][]string{
@@ -69,7 +69,7 @@ func TestRealAddressReachesTheBroker(t *testing.T) {
 				}
 				must(w.ReadN(len(accepted(stack.V5))))(t)
 				sent.username = "acme:lamp"
-				if got, want := string(received(double, sent.clientID)), header+string(sent.bytes()); got != want {
+				if got, want := string(received(fake, sent.clientID)), header+string(sent.bytes()); got != want {
 					t.Errorf("%s: the broker got %q, want %q", name, got, want)
 				}
 				if err := w.Close(); err != nil {
@@ -87,9 +87,9 @@ func TestRealAddressReachesTheBroker(t *testing.T) {
 // the load balancers that are named.
 func TestSpoofedHeaderIsRefused(t *testing.T) {
 	t.Parallel()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
-	s := newSite(t, double.Addr, "VERNEGATE_PROXY_PROTOCOL_FROM", "192.0.2.0/24,127.0.0.2")
+	fake := must(stack.StartFakeBroker())(t)
+	t.Cleanup(func() { fake.Close() })
+	s := newFixture(t, fake.Addr, "VERNEGATE_PROXY_PROTOCOL_FROM", "192.0.2.0/24,127.0.0.2")
 	for _, header := range []string{headerV1, headerV2} {
 		w := dialWire(t, stack.Direct(s.Devices))
 		if err := w.Send([]byte(header)); err != nil {
@@ -106,7 +106,7 @@ func TestSpoofedHeaderIsRefused(t *testing.T) {
 
 func TestMissingHeaderIsRefused(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, must(stack.FreeAddr())(t), "VERNEGATE_PROXY_PROTOCOL_FROM", "127.0.0.0/8")
+	s := newFixture(t, must(stack.FreeAddr())(t), "VERNEGATE_PROXY_PROTOCOL_FROM", "127.0.0.0/8")
 	raw := dialWire(t, stack.Direct(s.Devices))
 	if err := tls.Client(raw, s.clientTLS(s.device("acme:lamp"), 0)).Handshake(); err == nil {
 		t.Error("a handshake without a header succeeded")
@@ -119,9 +119,9 @@ func TestMissingHeaderIsRefused(t *testing.T) {
 // most likely the matter when the broker hangs up.
 func TestCheckNamesTheProxyProtocol(t *testing.T) {
 	t.Parallel()
-	demanding, plain := must(stack.StartDouble())(t), must(stack.StartDouble())(t)
+	demanding, plain := must(stack.StartFakeBroker())(t), must(stack.StartFakeBroker())(t)
 	t.Cleanup(func() { demanding.Close(); plain.Close() })
-	demanding.Behave(stack.Habit{Proxy: true})
+	demanding.SetBehavior(stack.Behavior{Proxy: true})
 	for name, test := range map[string]struct{ addr, header, want string }{
 		"plain":                        {plain.Addr, "off", "ok       backend " + plain.Addr + " is well and accepts clients"},
 		"with the header of version 1": {demanding.Addr, "v1", "ok       backend " + demanding.Addr + " is well and accepts clients"},
@@ -133,7 +133,7 @@ func TestCheckNamesTheProxyProtocol(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(within(t, 30*time.Second), program, "check")
-			for name, value := range prepareSite(t).env(test.addr, "VERNEGATE_BACKEND_PROXY_PROTOCOL", test.header) {
+			for name, value := range prepareFixture(t).env(test.addr, "VERNEGATE_BACKEND_PROXY_PROTOCOL", test.header) {
 				cmd.Env = append(cmd.Env, name+"="+value)
 			}
 			report, err := cmd.Output()
@@ -150,13 +150,13 @@ func TestSessionsWithABrokerThatExpectsHeaders(t *testing.T) {
 	t.Parallel()
 	addr, delivers := os.Getenv("E2E_BROKER_PROXY"), true
 	if addr == "" {
-		double := must(stack.StartDouble())(t)
-		t.Cleanup(func() { double.Close() })
-		double.Behave(stack.Habit{Proxy: true})
-		addr, delivers = double.Addr, false
+		fake := must(stack.StartFakeBroker())(t)
+		t.Cleanup(func() { fake.Close() })
+		fake.SetBehavior(stack.Behavior{Proxy: true})
+		addr, delivers = fake.Addr, false
 	}
 	for _, header := range []string{"v1", "v2"} {
-		s := newSite(t, addr, "VERNEGATE_BACKEND_PROXY_PROTOCOL", header, "VERNEGATE_PROXY_PROTOCOL_FROM", "127.0.0.1")
+		s := newFixture(t, addr, "VERNEGATE_BACKEND_PROXY_PROTOCOL", header, "VERNEGATE_PROXY_PROTOCOL_FROM", "127.0.0.1")
 		dial := s.throughProxy(s.device("acme:lamp"), headerV2)
 		for _, v := range versions {
 			t.Run(header+" "+v.String(), func(t *testing.T) {

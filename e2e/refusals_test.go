@@ -111,8 +111,8 @@ func tooLarge(v stack.Version) []byte {
 
 func TestRefusedConnects(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr, "VERNEGATE_MAX_CONNECT_SIZE", "2KiB")
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_MAX_CONNECT_SIZE", "2KiB")
 	t.Run("rows", func(t *testing.T) {
 		for name, row := range connectRefusals() {
 			t.Run(name, func(t *testing.T) {
@@ -123,11 +123,11 @@ func TestRefusedConnects(t *testing.T) {
 	})
 	s.checkCounts(t, "connect_malformed", "connect_version", "connect_too_large", "client_id_not_allowed",
 		"identity_unknown", "identity_invalid")
-	checkUntouched(t, double)
+	checkUntouched(t, fake)
 }
 
 // checkRefusal plays one row.
-func (s *site) checkRefusal(t *testing.T, row refusal) {
+func (s *fixture) checkRefusal(t *testing.T, row refusal) {
 	t.Helper()
 	device := s.pki.Root.Issue("device")
 	if row.owner != "" {
@@ -147,21 +147,21 @@ func (s *site) checkRefusal(t *testing.T, row refusal) {
 
 func TestIdentityThatCannotBeToldIsServerUnavailable(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
 	s.acl.Answer(stack.ServerError)
 	for _, v := range versions {
 		s.checkRefusal(t, refusal{"identity_unavailable", "acme:lamp",
 			connectPacket{version: v, clientID: "x"}.bytes(), refused(v, 3, 0x88)})
 	}
 	s.checkCounts(t, "identity_unavailable")
-	checkUntouched(t, double)
+	checkUntouched(t, fake)
 }
 
 func TestServiceListenerRefusesDevices(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
 	for _, v := range versions {
 		w := dialWire(t, stack.Through(s.Services, s.clientTLS(s.device("acme:lamp"), 0)))
 		if err := w.Send(connectPacket{version: v, clientID: "x", username: "v2k-bridge"}.bytes()); err != nil {
@@ -175,12 +175,12 @@ func TestServiceListenerRefusesDevices(t *testing.T) {
 		s.ending(t, w.LocalAddr(), "identity_not_allowed")
 	}
 	s.checkCounts(t, "identity_not_allowed")
-	checkUntouched(t, double)
+	checkUntouched(t, fake)
 }
 
 func TestBackendThatCannotBeReached(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, must(stack.FreeAddr())(t))
+	s := newFixture(t, must(stack.FreeAddr())(t))
 	for _, v := range versions {
 		s.checkRefusal(t, refusal{"backend_unavailable", "acme:lamp",
 			connectPacket{version: v, clientID: "x"}.bytes(), refused(v, 3, 0x88)})
@@ -190,15 +190,15 @@ func TestBackendThatCannotBeReached(t *testing.T) {
 
 func TestRefusedCertificates(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := prepareSite(t)
+	fake := startFakeBroker(t)
+	s := prepareFixture(t)
 	plants := s.pki.Root.Intermediate("plants")
 	revoked, ofRevokedCA := s.device("acme:revoked"), s.deviceOf(plants, "acme:plant")
 	s.pki.Revoke(revoked.Leaf, plants.Cert)
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
 		t.Fatal(err)
 	}
-	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(double.Addr)))(t)
+	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(fake.Addr)))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
 
 	rows := map[string]struct {
@@ -246,7 +246,7 @@ func TestRefusedCertificates(t *testing.T) {
 		})
 	})
 	s.checkCounts(t, "tls_no_cert", "tls_untrusted", "tls_expired", "tls_revoked", "tls_handshake")
-	checkUntouched(t, double)
+	checkUntouched(t, fake)
 }
 
 // TestRevocationListsThatCannotBeUsed has devices whose CA's list is missing or past
@@ -265,7 +265,7 @@ func TestRevocationListsThatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := prepareSite(t)
+			s := prepareFixture(t)
 			external := certtest.NewCA("external")
 			s.pki.Trust(external)
 			revoked := s.device("acme:revoked")
@@ -282,7 +282,7 @@ func TestRevocationListsThatCannotBeUsed(t *testing.T) {
 			for _, device := range []*certtest.Cert{s.device("acme:lamp"), s.deviceOf(external, "acme:guest")} {
 				if !policy.allowed {
 					s.checkAlert(t, s.clientTLS(device, tls.VersionTLS13), stack.AlertBadCertificate, "tls_crl")
-				} else if err := knock(within(t, 20*time.Second), s.through(device, 0)); err != nil {
+				} else if err := tryConnect(within(t, 20*time.Second), s.through(device, 0)); err != nil {
 					t.Errorf("a device of %s is refused: %v", device.Leaf.Issuer, err)
 				}
 			}
@@ -291,7 +291,7 @@ func TestRevocationListsThatCannotBeUsed(t *testing.T) {
 }
 
 // checkAlert connects, sends a CONNECT as soon as it can, and expects that alert.
-func (s *site) checkAlert(t *testing.T, config *tls.Config, alert stack.Alert, slug string) {
+func (s *fixture) checkAlert(t *testing.T, config *tls.Config, alert stack.Alert, slug string) {
 	t.Helper()
 	w := dialWire(t, stack.Direct(s.Devices))
 	conn := tls.Client(w, config)
@@ -311,9 +311,9 @@ func (s *site) checkAlert(t *testing.T, config *tls.Config, alert stack.Alert, s
 
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	double.Behave(stack.Habit{Silent: true})
-	s := newSite(t, double.Addr,
+	fake := startFakeBroker(t)
+	fake.SetBehavior(stack.Behavior{Silent: true})
+	s := newFixture(t, fake.Addr,
 		"VERNEGATE_HANDSHAKE_TIMEOUT", "2s", "VERNEGATE_CONNECT_TIMEOUT", "1s", "VERNEGATE_CONNACK_TIMEOUT", "1s")
 	dial := s.through(s.device("acme:lamp"), 0)
 
@@ -355,7 +355,7 @@ func TestTimeouts(t *testing.T) {
 
 // checkTimeout expects the answer and a close, in good time but not before half a
 // second has gone.
-func (s *site) checkTimeout(t *testing.T, w *stack.Wire, answer []byte, slug string) {
+func (s *fixture) checkTimeout(t *testing.T, w *stack.Wire, answer []byte, slug string) {
 	t.Helper()
 	began := time.Now()
 	got, err := w.ReadToEnd()

@@ -12,14 +12,14 @@ import (
 	"testing"
 )
 
-// sharing starts another vernegate of the same site at the same addresses.
-func (s *site) sharing(t *testing.T, env ...string) *site {
+// sharing starts another vernegate of the same fixture at the same addresses.
+func (s *fixture) sharing(t *testing.T, env ...string) *fixture {
 	t.Helper()
 	return s.beside(t, append(env, "VERNEGATE_LISTEN", s.Devices, "VERNEGATE_SERVICE_LISTEN", s.Services)...)
 }
 
 // accepted is how many connections of devices the metrics count.
-func (s *site) accepted(t *testing.T) int {
+func (s *fixture) accepted(t *testing.T) int {
 	t.Helper()
 	return int(must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_connections_accepted_total", `listener="devices"`))
 }
@@ -36,7 +36,7 @@ func TestProcessesShareAnAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{"VERNEGATE_REUSE_PORT", "true", "VERNEGATE_TICKET_KEYS", keys}
-	one := newSite(t, broker, env...)
+	one := newFixture(t, broker, env...)
 	two := one.sharing(t, env...)
 	device := one.roamer(one.device("acme:lamp"))
 
@@ -72,7 +72,7 @@ func TestNoProcessSharesItsAddressUnasked(t *testing.T) {
 	for _, share := range [][2]string{{"false", "false"}, {"true", "false"}, {"false", "true"}} {
 		t.Run(fmt.Sprint(share), func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, broker, "VERNEGATE_REUSE_PORT", share[0])
+			s := newFixture(t, broker, "VERNEGATE_REUSE_PORT", share[0])
 			s.checkExit(t, exitFailed, []string{"listening as VERNEGATE_LISTEN says", s.Devices, "address already in use"},
 				"VERNEGATE_LISTEN", s.Devices, "VERNEGATE_REUSE_PORT", share[1])
 		})

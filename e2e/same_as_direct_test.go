@@ -48,7 +48,7 @@ var scenarios = map[string]func(r *run){
 
 func TestSameThroughAsDirect(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker)
+	s := newFixture(t, broker)
 	device := s.device("acme:lamp")
 	for _, v := range versions {
 		for _, tlsVersion := range tlsVersions {
@@ -64,7 +64,7 @@ func TestSameThroughAsDirect(t *testing.T) {
 
 func TestEveryKindOfDeviceCertificateIsServed(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker)
+	s := newFixture(t, broker)
 	plants := s.pki.Root.Intermediate("plants")
 	plantFloor := plants.Intermediate("floor 1", certtest.RSA())
 	devices := map[string]*certtest.Cert{

@@ -54,17 +54,17 @@ func TestMain(m *testing.M) {
 func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "vernegate-e2e-")
 	if err != nil {
-		return giveUp(err)
+		return fail(err)
 	}
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // a cold build cache takes its time
 	defer cancel()
 	if program, err = stack.Build(ctx, dir); err != nil {
-		return giveUp(err)
+		return fail(err)
 	}
 	if broker = os.Getenv("E2E_BROKER"); broker == "" {
 		if mosquitto, err = stack.StartMosquitto(ctx, dir, ""); err != nil {
-			return giveUp(err)
+			return fail(err)
 		}
 		defer mosquitto.Kill()
 		broker = mosquitto.Addr
@@ -72,7 +72,7 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-func giveUp(err error) int {
+func fail(err error) int {
 	fmt.Fprintln(os.Stderr, err)
 	return 1
 }
@@ -114,9 +114,9 @@ func eventually(t testing.TB, d time.Duration, what string, done func() bool) {
 	}
 }
 
-// comeBack has certificate-acl listen again. A process that is just being started
+// listenAgain has certificate-acl listen again. A process that is just being started
 // may hold a copy of its old listener, which is gone in a moment.
-func comeBack(acl *stack.ACL) (err error) {
+func listenAgain(acl *stack.ACL) (err error) {
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if err = acl.Up(); !errors.Is(err, syscall.EADDRINUSE) {
 			return err

@@ -30,7 +30,7 @@ const (
 // moment when each should have begun. The storm is a process of its own, so that
 // its own work is not measured. What else runs on the machine is.
 func BenchmarkRoundTripDuringStorm(b *testing.B) {
-	s := benchSite(b)
+	s := benchFixture(b)
 	lamp := s.pki.Root.Issue("device")
 	s.acl.Own(stack.Fingerprint(lamp.Leaf), "acme:lamp")
 	dir := b.TempDir()
@@ -56,17 +56,17 @@ func BenchmarkRoundTripDuringStorm(b *testing.B) {
 	}
 }
 
-// benchSite is a site before a broker double, with a log of what matters only.
-func benchSite(b *testing.B) *site {
+// benchFixture is a fixture before a fake broker, with a log of what matters only.
+func benchFixture(b *testing.B) *fixture {
 	b.Helper()
-	double := must(stack.StartDouble())(b)
-	b.Cleanup(func() { double.Close() })
-	s := &site{pki: stack.NewPKI(), folder: stack.Folder(b.TempDir()), acl: must(stack.StartACL())(b)}
+	fake := must(stack.StartFakeBroker())(b)
+	b.Cleanup(func() { fake.Close() })
+	s := &fixture{pki: stack.NewPKI(), folder: stack.Folder(b.TempDir()), acl: must(stack.StartACL())(b)}
 	b.Cleanup(func() { s.acl.Close() })
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
 		b.Fatal(err)
 	}
-	env := s.env(double.Addr, "VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_HANDSHAKE_TIMEOUT", "1m")
+	env := s.env(fake.Addr, "VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_HANDSHAKE_TIMEOUT", "1m")
 	s.Vernegate = must(stack.StartVernegate(within(b, 30*time.Second), program, env))(b)
 	b.Cleanup(s.Kill)
 	return s
@@ -129,7 +129,7 @@ const (
 func storm(addr, files string) int {
 	pair, err := tls.LoadX509KeyPair(files+".crt", files+".key")
 	if err != nil {
-		return giveUp(err)
+		return fail(err)
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true}
 	errs := make(chan error, stormSize)
@@ -138,7 +138,7 @@ func storm(addr, files string) int {
 	}
 	for range stormSize {
 		if err := <-errs; err != nil {
-			return giveUp(err)
+			return fail(err)
 		}
 	}
 	return 0

@@ -25,15 +25,15 @@ func newTicketKey() string {
 }
 
 // roamer is how a device connects that keeps its TLS session wherever it goes.
-func (s *site) roamer(device *certtest.Cert) *tls.Config {
+func (s *fixture) roamer(device *certtest.Cert) *tls.Config {
 	config := s.clientTLS(device, 0)
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 	config.ServerName = "localhost" // sessions are remembered by this
 	return config
 }
 
-// visit lets a device in for a moment and tells whether its TLS session was resumed.
-func (s *site) visit(t *testing.T, config *tls.Config) (resumed bool) {
+// visit lets a device in for a moment and reports whether its TLS session was resumed.
+func (s *fixture) visit(t *testing.T, config *tls.Config) (resumed bool) {
 	t.Helper()
 	w := dialWire(t, stack.Through(s.Devices, config))
 	defer w.Close()
@@ -58,8 +58,8 @@ func TestTicketsCountAtOtherReplicas(t *testing.T) {
 	}
 	first, second, third := newTicketKey(), newTicketKey(), newTicketKey()
 	write(first)
-	one := newSite(t, broker, "VERNEGATE_TICKET_KEYS", path)
-	two := &site{pki: one.pki, folder: one.folder, acl: one.acl}
+	one := newFixture(t, broker, "VERNEGATE_TICKET_KEYS", path)
+	two := &fixture{pki: one.pki, folder: one.folder, acl: one.acl}
 	two.startBefore(t, broker, "VERNEGATE_TICKET_KEYS", path)
 	lamp := one.device("acme:lamp")
 	config := one.roamer(lamp)
@@ -72,7 +72,7 @@ func TestTicketsCountAtOtherReplicas(t *testing.T) {
 			t.Errorf("step %d: a ticket was not taken", step)
 		}
 		write(keys...)
-		for _, s := range []*site{one, two} {
+		for _, s := range []*fixture{one, two} {
 			s.inUse(within(t, stepTime), t, step+2)
 		}
 	}
@@ -93,9 +93,9 @@ func TestTicketsCountAtOtherReplicas(t *testing.T) {
 	if err := one.folder.Rename(one.pki.Set()); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []*site{one, two} {
+	for _, s := range []*fixture{one, two} {
 		s.inUse(within(t, stepTime), t, 5)
-		if err := knock(t.Context(), stack.Through(s.Devices, config)); stack.AlertOf(err) != stack.AlertBadCertificate {
+		if err := tryConnect(t.Context(), stack.Through(s.Devices, config)); stack.AlertOf(err) != stack.AlertBadCertificate {
 			t.Errorf("got %v from a ticket of a revoked device, want the alert bad_certificate", err)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // version, and lets a mosquitto_sub die to see its will.
 func TestMosquittoClients(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, broker)
+	s := newFixture(t, broker)
 	dir := t.TempDir()
 	identity := must(s.pki.WriteDevice(dir, "lamp", s.device("acme:lamp")))(t)
 	payload := strings.Repeat("m", 1<<20)

@@ -15,11 +15,11 @@ import (
 
 // TestEverythingInOneRecord sends CONNECT, SUBSCRIBE and PUBLISH in one TLS record.
 // VerneMQ leaves what is coalesced behind CONNECT lying, so a broker that has this
-// habit answers all three only if CONNECT came alone.
+// fake broker answers all three only if CONNECT came alone.
 func TestEverythingInOneRecord(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for _, v := range versions {
 		t.Run(v.String(), func(t *testing.T) {
@@ -35,19 +35,19 @@ func TestEverythingInOneRecord(t *testing.T) {
 				t.Errorf("the client got % X, want CONNACK, SUBACK and PUBACK: % X", got, want)
 			}
 			sent.username = "acme:lamp"
-			if got, want := received(double, sent.clientID), slices.Concat(sent.bytes(), rest); !bytes.Equal(got, want) {
+			if got, want := received(fake, sent.clientID), slices.Concat(sent.bytes(), rest); !bytes.Equal(got, want) {
 				t.Errorf("the broker got\n% X, want\n% X", got, want)
 			}
 		})
 	}
 }
 
-// TestDoubleHasTheHabit holds the double to it: without vernegate between them, a
+// TestFakeBrokerBehavesLikeVerneMQ checks that: without vernegate between them, a
 // client that sends all in one write gets a CONNACK and then nothing.
-func TestDoubleHasTheHabit(t *testing.T) {
+func TestFakeBrokerBehavesLikeVerneMQ(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	w := dialWire(t, stack.Direct(double.Addr))
+	fake := startFakeBroker(t)
+	w := dialWire(t, stack.Direct(fake.Addr))
 	hello := connectPacket{version: stack.V311, clientID: "x"}.bytes()
 	if err := w.Send(append(hello, subscribePacket(stack.V311, "t")...)); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestDoubleHasTheHabit(t *testing.T) {
 		t.Fatalf("got % X, want a CONNACK", got)
 	}
 	if !w.ReadQuiet(200 * time.Millisecond) {
-		t.Fatal("the double answered what was coalesced behind CONNECT")
+		t.Fatal("the fake answered what was coalesced behind CONNECT")
 	}
 	if err := w.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -79,9 +79,9 @@ func subscribed(v stack.Version) []byte {
 
 func TestFullBrokerIsLeftForTheOther(t *testing.T) {
 	t.Parallel()
-	full, other := startDouble(t), startDouble(t)
-	full.Behave(stack.Habit{Silent: true})
-	s := newSite(t, full.Addr+","+other.Addr, "VERNEGATE_CONNACK_TIMEOUT", "2s")
+	full, other := startFakeBroker(t), startFakeBroker(t)
+	full.SetBehavior(stack.Behavior{Silent: true})
+	s := newFixture(t, full.Addr+","+other.Addr, "VERNEGATE_CONNACK_TIMEOUT", "2s")
 	dial := s.through(s.device("acme:lamp"), 0)
 	for i := range 4 { // at a time, so that some begin at the full one
 		for _, v := range versions {
@@ -111,23 +111,23 @@ func TestFullBrokerIsLeftForTheOther(t *testing.T) {
 
 func TestClosedBrokerIsLeftForTheOther(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, must(stack.FreeAddr())(t)+","+double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, must(stack.FreeAddr())(t)+","+fake.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for range 6 {
 		connect(t, dial, stack.Options{Version: stack.V311, ClientID: unique()})
 	}
-	if n := len(double.Sessions()); n != 6 {
+	if n := len(fake.Sessions()); n != 6 {
 		t.Errorf("%d clients reached the broker that is there, want all 6", n)
 	}
 }
 
 func TestBrokersLastWordsReachTheClient(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
+	fake := startFakeBroker(t)
 	farewell := publishPacket(stack.V311, "acme:lamp/config", string(bytes.Repeat([]byte("last words "), 1<<10)))
-	double.Behave(stack.Habit{Farewell: farewell})
-	s := newSite(t, double.Addr)
+	fake.SetBehavior(stack.Behavior{AfterConnack: farewell})
+	s := newFixture(t, fake.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for range 20 { // RST races with the bytes before it
 		w := dialWire(t, dial)
@@ -146,18 +146,18 @@ func TestBrokersLastWordsReachTheClient(t *testing.T) {
 
 func TestBrokersRefusalReachesTheClient(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	for _, v := range versions {
 		connack := refused(v, 4, 0x86)
-		double.Behave(stack.Habit{Connack: connack, Farewell: []byte{}})
+		fake.SetBehavior(stack.Behavior{Connack: connack, AfterConnack: []byte{}})
 		w := dialWire(t, dial)
 		if err := w.Send(connectPacket{version: v, clientID: "x"}.bytes()); err != nil {
 			t.Fatal(err)
 		}
 		if got := must(w.ReadToEnd())(t); !bytes.Equal(got, connack) {
-			t.Errorf("%v: the client got % X, the broker said % X", v, got, connack)
+			t.Errorf("%v: the client got % X, the broker answered % X", v, got, connack)
 		}
 		w.Close()
 		s.ending(t, w.LocalAddr(), "backend_closed")
@@ -168,8 +168,8 @@ func TestBrokersRefusalReachesTheClient(t *testing.T) {
 // for a full close, so every byte has to be out before.
 func TestClientsLastWordsReachTheBroker(t *testing.T) {
 	t.Parallel()
-	double := startDouble(t)
-	s := newSite(t, double.Addr)
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
 	dial := s.through(s.device("acme:lamp"), 0)
 	sent := connectPacket{version: stack.V311, clientID: unique()}
 	rest := publishPacket(stack.V311, "acme:lamp/attrs", string(bytes.Repeat([]byte("last words "), 20<<10)))
@@ -184,11 +184,11 @@ func TestClientsLastWordsReachTheBroker(t *testing.T) {
 	}
 	sent.username = "acme:lamp"
 	want := slices.Concat(sent.bytes(), rest)
-	err := double.Wait(within(t, 10*time.Second), "the client's last byte", func([]*stack.DoubleSession) bool {
-		return len(received(double, sent.clientID)) >= len(want)
+	err := fake.Wait(within(t, 10*time.Second), "the client's last byte", func([]*stack.FakeSession) bool {
+		return len(received(fake, sent.clientID)) >= len(want)
 	})
-	if err != nil || !bytes.Equal(received(double, sent.clientID), want) {
-		t.Errorf("the broker got %d bytes (%v), want the %d that the client sent", len(received(double, sent.clientID)), err, len(want))
+	if err != nil || !bytes.Equal(received(fake, sent.clientID), want) {
+		t.Errorf("the broker got %d bytes (%v), want the %d that the client sent", len(received(fake, sent.clientID)), err, len(want))
 	}
 	s.ending(t, w.LocalAddr(), "client_closed")
 }

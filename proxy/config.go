@@ -61,6 +61,9 @@ type Config struct {
 	DialTimeout      time.Duration // for each broker tried; 0 = 5 s
 	ConnackTimeout   time.Duration // for each broker tried; 0 = 5 s. All of them have the sum of the two
 
+	// MaxRecord is how many bytes a TLS record to a client holds at most, up to 16 KiB; 0 = 16 KiB. Records of the
+	// handshake are not bounded by it.
+	MaxRecord int
 	// MaxConnectSize bounds a CONNECT, in bytes with its fixed header; 0 = 256 KiB.
 	MaxConnectSize int
 	// MaxDescriptors is how many file descriptors connections may use: one for each client and one more for
@@ -115,6 +118,9 @@ func (c *Config) setDefaults() {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
+	}
+	if c.MaxRecord == 0 {
+		c.MaxRecord = 16 << 10
 	}
 	if c.MaxConnectSize == 0 {
 		c.MaxConnectSize = 256 << 10

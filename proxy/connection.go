@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/internal/untrusted"
 )
 
 // A Connection is what is known of a connection at one moment: of a live session, or at the end. What was never
@@ -55,8 +56,8 @@ func (s *session) describe() Connection {
 		Remote:   s.client.RemoteAddr().String(),
 		Since:    s.began,
 		ID:       s.live.id,
-		Owner:    printable(s.owner),
-		ClientID: printable(s.clientID),
+		Owner:    untrusted.Text(s.owner),
+		ClientID: untrusted.Text(s.clientID),
 		Backend:  s.backendAddr,
 	}
 	if s.version != 0 {
@@ -77,7 +78,7 @@ func (s *session) describeEnd() Connection {
 	c := s.describe()
 	c.Ended, c.Reason = time.Now(), s.reason
 	if s.err != nil {
-		c.Detail = printable(s.err.Error())
+		c.Detail = untrusted.Text(s.err.Error())
 	}
 	return c
 }

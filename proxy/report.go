@@ -6,11 +6,7 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // report counts the end of a connection, writes its one line, and tells who wants to know of refusals.
@@ -49,42 +45,4 @@ func (c *Connection) log(to *slog.Logger, level slog.Level) {
 	line := slog.NewRecord(c.Ended, level, "connection ended", 0)
 	line.AddAttrs(c.appendAttrs(attrs[:0])...)
 	_ = to.Handler().Handle(context.Background(), line) // as with LogAttrs, there is nowhere to tell that it failed
-}
-
-// maxUntrusted bounds what a stranger can write into one log attribute, in bytes before escaping.
-const maxUntrusted = 512
-
-// printable makes text of a client, its certificate or certificate-acl, or of an error that may quote one of
-// them, fit for a log: bounded and escaped, it cannot forge a line, colour a terminal or fill a disk. Printable
-// text stays as it is, so that operators can search for it.
-func printable(s string) string {
-	if isPlain(s) {
-		return s
-	}
-	more := ""
-	if len(s) > maxUntrusted {
-		s, more = s[:maxUntrusted], "…"
-	}
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case !unicode.IsPrint(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String() + more
-}
-
-// isPlain tells whether s is short printable ASCII, as nearly all is.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return len(s) <= maxUntrusted
 }

@@ -202,7 +202,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return because(BackendClosed, err)
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if _, err := s.tls.Write(answer); err != nil {
+	if err := relay.WriteRecords(s.tls, answer, s.server.cfg.MaxRecord); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return because(ClientClosed, err)
 		}
@@ -219,7 +219,7 @@ func (s *session) join(b *brokerConn) {
 	backend.Open(b.conn)
 	s.backendAddr, s.connack = b.addr, connackOf(b.reply)
 	s.up.ConnectUp(&s.client.Conn, s.tls, backend, s)
-	s.down.ConnectDown(backend, &s.client.Conn, s.tls, s)
+	s.down.ConnectDown(backend, &s.client.Conn, s.tls, s.server.cfg.MaxRecord, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.backend = backend

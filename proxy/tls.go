@@ -59,6 +59,10 @@ type TLSPolicy struct {
 // crypto/tls calls VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
 func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 	base := policy.config()
+	base.VerifyConnection = func(state tls.ConnectionState) error {
+		_, err := acceptedChain(current(), &state)
+		return err
+	}
 	var latest atomic.Pointer[trustConfig]
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		client := hello.Conn.(*clientConn)
@@ -72,9 +76,7 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 			c = &trustConfig{trust, forTrust(base, trust)}
 			latest.Store(c)
 		}
-		config := c.config.Clone() // VerifyConnection is not told for which connection it is called
-		config.VerifyConnection = client.slot.session.acceptChain
-		return config, nil
+		return c.config, nil
 	}
 	return base
 }
@@ -126,9 +128,11 @@ func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	return config
 }
 
-// acceptChain asks the current Trust for the chain that it accepts, which the session is bound to from now on. It is
-// the VerifyConnection of the handshake.
-func (s *session) acceptChain(state tls.ConnectionState) error {
+// acceptChain asks the current Trust for the chain that it accepts, which the session is bound to from now on.
+// VerifyConnection has asked the same, but it is not told for which connection; and a tls.Config for each connection, which
+// crypto/tls keeps, would take 1.8 kB of a session. So a client that is revoked between the two gets no alert.
+func (s *session) acceptChain() error {
+	state := s.tls.ConnectionState()
 	trust := s.server.cfg.Trust()
 	chain, err := acceptedChain(trust, &state)
 	if err != nil {

@@ -34,7 +34,7 @@ func Kinds(vernegate, iocopy string) []*Kind {
 // vernegateAt leaves everything at its default but where it listens, where its files are and whom it asks.
 func vernegateAt(bin string) *Kind {
 	k := &Kind{Name: Vernegate, Missing: missing(bin, "make build")}
-	k.command = func(site *Site, addr string) (*exec.Cmd, error) {
+	k.command = func(setup *Setup, addr string) (*exec.Cmd, error) {
 		admin, err := stack.FreeAddr()
 		if err != nil {
 			return nil, err
@@ -43,16 +43,16 @@ func vernegateAt(bin string) *Kind {
 		cmd.Env = []string{
 			"VERNEGATE_LISTEN=" + addr,
 			"VERNEGATE_ADMIN=" + admin,
-			"VERNEGATE_BACKENDS=" + site.Backend,
-			"VERNEGATE_TLS_CERT=" + site.Files.Cert,
-			"VERNEGATE_TLS_KEY=" + site.Files.Key,
-			"VERNEGATE_TLS_CA=" + site.Files.CA,
-			"VERNEGATE_TLS_CRL=" + site.Files.CRL,
+			"VERNEGATE_BACKENDS=" + setup.Backend,
+			"VERNEGATE_TLS_CERT=" + setup.Files.Cert,
+			"VERNEGATE_TLS_KEY=" + setup.Files.Key,
+			"VERNEGATE_TLS_CA=" + setup.Files.CA,
+			"VERNEGATE_TLS_CRL=" + setup.Files.CRL,
 			"VERNEGATE_DRAIN_TIMEOUT=0s", // nobody measures the end
-			"CERTIFICATE_ACL_URL=" + site.ACLURL,
+			"CERTIFICATE_ACL_URL=" + setup.ACLURL,
 			"CERTIFICATE_ACL_REQ_TIMEOUT_MS=10000", // on a busy machine, nobody is to be refused
 		}
-		for name, value := range site.Env {
+		for name, value := range setup.Env {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
 		return cmd, nil
@@ -62,8 +62,8 @@ func vernegateAt(bin string) *Kind {
 
 func iocopyAt(bin string) *Kind {
 	k := &Kind{Name: IOCopy, Missing: missing(bin, "go build ./bench/iocopy")}
-	k.command = func(site *Site, addr string) (*exec.Cmd, error) {
-		return exec.Command(bin, addr, site.Backend, site.Files.Cert, site.Files.Key, site.Files.CA), nil
+	k.command = func(setup *Setup, addr string) (*exec.Cmd, error) {
+		return exec.Command(bin, addr, setup.Backend, setup.Files.Cert, setup.Files.Key, setup.Files.CA), nil
 	}
 	return k
 }
@@ -71,8 +71,8 @@ func iocopyAt(bin string) *Kind {
 func haproxy() *Kind {
 	bin := find("haproxy")
 	k := &Kind{Name: HAProxy, Missing: missing(bin, "haproxy"), Version: versionOf(bin, "-v", `HAProxy version [0-9.]+`)}
-	k.command = func(site *Site, addr string) (*exec.Cmd, error) {
-		file, err := site.configure("haproxy.cfg", addr, "")
+	k.command = func(setup *Setup, addr string) (*exec.Cmd, error) {
+		file, err := setup.configure("haproxy.cfg", addr, "")
 		return exec.Command(bin, "-db", "-f", file), err
 	}
 	return k
@@ -85,9 +85,9 @@ func nginx() *Kind {
 	if k.Missing == "" && !ok {
 		k.Missing = "libnginx-mod-stream"
 	}
-	k.command = func(site *Site, addr string) (*exec.Cmd, error) {
-		file, err := site.configure("nginx.conf", addr, module)
-		return exec.Command(bin, "-p", site.Dir, "-c", file, "-e", filepath.Join(site.Dir, "nginx.errors")), err
+	k.command = func(setup *Setup, addr string) (*exec.Cmd, error) {
+		file, err := setup.configure("nginx.conf", addr, module)
+		return exec.Command(bin, "-p", setup.Dir, "-c", file, "-e", filepath.Join(setup.Dir, "nginx.errors")), err
 	}
 	return k
 }
@@ -131,8 +131,8 @@ func missing(bin, remedy string) string {
 //go:embed haproxy.cfg nginx.conf
 var configs embed.FS
 
-// configure writes a configuration into the site's folder.
-func (s *Site) configure(name, addr, module string) (string, error) {
+// configure writes a configuration into the setup's folder.
+func (s *Setup) configure(name, addr, module string) (string, error) {
 	t, err := template.ParseFS(configs, name)
 	if err != nil {
 		return "", err
@@ -143,7 +143,7 @@ func (s *Site) configure(name, addr, module string) (string, error) {
 	}
 	var text strings.Builder
 	err = t.Execute(&text, map[string]any{
-		"Site": s, "Addr": addr, "Module": module, "Descriptors": limit.Cur, "Sessions": limit.Cur/2 - reserve,
+		"Setup": s, "Addr": addr, "Module": module, "Descriptors": limit.Cur, "Sessions": limit.Cur/2 - reserve,
 	})
 	if err != nil {
 		return "", fmt.Errorf("writing %s: %w", name, err)

@@ -23,8 +23,8 @@ import (
 // CPUs are numbers of processors; none of them means any.
 type CPUs []int
 
-// A Site is where a proxy is put. All of it is read only.
-type Site struct {
+// A Setup is where a proxy is put. All of it is read only.
+type Setup struct {
 	Dir     string // for what the proxy is configured with
 	Addr    string // host:port where it listens; "" = a free port of loopback
 	Files   Files
@@ -35,7 +35,7 @@ type Site struct {
 }
 
 // Threads is how many threads or processes a proxy gets that has to be told.
-func (s *Site) Threads() int { return max(1, len(s.CPUs)) }
+func (s *Setup) Threads() int { return max(1, len(s.CPUs)) }
 
 // Files name what the proxies read; all of it is PEM.
 type Files struct {
@@ -54,7 +54,7 @@ type Kind struct {
 
 	// command writes the configuration and returns what runs the proxy on addr. Nothing of the environment of
 	// this process is handed on but PATH.
-	command func(site *Site, addr string) (*exec.Cmd, error)
+	command func(setup *Setup, addr string) (*exec.Cmd, error)
 }
 
 // A Proxy is a running proxy.
@@ -71,28 +71,28 @@ type Proxy struct {
 const startTime = 30 * time.Second
 
 // Start starts the proxy and waits until it accepts. What it prints goes nowhere. The caller stops it.
-func (k *Kind) Start(ctx context.Context, site *Site) (*Proxy, error) {
-	p, err := k.start(ctx, site)
+func (k *Kind) Start(ctx context.Context, setup *Setup) (*Proxy, error) {
+	p, err := k.start(ctx, setup)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", k.Name, err)
 	}
 	return p, nil
 }
 
-func (k *Kind) start(ctx context.Context, site *Site) (*Proxy, error) {
-	addr := site.Addr
+func (k *Kind) start(ctx context.Context, setup *Setup) (*Proxy, error) {
+	addr := setup.Addr
 	if addr == "" {
 		var err error
 		if addr, err = stack.FreeAddr(); err != nil {
 			return nil, err
 		}
 	}
-	cmd, err := k.command(site, addr)
+	cmd, err := k.command(setup, addr)
 	if err != nil {
 		return nil, err
 	}
 	cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"))
-	if err := site.CPUs.within(cmd.Start); err != nil {
+	if err := setup.CPUs.within(cmd.Start); err != nil {
 		return nil, err
 	}
 	p := &Proxy{Addr: addr, Admin: adminAddr(cmd), name: k.Name, cmd: cmd, done: make(chan struct{})}

@@ -20,7 +20,7 @@ import (
 type broker struct {
 	addr   string
 	server *mqtt.Server
-	guests *guestBook
+	hook   *usernameHook
 }
 
 // startBroker starts a broker on a free loopback port. The caller closes it.
@@ -32,9 +32,9 @@ func startBroker() (*broker, error) {
 	b := &broker{
 		addr:   addr,
 		server: mqtt.New(&mqtt.Options{Logger: slog.New(slog.DiscardHandler)}),
-		guests: &guestBook{usernames: make(map[string]string)},
+		hook:   &usernameHook{usernames: make(map[string]string)},
 	}
-	if err := b.server.AddHook(b.guests, nil); err != nil {
+	if err := b.server.AddHook(b.hook, nil); err != nil {
 		return nil, err
 	}
 	if err := b.server.AddListener(listeners.NewTCP(listeners.Config{ID: "plain", Address: addr})); err != nil {
@@ -45,25 +45,25 @@ func startBroker() (*broker, error) {
 
 func (b *broker) close() { b.server.Close() }
 
-// A guestBook is the broker's hook that lets everybody in and writes them down.
-type guestBook struct {
+// A usernameHook is a hook of the broker: it lets every client in and remembers its username.
+type usernameHook struct {
 	mqtt.HookBase
 
 	mu        sync.Mutex
 	usernames map[string]string               // by client id
-	announce  func(clientID, username string) // told of every guest; nil = nobody is
+	announce  func(clientID, username string) // called for every client; nil = no call
 }
 
 // ID implements mqtt.Hook.
-func (*guestBook) ID() string { return "guest book" }
+func (*usernameHook) ID() string { return "usernames" }
 
 // Provides implements mqtt.Hook.
-func (*guestBook) Provides(event byte) bool {
+func (*usernameHook) Provides(event byte) bool {
 	return bytes.Contains([]byte{mqtt.OnConnectAuthenticate, mqtt.OnACLCheck}, []byte{event})
 }
 
 // OnConnectAuthenticate implements mqtt.Hook.
-func (g *guestBook) OnConnectAuthenticate(_ *mqtt.Client, connect packets.Packet) bool {
+func (g *usernameHook) OnConnectAuthenticate(_ *mqtt.Client, connect packets.Packet) bool {
 	clientID, username := connect.Connect.ClientIdentifier, string(connect.Connect.Username)
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,17 +75,17 @@ func (g *guestBook) OnConnectAuthenticate(_ *mqtt.Client, connect packets.Packet
 }
 
 // OnACLCheck implements mqtt.Hook.
-func (*guestBook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
+func (*usernameHook) OnACLCheck(*mqtt.Client, string, bool) bool { return true }
 
-// tell has f told of every guest from now on, one at a time.
-func (g *guestBook) tell(f func(clientID, username string)) {
+// tell calls f for every client from now on, one at a time.
+func (g *usernameHook) tell(f func(clientID, username string)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.announce = f
 }
 
 // username is what clientID came with; ok is false if it never came.
-func (g *guestBook) username(clientID string) (name string, ok bool) {
+func (g *usernameHook) username(clientID string) (name string, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	name, ok = g.usernames[clientID]

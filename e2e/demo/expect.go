@@ -15,15 +15,15 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// A visitor is a client that comes to vernegate's door.
-type visitor struct {
+// A client is what a device connects with.
+type client struct {
 	cert     *certtest.Cert
 	version  stack.Version
 	username string // "" = none
 }
 
 // String tells what can be seen of it.
-func (v visitor) String() string {
+func (v client) String() string {
 	says := "no username"
 	if v.username != "" {
 		says = "username " + v.username
@@ -31,8 +31,8 @@ func (v visitor) String() string {
 	return fmt.Sprintf("certificate CN=%s, MQTT %v, %s", v.cert.Leaf.Subject.CommonName, v.version, says)
 }
 
-// visit connects the visitor, and disconnects it again. It returns the client id.
-func (s *stage) visit(ctx context.Context, v visitor) (clientID string, err error) {
+// connect connects the client, and disconnects it again. It returns the client id.
+func (s *environment) connect(ctx context.Context, v client) (clientID string, err error) {
 	clientID = "demo-" + rand.Text()[:8]
 	dial := stack.Through(s.gate.Devices, s.pki.ClientTLS(v.cert))
 	client, err := stack.Connect(ctx, dial, stack.Options{Version: v.version, ClientID: clientID, Username: v.username})
@@ -43,14 +43,14 @@ func (s *stage) visit(ctx context.Context, v visitor) (clientID string, err erro
 	return clientID, nil
 }
 
-// expectOwner has the visitor come in, with the owner as its username.
-func (s *stage) expectOwner(ctx context.Context, n *narrator, v visitor, owner string) error {
+// expectOwner has the client come in, with the owner as its username.
+func (s *environment) expectOwner(ctx context.Context, n *printer, v client, owner string) error {
 	n.fact("device", "%v", v)
-	clientID, err := s.visit(ctx, v)
+	clientID, err := s.connect(ctx, v)
 	if err != nil {
 		return fmt.Errorf("it was not let in: %w", err)
 	}
-	username, _ := s.broker.guests.username(clientID)
+	username, _ := s.broker.hook.username(clientID)
 	if username != owner {
 		return fmt.Errorf("the broker saw username %q, not %q", username, owner)
 	}
@@ -58,10 +58,10 @@ func (s *stage) expectOwner(ctx context.Context, n *narrator, v visitor, owner s
 	return nil
 }
 
-// expectConnack has the visitor be refused by a CONNACK with that code.
-func (s *stage) expectConnack(ctx context.Context, n *narrator, v visitor, code byte) error {
+// expectConnack has the client be refused by a CONNACK with that code.
+func (s *environment) expectConnack(ctx context.Context, n *printer, v client, code byte) error {
 	n.fact("device", "%v", v)
-	clientID, err := s.visit(ctx, v)
+	clientID, err := s.connect(ctx, v)
 	var refusal *stack.RefusedError
 	if !errors.As(err, &refusal) || refusal.Code != code {
 		return fmt.Errorf("it got %v, not CONNACK 0x%02X", outcome(err), code)
@@ -70,10 +70,10 @@ func (s *stage) expectConnack(ctx context.Context, n *narrator, v visitor, code 
 	return s.expectUnseen(n, clientID)
 }
 
-// expectAlert has the visitor be refused by a TLS alert.
-func (s *stage) expectAlert(ctx context.Context, n *narrator, v visitor, alert stack.Alert) error {
+// expectAlert has the client be refused by a TLS alert.
+func (s *environment) expectAlert(ctx context.Context, n *printer, v client, alert stack.Alert) error {
 	n.fact("device", "%v", v)
-	clientID, err := s.visit(ctx, v)
+	clientID, err := s.connect(ctx, v)
 	if stack.AlertOf(err) != alert {
 		return fmt.Errorf("it got %v, not the TLS alert %v", outcome(err), alert)
 	}
@@ -82,8 +82,8 @@ func (s *stage) expectAlert(ctx context.Context, n *narrator, v visitor, alert s
 }
 
 // expectUnseen has the broker know nothing of the client.
-func (s *stage) expectUnseen(n *narrator, clientID string) error {
-	if _, seen := s.broker.guests.username(clientID); seen {
+func (s *environment) expectUnseen(n *printer, clientID string) error {
+	if _, seen := s.broker.hook.username(clientID); seen {
 		return errors.New("it was refused and the broker heard of it")
 	}
 	n.fact("broker", "heard nothing of it")
@@ -92,7 +92,7 @@ func (s *stage) expectUnseen(n *narrator, clientID string) error {
 
 // renew writes the files as they should be now, in place as cert-sidecar does, and
 // waits until vernegate says that they are in use.
-func (s *stage) renew(ctx context.Context, n *narrator, what string) error {
+func (s *environment) renew(ctx context.Context, n *printer, what string) error {
 	before := len(s.gate.Records(inUse))
 	if err := s.folder.Rewrite(s.pki.Set(), nil); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (s *stage) renew(ctx context.Context, n *narrator, what string) error {
 // inUse is the line that vernegate logs for every generation of files.
 func inUse(r stack.Record) bool { return r["generation"] != nil && r.Has("msg", "trust files in use") }
 
-// outcome is what a visit came to, as part of a sentence.
+// outcome is what a connect came to, as part of a sentence.
 func outcome(err error) string {
 	if err == nil {
 		return "a connection"

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// timeout bounds the whole story, the build not included.
+// timeout bounds all steps, the build not included.
 const timeout = time.Minute
 
 func main() {
@@ -29,48 +29,48 @@ func main() {
 	os.Exit(run(ctx, os.Getenv("STAY") == "1", os.Stdout, os.Stderr))
 }
 
-// run tells the story to stdout and returns the exit code.
+// run runs the demo, which prints to stdout, and returns the exit code.
 func run(ctx context.Context, stay bool, stdout, stderr io.Writer) int {
-	if err := show(ctx, stay, newNarrator(stdout)); err != nil {
+	if err := show(ctx, stay, newPrinter(stdout)); err != nil {
 		fmt.Fprintf(stderr, "demo: %v\n", err)
 		return 1
 	}
 	return 0
 }
 
-// show sets the stage, plays the story and, if asked to, leaves all as it is until
+// show starts the environment, runs the steps and, if stay is set, leaves all as it is until
 // ctx ends.
-func show(ctx context.Context, stay bool, n *narrator) error {
+func show(ctx context.Context, stay bool, n *printer) error {
 	n.say("building vernegate and starting it with what it needs …")
-	s, err := setStage(ctx)
+	s, err := startEnvironment(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.strike()
+	defer s.stop()
 	n.fact("vernegate", "TLS on %s, metrics on http://%s/metrics", s.gate.Devices, s.gate.Admin)
 	n.fact("broker", "plain MQTT on %s, lets everybody in", s.broker.addr)
 	n.fact("certificate-acl", "%s", s.acl.URL)
 
-	if err := play(ctx, s, n); err != nil {
+	if err := runSteps(ctx, s, n); err != nil {
 		return fmt.Errorf("%w\nvernegate printed:\n%s", err, &s.gate.Output)
 	}
 	if stay {
-		return linger(ctx, s, n)
+		return stayUp(ctx, s, n)
 	}
 	return s.gate.Stop()
 }
 
-// play plays every scene.
-func play(ctx context.Context, s *stage, n *narrator) error {
+// runSteps runs every step.
+func runSteps(ctx context.Context, s *environment, n *printer) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	for i, scene := range scenes {
-		n.scene(i+1, scene.title)
-		if err := scene.play(ctx, s, n); err != nil {
-			return fmt.Errorf("step %d, %s: %w", i+1, scene.title, err)
+	for i, step := range steps {
+		n.step(i+1, step.title)
+		if err := step.run(ctx, s, n); err != nil {
+			return fmt.Errorf("step %d, %s: %w", i+1, step.title, err)
 		}
 	}
 	n.say("")
-	n.say("All %d steps went as they should.", len(scenes))
+	n.say("All %d steps went as they should.", len(steps))
 	return nil
 }

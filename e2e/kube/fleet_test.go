@@ -23,7 +23,7 @@ import (
 // they say in a persistent session. All of them come back when their connection ends, and
 // devices then say again what was not acknowledged.
 type fleet struct {
-	site *site
+	installation *installation
 
 	devices   []device
 	sea       context.Context // ends when devices are to stop
@@ -32,16 +32,16 @@ type fleet struct {
 	sailing   sync.WaitGroup     // the devices
 	listening sync.WaitGroup     // the bridge
 
-	mu    sync.Mutex
-	acked map[string]bool // what devices were told has arrived
-	heard map[string]bool // what the bridge got
-	falls []fall
-	fresh map[string]int // by owner: acknowledged since the last await
-	wrong error          // the first thing that nobody should see
+	mu             sync.Mutex
+	acked          map[string]bool // what devices were told has arrived
+	heard          map[string]bool // what the bridge got
+	disconnections []disconnection
+	fresh          map[string]int // by owner: acknowledged since the last await
+	wrong          error          // the first thing that nobody should see
 }
 
-// A fall is the end of a connection that its client did not bring about.
-type fall struct {
+// A disconnection is the end of a connection that its client did not bring about.
+type disconnection struct {
 	at   time.Time
 	back time.Duration // until it was connected again
 }
@@ -60,7 +60,7 @@ type device struct {
 }
 
 // issueDevices issues certificates for n devices, of 3.1.1 and 5.0 by turns.
-func (s *site) issueDevices(name string, n int) (devices []device) {
+func (s *installation) issueDevices(name string, n int) (devices []device) {
 	for i := range n {
 		owner := fmt.Sprintf("acme:%s-%d", name, i)
 		devices = append(devices, device{owner, s.issue(s.pki.Root, owner), []stack.Version{stack.V311, stack.V5}[i%2]})
@@ -70,9 +70,9 @@ func (s *site) issueDevices(name string, n int) (devices []device) {
 
 // launch has devices connect and publish until the fleet is settled. It returns when each
 // of them is heard.
-func (s *site) launch(t *testing.T, reader *certtest.Cert, devices []device) *fleet {
+func (s *installation) launch(t *testing.T, reader *certtest.Cert, devices []device) *fleet {
 	t.Helper()
-	f := &fleet{site: s, acked: make(map[string]bool), heard: make(map[string]bool), fresh: make(map[string]int)}
+	f := &fleet{installation: s, acked: make(map[string]bool), heard: make(map[string]bool), fresh: make(map[string]int)}
 	ctx, dismiss := context.WithCancel(t.Context())
 	sea, anchor := context.WithCancel(ctx)
 	f.sea, f.anchor, f.dismiss = sea, anchor, dismiss
@@ -113,7 +113,7 @@ func (f *fleet) sail(d device) {
 			return
 		}
 		if !fell.IsZero() {
-			f.noteFall(fall{at: fell, back: time.Since(fell)})
+			f.noteDisconnection(disconnection{at: fell, back: time.Since(fell)})
 		}
 		said = f.voyage(c, d.owner, said)
 		if f.sea.Err() != nil {
@@ -165,7 +165,7 @@ func publish(c *stack.Client, m stack.Message) bool {
 func (f *fleet) board(ctx context.Context, cert *certtest.Cert, o stack.Options) *stack.Client {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, patience)
-		c, err := stack.Connect(attempt, f.site.through(cert), o)
+		c, err := stack.Connect(attempt, f.installation.through(cert), o)
 		cancel()
 		if err == nil {
 			return c
@@ -178,11 +178,11 @@ func (f *fleet) board(ctx context.Context, cert *certtest.Cert, o stack.Options)
 	}
 }
 
-// noteFall writes down a fall.
-func (f *fleet) noteFall(fell fall) {
+// noteDisconnection writes down a disconnection.
+func (f *fleet) noteDisconnection(fell disconnection) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.falls = append(f.falls, fell)
+	f.disconnections = append(f.disconnections, fell)
 }
 
 // note writes down what was acknowledged.
@@ -274,7 +274,7 @@ func (f *fleet) settle(t *testing.T) {
 	if f.wrong != nil {
 		t.Error(f.wrong)
 	}
-	t.Logf("%d messages acknowledged, all of them heard but %d; %d falls", len(f.acked), len(lost), len(f.falls))
+	t.Logf("%d messages acknowledged, all of them heard but %d; %d disconnections", len(f.acked), len(lost), len(f.disconnections))
 }
 
 // lost is what was acknowledged and not heard.
@@ -289,22 +289,22 @@ func (f *fleet) lost() (payloads []string) {
 	return payloads
 }
 
-// fallsSince are the falls of devices since a moment, in order.
-func (f *fleet) fallsSince(moment time.Time) []fall {
+// disconnectionsSince are the disconnections of devices since a moment, in order.
+func (f *fleet) disconnectionsSince(moment time.Time) []disconnection {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	falls := slices.DeleteFunc(slices.Clone(f.falls), func(f fall) bool { return f.at.Before(moment) })
-	slices.SortFunc(falls, func(a, b fall) int { return a.at.Compare(b.at) })
-	return falls
+	disconnections := slices.DeleteFunc(slices.Clone(f.disconnections), func(f disconnection) bool { return f.at.Before(moment) })
+	slices.SortFunc(disconnections, func(a, b disconnection) int { return a.at.Compare(b.at) })
+	return disconnections
 }
 
-// checkPaced expects falls to be spread: of all of them, no more than most within any second.
-func checkPaced(t *testing.T, falls []fall, most int) {
+// checkPaced expects disconnections to be spread: of all of them, no more than most within any second.
+func checkPaced(t *testing.T, disconnections []disconnection, most int) {
 	t.Helper()
 	densest, second := 0, 0
-	for i, f := range falls {
+	for i, f := range disconnections {
 		n := 0
-		for _, later := range falls[i:] {
+		for _, later := range disconnections[i:] {
 			if later.at.Sub(f.at) <= time.Second {
 				n++
 			}
@@ -314,12 +314,12 @@ func checkPaced(t *testing.T, falls []fall, most int) {
 		}
 	}
 	var longest time.Duration
-	for _, f := range falls {
+	for _, f := range disconnections {
 		longest = max(longest, f.back)
 	}
-	t.Logf("%d falls within %v, %d of them within a second; the longest absence took %v",
-		len(falls), falls[len(falls)-1].at.Sub(falls[0].at), densest, longest)
+	t.Logf("%d disconnections within %v, %d of them within a second; the longest absence took %v",
+		len(disconnections), disconnections[len(disconnections)-1].at.Sub(disconnections[0].at), densest, longest)
 	if densest > most {
-		t.Errorf("%d of %d sessions ended within the second from %v on, want at most %d", densest, len(falls), falls[second].at, most)
+		t.Errorf("%d of %d sessions ended within the second from %v on, want at most %d", densest, len(disconnections), disconnections[second].at, most)
 	}
 }

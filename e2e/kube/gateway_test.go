@@ -20,7 +20,7 @@ const fleetSize = 40
 
 // TestGateway installs gateways in front of a broker and lives through their days.
 func TestGateway(t *testing.T) {
-	s := newSite(t, "gateway")
+	s := newInstallation(t, "gateway")
 	s.startBroker(t)
 	reader := s.issue(s.pki.Root, bridge)
 	devices := s.issueDevices("gateway", fleetSize)
@@ -36,9 +36,9 @@ func TestGateway(t *testing.T) {
 	t.Run("an eviction honours the budget", func(t *testing.T) { s.checkBudget(t, reader, devices) })
 }
 
-// replacePods replaces all pods while devices publish, and returns the falls of
+// replacePods replaces all pods while devices publish, and returns the disconnections of
 // their sessions: one of each at least.
-func (s *site) replacePods(t *testing.T, reader *certtest.Cert, devices []device) []fall {
+func (s *installation) replacePods(t *testing.T, reader *certtest.Cert, devices []device) []disconnection {
 	t.Helper()
 	before := s.pods(t)
 	f := s.launch(t, reader, devices)
@@ -47,23 +47,23 @@ func (s *site) replacePods(t *testing.T, reader *certtest.Cert, devices []device
 	s.awaitGone(t, before)
 	f.await(t)
 	f.settle(t)
-	falls := f.fallsSince(began)
-	if len(falls) < len(devices) {
-		t.Fatalf("%d sessions ended though all pods were replaced, want those of all %d devices", len(falls), len(devices))
+	disconnections := f.disconnectionsSince(began)
+	if len(disconnections) < len(devices) {
+		t.Fatalf("%d sessions ended though all pods were replaced, want those of all %d devices", len(disconnections), len(devices))
 	}
-	return falls
+	return disconnections
 }
 
 // checkUpgrade replaces all pods while devices publish.
-func (s *site) checkUpgrade(t *testing.T, reader *certtest.Cert, devices []device) {
-	falls := s.replacePods(t, reader, devices)
+func (s *installation) checkUpgrade(t *testing.T, reader *certtest.Cert, devices []device) {
+	disconnections := s.replacePods(t, reader, devices)
 	// Two pods drain at a time at most, each over six seconds. Without a pace, a pod's
 	// sessions, which are half of all, would end in one moment.
-	checkPaced(t, falls, len(devices)/3)
+	checkPaced(t, disconnections, len(devices)/3)
 }
 
 // awaitGone waits until none of the pods is there any more.
-func (s *site) awaitGone(t *testing.T, pods []pod) {
+func (s *installation) awaitGone(t *testing.T, pods []pod) {
 	t.Helper()
 	gone := uids(pods)
 	eventually(t, stepTime, "the old pods are gone", func() bool {
@@ -72,31 +72,31 @@ func (s *site) awaitGone(t *testing.T, pods []pod) {
 }
 
 // checkScaling goes from one gateway to three and back while devices publish.
-func (s *site) checkScaling(t *testing.T, reader *certtest.Cert, devices, more []device) {
+func (s *installation) checkScaling(t *testing.T, reader *certtest.Cert, devices, more []device) {
 	s.scale(t, 1)
 	f := s.launch(t, reader, devices)
 	began := time.Now()
 	s.scale(t, 3)
 	f.await(t)
-	if falls := f.fallsSince(began); len(falls) > 0 {
-		t.Errorf("%d sessions ended when gateways were added, want none", len(falls))
+	if disconnections := f.disconnectionsSince(began); len(disconnections) > 0 {
+		t.Errorf("%d sessions ended when gateways were added, want none", len(disconnections))
 	}
 	f.join(t, more) // to all three
 
 	began = time.Now()
 	s.scale(t, 1)
 	f.await(t)
-	falls := f.fallsSince(began)
+	disconnections := f.disconnectionsSince(began)
 	f.settle(t)
-	if len(falls) == 0 {
+	if len(disconnections) == 0 {
 		t.Fatal("no session ended when two gateways went: nobody was connected to them, and this shows nothing")
 	}
-	checkPaced(t, falls, len(falls)/2) // both drain at a time
+	checkPaced(t, disconnections, len(disconnections)/2) // both drain at a time
 	s.scale(t, 2)
 }
 
 // scale has so many pods, all of them ready and no others.
-func (s *site) scale(t *testing.T, replicas int) {
+func (s *installation) scale(t *testing.T, replicas int) {
 	t.Helper()
 	s.helm(t, "upgrade", "--set", "replicas="+strconv.Itoa(replicas))
 	eventually(t, stepTime, strconv.Itoa(replicas)+" pods are there and ready", func() bool {
@@ -107,7 +107,7 @@ func (s *site) scale(t *testing.T, replicas int) {
 
 // checkBudget evicts both pods, one right after the other, with the request that draining
 // a node makes for each: the second has to stay until the first is replaced.
-func (s *site) checkBudget(t *testing.T, reader *certtest.Cert, devices []device) {
+func (s *installation) checkBudget(t *testing.T, reader *certtest.Cert, devices []device) {
 	f := s.launch(t, reader, devices)
 	pods := s.pods(t)
 	if len(pods) != 2 {
@@ -128,7 +128,7 @@ func (s *site) checkBudget(t *testing.T, reader *certtest.Cert, devices []device
 }
 
 // evict asks for the end of a pod.
-func (s *site) evict(t *testing.T, p pod) error {
+func (s *installation) evict(t *testing.T, p pod) error {
 	t.Helper()
 	request := `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"` + p.Metadata.Name + `"}}`
 	path := "/api/v1/namespaces/" + string(s.namespace) + "/pods/" + p.Metadata.Name + "/eviction"

@@ -169,7 +169,7 @@ func (p pod) restarts(container string) int {
 	return -1
 }
 
-// ready says whether all containers are; a native sidecar is an init container.
+// ready reports whether all containers are; a native sidecar is an init container.
 func (p pod) ready() bool {
 	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
 		if !s.Ready {

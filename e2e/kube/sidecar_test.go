@@ -14,7 +14,7 @@ import (
 
 // TestSidecar installs a broker with its sidecar, whose data outlive the pod.
 func TestSidecar(t *testing.T) {
-	s := newSite(t, "sidecar")
+	s := newInstallation(t, "sidecar")
 	reader := s.issue(s.pki.Root, bridge)
 	devices := s.issueDevices("sidecar", fleetSize)
 	r := s.prepareRotation()
@@ -32,7 +32,7 @@ func TestSidecar(t *testing.T) {
 // TestSidecarOfThePatchedBroker installs the example that keeps the VERNEMQ_CONF of dojot's
 // patched VerneMQ: the broker runs with what an init container makes of it.
 func TestSidecarOfThePatchedBroker(t *testing.T) {
-	s := newSite(t, "patched")
+	s := newInstallation(t, "patched")
 	reader := s.issue(s.pki.Root, bridge)
 	lamp := s.issue(s.pki.Root, "acme:lamp")
 	s.startCertificateACL(t)
@@ -43,7 +43,7 @@ func TestSidecarOfThePatchedBroker(t *testing.T) {
 // TestSidecarWithCertSidecar installs the example for dojot's cert-sidecar, with a stand-in
 // that writes as that does: in place, into a volume that the containers share.
 func TestSidecarWithCertSidecar(t *testing.T) {
-	s := newSite(t, "certsidecar")
+	s := newInstallation(t, "certsidecar")
 	reader := s.issue(s.pki.Root, bridge)
 	lamp := s.issue(s.pki.Root, "acme:lamp")
 	r := s.prepareRotation()
@@ -55,7 +55,7 @@ func TestSidecarWithCertSidecar(t *testing.T) {
 }
 
 // checkCrash crashes vernegate while devices publish. It comes back, and so do they.
-func (s *site) checkCrash(t *testing.T, reader *certtest.Cert, devices []device) {
+func (s *installation) checkCrash(t *testing.T, reader *certtest.Cert, devices []device) {
 	before := s.pods(t)[0]
 	restarts := before.restarts("vernegate")
 	f := s.launch(t, reader, devices)
@@ -69,8 +69,8 @@ func (s *site) checkCrash(t *testing.T, reader *certtest.Cert, devices []device)
 	f.await(t)
 	f.settle(t)
 	t.Logf("everybody was back %v after the crash", time.Since(began))
-	if falls := f.fallsSince(began); len(falls) < len(devices) {
-		t.Errorf("%d sessions ended, want all %d: vernegate has not crashed", len(falls), len(devices))
+	if disconnections := f.disconnectionsSince(began); len(disconnections) < len(devices) {
+		t.Errorf("%d sessions ended, want all %d: vernegate has not crashed", len(disconnections), len(devices))
 	}
 	if after := s.pods(t)[0]; after.Metadata.UID != before.Metadata.UID || after.restarts("broker") != before.restarts("broker") {
 		t.Error("more than vernegate was restarted")
@@ -79,7 +79,7 @@ func (s *site) checkCrash(t *testing.T, reader *certtest.Cert, devices []device)
 
 // checkDrainBeforeBroker replaces the pod while devices publish: their sessions have to be
 // ended one after the other, which they are only if the broker lives on until then.
-func (s *site) checkDrainBeforeBroker(t *testing.T, reader *certtest.Cert, devices []device) {
-	falls := s.replacePods(t, reader, devices)
-	checkPaced(t, falls[:len(devices)], len(devices)/3)
+func (s *installation) checkDrainBeforeBroker(t *testing.T, reader *certtest.Cert, devices []device) {
+	disconnections := s.replacePods(t, reader, devices)
+	checkPaced(t, disconnections[:len(devices)], len(devices)/3)
 }

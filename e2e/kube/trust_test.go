@@ -16,7 +16,7 @@ import (
 
 // checkIdentities has a device publish under another's name: it arrives below its owner's,
 // and nowhere else.
-func (s *site) checkIdentities(t *testing.T, reader, cert *certtest.Cert) {
+func (s *installation) checkIdentities(t *testing.T, reader, cert *certtest.Cert) {
 	owner := s.owners[stack.Fingerprint(cert.Leaf)]
 	for _, v := range []stack.Version{stack.V311, stack.V5} {
 		b := s.connect(t, reader, stack.Options{Version: v, ClientID: unique()})
@@ -36,7 +36,7 @@ func (s *site) checkIdentities(t *testing.T, reader, cert *certtest.Cert) {
 		}
 	}
 	stranger := s.pki.Root.Issue("stranger")
-	if s.knock(within(t, stepTime), stranger, stack.V5) == nil {
+	if s.tryConnect(within(t, stepTime), stranger, stack.V5) == nil {
 		t.Error("a device that certificate-acl does not know gets in")
 	}
 }
@@ -50,7 +50,7 @@ type rotation struct {
 }
 
 // prepareRotation issues the certificates for a rotation.
-func (s *site) prepareRotation() rotation {
+func (s *installation) prepareRotation() rotation {
 	next := certtest.NewCA("next generation")
 	return rotation{
 		next:      next,
@@ -61,9 +61,9 @@ func (s *site) prepareRotation() rotation {
 }
 
 // checkRotation updates the Secret with the trust files, to one CA more and one device less.
-func (s *site) checkRotation(t *testing.T, r rotation) {
+func (s *installation) checkRotation(t *testing.T, r rotation) {
 	before := s.pods(t)
-	if err := s.knock(within(t, stepTime), r.newcomer, stack.V5); stack.AlertOf(err) == 0 {
+	if err := s.tryConnect(within(t, stepTime), r.newcomer, stack.V5); stack.AlertOf(err) == 0 {
 		t.Fatalf("the device of a CA that is not trusted: %v, want a TLS alert", err)
 	}
 	victim := s.connect(t, r.victim, stack.Options{Version: stack.V311, ClientID: unique()})
@@ -81,13 +81,13 @@ func (s *site) checkRotation(t *testing.T, r rotation) {
 	}
 	eventually(t, stepTime, "each pod trusts the new CA", func() bool {
 		for range 8 { // whichever pod it comes to
-			if s.knock(within(t, stepTime), r.newcomer, stack.V5) != nil {
+			if s.tryConnect(within(t, stepTime), r.newcomer, stack.V5) != nil {
 				return false
 			}
 		}
 		return true
 	})
-	if err := s.knock(within(t, stepTime), r.victim, stack.V5); stack.AlertOf(err) == 0 {
+	if err := s.tryConnect(within(t, stepTime), r.victim, stack.V5); stack.AlertOf(err) == 0 {
 		t.Errorf("the revoked device comes back: %v, want a TLS alert", err)
 	}
 	if !publish(bystander, stack.Message{Topic: "acme:bystander/attrs", Payload: "still here", QoS: 1}) {

@@ -17,16 +17,16 @@ const comers = 8
 // loads are what the profile is of, with about the same weight.
 var loads = []struct {
 	name string
-	run  func(s *site, ctx context.Context) error
+	run  func(s *fixture, ctx context.Context) error
 }{
-	{"full handshakes", func(s *site, ctx context.Context) error { return s.reconnect(ctx, false) }},
-	{"resumed handshakes", func(s *site, ctx context.Context) error { return s.reconnect(ctx, true) }},
-	{"small messages", func(s *site, ctx context.Context) error { return s.exchange(ctx, 100, 64) }},
-	{"large messages", func(s *site, ctx context.Context) error { return s.exchange(ctx, 4, 64<<10) }},
+	{"full handshakes", func(s *fixture, ctx context.Context) error { return s.reconnect(ctx, false) }},
+	{"resumed handshakes", func(s *fixture, ctx context.Context) error { return s.reconnect(ctx, true) }},
+	{"small messages", func(s *fixture, ctx context.Context) error { return s.exchange(ctx, 100, 64) }},
+	{"large messages", func(s *fixture, ctx context.Context) error { return s.exchange(ctx, 4, 64<<10) }},
 }
 
 // reconnect has devices come and go, most with TLS 1.3.
-func (s *site) reconnect(ctx context.Context, resume bool) error {
+func (s *fixture) reconnect(ctx context.Context, resume bool) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	for i := range comers {
 		tasks.Go(func() error {
@@ -53,7 +53,7 @@ func (s *site) reconnect(ctx context.Context, resume bool) error {
 
 // exchange has n devices begin a session, and in it send a message and wait until it
 // has come back, again and again until ctx ends.
-func (s *site) exchange(ctx context.Context, n, size int) error {
+func (s *fixture) exchange(ctx context.Context, n, size int) error {
 	tasks, ctx := errgroup.WithContext(ctx)
 	for i := range n {
 		tasks.Go(func() error {

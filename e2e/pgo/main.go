@@ -84,7 +84,7 @@ func takeProfile(ctx context.Context, gate *stack.Vernegate) (string, error) {
 }
 
 // runLoads runs one load after the other, each for its share of the time.
-func (s *site) runLoads(ctx context.Context) error {
+func (s *fixture) runLoads(ctx context.Context) error {
 	for _, load := range loads {
 		fmt.Println(load.name)
 		within, cancel := context.WithTimeout(ctx, share)

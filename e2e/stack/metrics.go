@@ -41,6 +41,24 @@ func (v *Vernegate) Metrics(ctx context.Context) (Metrics, error) {
 	}
 }
 
+// Live is what vernegate's runtime holds after a garbage collection, in bytes.
+type Live struct{ Heap, Stacks float64 }
+
+// Live has vernegate collect garbage, for which its admin token is needed, and returns what is left.
+func (v *Vernegate) Live(ctx context.Context, token string) (Live, error) {
+	for range 2 { // what a pool holds survives the first one
+		resp, _, err := v.Ask(ctx, http.MethodGet, "/debug/pprof/heap?gc=1", token)
+		if err != nil {
+			return Live{}, fmt.Errorf("collecting garbage: %w", err)
+		}
+		if resp.StatusCode != http.StatusOK {
+			return Live{}, fmt.Errorf("collecting garbage: %s", resp.Status)
+		}
+	}
+	m, err := v.Metrics(ctx)
+	return Live{m["go_memstats_heap_alloc_bytes"], m["go_memstats_stack_inuse_bytes"]}, err
+}
+
 // add takes one line of the text format in; comments say nothing.
 func (m Metrics) add(line string) error {
 	if line == "" || strings.HasPrefix(line, "#") {
@@ -67,7 +85,7 @@ func (m Metrics) Sum(name string, labels ...string) float64 {
 	return sum
 }
 
-// carries says whether a series has all of the labels.
+// carries reports whether a series has all of the labels.
 func carries(series string, labels []string) bool {
 	for _, label := range labels {
 		if !strings.Contains(series, "{"+label) && !strings.Contains(series, ","+label) {

@@ -5,6 +5,6 @@
 
 package stack
 
-// Race says whether this program runs under the race detector: then the
+// Race reports whether this program runs under the race detector: then the
 // binary under test does as well.
 const Race = true

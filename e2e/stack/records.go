@@ -12,7 +12,7 @@ import (
 // Record is one line of vernegate's JSON log.
 type Record map[string]any
 
-// Has says whether the attribute is there with that value, both as text.
+// Has reports whether the attribute is there with that value, both as text.
 func (r Record) Has(attribute, value string) bool {
 	got, ok := r[attribute]
 	return ok && fmt.Sprint(got) == value

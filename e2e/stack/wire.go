@@ -53,7 +53,7 @@ func (w *Wire) ReadToEnd() ([]byte, error) {
 	return p, err
 }
 
-// ReadQuiet says whether nothing arrives and the connection stays open for d.
+// ReadQuiet reports whether nothing arrives and the connection stays open for d.
 func (w *Wire) ReadQuiet(d time.Duration) bool {
 	if err := w.SetReadDeadline(time.Now().Add(d)); err != nil {
 		return false

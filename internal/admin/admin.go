@@ -56,7 +56,7 @@ type Sessions interface {
 	Kick(f proxy.Filter) int
 }
 
-// Config is what the server tells about. All fields but Hosts, Token and Audit
+// Config is what the server shows. All fields but Hosts, Token and Audit
 // have to be set; the functions are called from many goroutines.
 type Config struct {
 	// Live returns why the process has to be restarted, nil if it works.
@@ -93,8 +93,8 @@ func New(cfg Config) *http.Server {
 	complaints := slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn)
 	a := &server{cfg}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", verdict(a.Live))
-	mux.HandleFunc("GET /readyz", verdict(a.Ready))
+	mux.HandleFunc("GET /livez", probe(a.Live))
+	mux.HandleFunc("GET /readyz", probe(a.Ready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{
 		ErrorLog:      complaints,
 		ErrorHandling: promhttp.ContinueOnError, // most of a scrape is better than none
@@ -111,7 +111,7 @@ func New(cfg Config) *http.Server {
 	mux.HandleFunc("GET /{$}", a.requireKnownHost(a.page))
 	mux.HandleFunc("GET /icon.svg", icon)
 	return &http.Server{
-		Handler:        hardened(http.NewCrossOriginProtection().Handler(mux)),
+		Handler:        withSecurityHeaders(http.NewCrossOriginProtection().Handler(mux)),
 		ReadTimeout:    readTimeout,
 		WriteTimeout:   writeTimeout,
 		IdleTimeout:    idleTimeout,
@@ -123,9 +123,9 @@ func New(cfg Config) *http.Server {
 // server answers requests.
 type server struct{ Config }
 
-// hardened tells browsers to make nothing of an answer but what it is. No
+// withSecurityHeaders makes browsers take an answer for nothing but what it is. No
 // other site may read one: there is no header of CORS.
-func hardened(h http.Handler) http.Handler {
+func withSecurityHeaders(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -138,8 +138,8 @@ func hardened(h http.Handler) http.Handler {
 	})
 }
 
-// verdict answers a probe: 200 while there is no error.
-func verdict(ask func() error) http.HandlerFunc {
+// probe answers a probe: 200 while there is no error.
+func probe(ask func() error) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if err := ask(); err != nil {
 			writeText(w, http.StatusServiceUnavailable, err.Error())

@@ -118,7 +118,7 @@ func TestAttacksInABrowser(t *testing.T) {
 		}
 		b.checkPage(attack)
 	}
-	for _, complaint := range b.trouble {
+	for _, complaint := range b.trouble() {
 		t.Errorf("the browser complains: %s", complaint)
 	}
 }

@@ -16,7 +16,7 @@ func writeJSON(w http.ResponseWriter, status int, document any) {
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
-	_ = e.Encode(document) // fails when nobody listens any more
+	_ = e.Encode(document) // fails when the client has gone
 }
 
 // errorBody is the document of an answer that is none.

@@ -54,7 +54,7 @@ func TestPageInABrowser(t *testing.T) {
 		address := serve(t, s)
 		for _, path := range []string{"/", "/?q=sensor-3-1"} {
 			for _, scheme := range []string{"light", "dark"} {
-				for _, width := range []int{360, 1280} {
+				for _, width := range []int64{360, 1280} {
 					shot := fmt.Sprintf("%s%s-%s-%d", name, map[bool]string{true: "-search"}[path != "/"], scheme, width)
 					b.open(address+path, scheme, width)
 					b.checkPage(shot)
@@ -63,7 +63,7 @@ func TestPageInABrowser(t *testing.T) {
 			}
 		}
 	}
-	for _, complaint := range b.trouble {
+	for _, complaint := range b.trouble() {
 		t.Errorf("the browser complains: %s", complaint)
 	}
 }

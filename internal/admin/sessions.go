@@ -141,7 +141,7 @@ func parsed[T any](q *query, name string, parse func(string) (T, error)) (value 
 }
 
 // err returns what is wrong, parameters included that are neither filters nor
-// one of the others: who misspells one would be shown, or end, too many.
+// one of the others: with a misspelt filter, too many sessions would be shown, or ended.
 func (q *query) err(others ...string) error {
 	for name, values := range q.values {
 		switch {

@@ -74,7 +74,7 @@ type Look struct {
 	Errors []string  `json:"errors,omitempty"` // why the files are refused
 }
 
-// A Severity says how urgently something needs somebody to look after it.
+// A Severity says how urgently an operator has to look at something.
 type Severity string
 
 // The severities, as JSON and the page have them.

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// A tenant is who has devices, or a service.
+// A tenant owns devices, or is a service.
 type tenant struct {
 	Name     string
 	Service  bool

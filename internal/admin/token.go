@@ -56,7 +56,7 @@ var (
 	errWrongToken = errors.New("the bearer token is not the one of VERNEGATE_ADMIN_TOKEN")
 )
 
-// requireToken lets those through to h who show the token. A browser does not show
+// requireToken lets requests through to h that show the token. A browser does not show
 // it by itself, so that no other site can make it ask for something here.
 func (a *server) requireToken(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -92,7 +92,7 @@ func (t Token) check(authorization string) error {
 	return nil
 }
 
-// requestAttrs is what an audit line tells of a request.
+// requestAttrs are the attributes of a request in an audit line.
 func requestAttrs(r *http.Request) []any {
 	return []any{slog.String("remote", r.RemoteAddr), slog.String("method", r.Method), slog.String("path", r.URL.Path)}
 }

@@ -23,7 +23,7 @@ type components struct {
 }
 
 // newAdminServer returns the server that operators and their machines ask. It
-// works from the start, and tells what there is to tell.
+// works from the start, and answers with what is known so far.
 func (a *App) newAdminServer() *http.Server {
 	return admin.New(admin.Config{
 		Live:     a.live,

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package app is vernegate at work: what serve starts and in which order, and
-// what it tells about itself. Packages that do not know each other meet here.
+// what it reports about itself. Packages that do not import each other are
+// connected here.
 package app
 
 import (
@@ -34,7 +35,7 @@ const (
 	// files: whatever writes them may have been started at the same time.
 	startTimeout = 30 * time.Second
 
-	// shutdownTimeout is how long sessions have to end when told to: long
+	// shutdownTimeout is how long sessions have to end at a shutdown: long
 	// enough to write what they hold, well below the 30 s that Kubernetes
 	// and the 10 s that Docker wait before they kill.
 	shutdownTimeout = 5 * time.Second
@@ -113,7 +114,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 	var revoker revoker
 	store, err := a.openStore(ctx, revoker.swapped)
 	if ctx.Err() != nil {
-		return nil // told to stop while waiting
+		return nil // the process is to stop
 	}
 	if err != nil {
 		return err
@@ -198,6 +199,7 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 		DialTimeout:      time.Duration(a.cfg.DialTimeout),
 		ConnackTimeout:   time.Duration(a.cfg.ConnackTimeout),
 		MaxConnectSize:   int(a.cfg.MaxConnectSize),
+		MaxRecord:        int(a.cfg.TLSMaxRecord),
 		MaxDescriptors:   descriptors,
 		MaxLifetime:      a.cfg.MaxLifetime(),
 		Recheck:          time.Duration(a.cfg.SessionRecheck),

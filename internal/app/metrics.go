@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// newRegistry returns a registry that tells about the process, the Go runtime
+// newRegistry returns a registry with metrics of the process, the Go runtime
 // and the build.
 func newRegistry(build Build) *prometheus.Registry {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{

@@ -9,7 +9,7 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 )
 
-// backendsCollector tells about the brokers that there are when it is asked.
+// backendsCollector collects metrics of the brokers that there are at a scrape.
 // It makes its metrics anew each time, so that an address that its name does
 // not stand for any more leaves the metrics with its last session.
 type backendsCollector func() []backend.Status

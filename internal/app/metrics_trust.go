@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -47,7 +48,7 @@ func newReloadMetrics(r prometheus.Registerer) *reloadMetrics {
 func (m *reloadMetrics) observe(result truststore.Result, err error) {
 	look := &admin.Look{At: time.Now(), Result: result.String()}
 	if err != nil {
-		look.Errors = strings.Split(label(err.Error()), "\n")
+		look.Errors = untrustedLines(err)
 	}
 	m.last.Store(look)
 	m.looks.WithLabelValues(result.String()).Inc()
@@ -78,17 +79,17 @@ func (c *partsCollector) Collect(metrics chan<- prometheus.Metric) {
 		truststore.KindCRL: c.config.CRLs, truststore.KindTickets: c.config.TicketKeys,
 	} {
 		for _, file := range files {
-			m.WithLabelValues(string(kind), label(file)).Set(0)
+			m.WithLabelValues(string(kind), untrusted.Text(file)).Set(0)
 		}
 	}
 	for _, r := range c.refusals() {
-		m.WithLabelValues(string(r.Kind), label(r.File)).Set(1)
+		m.WithLabelValues(string(r.Kind), untrusted.Text(r.File)).Set(1)
 	}
 	m.Collect(metrics)
 }
 
-// generationCollector tells about the generation that is current when it is
-// asked. It makes its metrics anew each time, so that what left the files
+// generationCollector collects metrics of the generation that is in use at a
+// scrape. It makes its metrics anew each time, so that what left the files
 // leaves the metrics.
 type generationCollector func() *truststore.Generation
 
@@ -130,7 +131,7 @@ func expiriesOf(g *truststore.Generation) prometheus.Collector {
 		Help: "When each server and CA certificate in use expires.",
 	}, []string{"kind", "subject", "serial"})
 	add := func(kind string, cert *x509.Certificate) {
-		m.WithLabelValues(kind, label(cert.Subject.String()), cert.SerialNumber.Text(16)).Set(unixSeconds(cert.NotAfter))
+		m.WithLabelValues(kind, untrusted.Text(cert.Subject.String()), cert.SerialNumber.Text(16)).Set(unixSeconds(cert.NotAfter))
 	}
 	for _, pair := range g.ServerCertificates() {
 		add("server", pair.Leaf)
@@ -141,7 +142,7 @@ func expiriesOf(g *truststore.Generation) prometheus.Collector {
 	return m
 }
 
-// nextUpdatesOf tells the earliest of several lists in one file of one issuer.
+// nextUpdatesOf has the earliest of several lists in one file of one issuer.
 func nextUpdatesOf(g *truststore.Generation) prometheus.Collector {
 	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "vernegate_trust_crl_next_update_timestamp_seconds",
@@ -152,7 +153,7 @@ func nextUpdatesOf(g *truststore.Generation) prometheus.Collector {
 	})
 	for _, list := range lists {
 		if !list.NextUpdate.IsZero() {
-			m.WithLabelValues(label(list.Issuer), label(list.Path)).Set(unixSeconds(list.NextUpdate))
+			m.WithLabelValues(untrusted.Text(list.Issuer), untrusted.Text(list.Path)).Set(unixSeconds(list.NextUpdate))
 		}
 	}
 	return m
@@ -164,13 +165,18 @@ func entriesOf(g *truststore.Generation) prometheus.Collector {
 		Help: "Revoked certificates in the CRLs in use.",
 	}, []string{"issuer", "file"})
 	for _, list := range g.CRLs() {
-		m.WithLabelValues(label(list.Issuer), label(list.Path)).Add(float64(list.Entries))
+		m.WithLabelValues(untrusted.Text(list.Issuer), untrusted.Text(list.Path)).Add(float64(list.Entries))
 	}
 	return m
 }
 
-// label makes text fit for a label: a name in a certificate can hold any
-// bytes, and one odd CA must not cost the whole scrape.
-func label(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
+// untrustedLines returns the lines of an error that may quote strangers.
+func untrustedLines(err error) []string {
+	var lines []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		lines = append(lines, untrusted.Text(line))
+	}
+	return lines
+}
 
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

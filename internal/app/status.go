@@ -7,11 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -97,7 +99,7 @@ func backendStatus(brokers []backend.Status) (list []admin.Backend) {
 	return list
 }
 
-// backendSeverity reports whether a broker needs somebody to look after it.
+// backendSeverity says how urgently an operator has to look at a broker.
 func backendSeverity(s backend.State) admin.Severity {
 	switch s {
 	case backend.Up:
@@ -111,7 +113,7 @@ func backendSeverity(s backend.State) admin.Severity {
 func trustStatus(g *truststore.Generation, now time.Time) *admin.Trust {
 	s := &admin.Trust{Generation: g.Sequence(), Loaded: g.Loaded()}
 	for _, f := range g.Files() {
-		s.Files = append(s.Files, admin.File{Path: label(f.Path), SHA256: hex.EncodeToString(f.SHA256[:])})
+		s.Files = append(s.Files, admin.File{Path: untrusted.Text(f.Path), SHA256: hex.EncodeToString(f.SHA256[:])})
 	}
 	for _, pair := range g.ServerCertificates() {
 		s.Certificates = append(s.Certificates, certificateStatus(admin.KindServer, pair.Leaf, now))
@@ -129,11 +131,11 @@ func trustStatus(g *truststore.Generation, now time.Time) *admin.Trust {
 func partsStatus(store *truststore.Store) (refused []admin.Part, notices []string) {
 	for _, r := range store.Refusals() {
 		refused = append(refused, admin.Part{
-			Part: string(r.Kind), File: label(r.File), Name: label(r.Name), Error: label(r.Err.Error()), Since: r.Since,
+			Part: string(r.Kind), File: untrusted.Text(r.File), Name: untrusted.Text(r.Name), Error: strings.Join(untrustedLines(r.Err), "\n"), Since: r.Since,
 		})
 	}
 	for _, n := range store.Notices() {
-		notices = append(notices, label(n.String()))
+		notices = append(notices, untrusted.Text(n.String()))
 	}
 	return refused, notices
 }
@@ -141,7 +143,7 @@ func partsStatus(store *truststore.Store) (refused []admin.Part, notices []strin
 func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin.Certificate {
 	return admin.Certificate{
 		Kind:     kind,
-		Subject:  label(cert.Subject.String()),
+		Subject:  untrusted.Text(cert.Subject.String()),
 		Serial:   cert.SerialNumber.Text(16),
 		NotAfter: cert.NotAfter,
 		DaysLeft: int(math.Floor(cert.NotAfter.Sub(now).Hours() / 24)),
@@ -150,7 +152,7 @@ func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin
 }
 
 // expirySoon is how long before its end a certificate is worth a warning, and
-// lastPart the part of a shorter life: who renews daily does so on the last day.
+// lastPart the part of a shorter life: a certificate that is renewed daily is renewed on its last day.
 const (
 	expirySoon = 14 * 24 * time.Hour
 	lastPart   = 10
@@ -169,8 +171,8 @@ func expirySeverity(cert *x509.Certificate, now time.Time) admin.Severity {
 
 func crlStatus(list truststore.CRL, now time.Time) admin.CRL {
 	s := admin.CRL{
-		Issuer:     label(list.Issuer),
-		File:       label(list.Path),
+		Issuer:     untrusted.Text(list.Issuer),
+		File:       untrusted.Text(list.Path),
 		ThisUpdate: list.ThisUpdate,
 		NextUpdate: list.NextUpdate,
 		Entries:    list.Entries,

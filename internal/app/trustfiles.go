@@ -18,7 +18,7 @@ type FilesError struct{ err error }
 
 func (e *FilesError) Error() string { return e.err.Error() }
 
-// openTrust opens the trust store, or tells everything that is wrong with its
+// openTrust opens the trust store, or returns everything that is wrong with its
 // files as a *FilesError.
 func openTrust(ctx context.Context, cfg config.Config, trust truststore.Config) (*truststore.Store, error) {
 	store, err := truststore.Open(ctx, trust)

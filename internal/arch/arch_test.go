@@ -120,6 +120,13 @@ var forbidden = map[pattern]map[pattern]string{
 		"certacl/...":    sharedByAll,
 		"truststore/...": sharedByAll,
 	},
+	"internal/untrusted/...": {
+		"internal/...":   sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+	},
 	"proxy/...": {
 		"internal/config/...":  siblings,
 		"internal/admin/...":   siblings,
@@ -189,9 +196,10 @@ var inTests = map[pattern]map[pattern]string{
 		paho:  "the oracle of differential fuzzing",
 		"net": "streams that arrive in pieces",
 	},
-	"cmd/...":          {"proxy": "a port has to be held as other processes hold it"},
-	"certacl/...":      {"truststore/certtest": "a test CA"},
-	"internal/pki/...": {"internal/pki": "its tests see it from outside"},
+	"cmd/...":                {"proxy": "a port has to be held as other processes hold it"},
+	"certacl/...":            {"truststore/certtest": "a test CA"},
+	"internal/pki/...":       {"internal/pki": "its tests see it from outside"},
+	"internal/untrusted/...": {"internal/untrusted": "its tests see it from outside"},
 }
 
 // file is one Go file.

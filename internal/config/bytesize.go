@@ -30,5 +30,25 @@ func (s *byteSize) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// The range of VERNEGATE_TLS_MAX_RECORD: a record holds 16 KiB at most (RFC
+// 8446 §5.1), and below 1 KiB its frame would cost more than it saves.
+const (
+	minRecordSize byteSize = 1 << 10
+	maxRecordSize byteSize = 16 << 10
+)
+
+// A recordSize is a number of bytes, 1KiB to 16KiB.
+type recordSize byteSize
+
+// UnmarshalText parses a size as byteSize does.
+func (s *recordSize) UnmarshalText(text []byte) error {
+	n, err := units.RAMInBytes(string(text))
+	if err != nil || n < int64(minRecordSize) || n > int64(maxRecordSize) {
+		return fmt.Errorf("expected a size from %v to %v in bytes or KiB", minRecordSize, maxRecordSize)
+	}
+	*s = recordSize(n)
+	return nil
+}
+
 // String writes the size in a unit that fits, rounded.
 func (s byteSize) String() string { return units.BytesSize(float64(s)) }

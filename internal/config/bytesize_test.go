@@ -26,3 +26,13 @@ func TestByteSize(t *testing.T) {
 		}
 	}
 }
+
+func TestRecordSizes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]recordSize{"1KiB": 1 << 10, "4096": 4096, "16KiB": 16 << 10, "1023": 0, "17KiB": 0, "-1": 0, "some": 0} {
+		var got recordSize
+		if err := got.UnmarshalText([]byte(text)); (err == nil) != (want > 0) || got != want {
+			t.Errorf("%s: got %d and %v, want %d", text, got, err, want)
+		}
+	}
+}

@@ -38,7 +38,8 @@ type Config struct {
 	TLSCiphers    cipherSuites `env:"VERNEGATE_TLS_CIPHERS"` // nil: Go's
 	TLSCurves     curves       `env:"VERNEGATE_TLS_CURVES"`  // nil: Go's
 
-	TLSCANames truststore.CANames `env:"VERNEGATE_TLS_CA_NAMES" envDefault:"auto"`
+	TLSCANames   truststore.CANames `env:"VERNEGATE_TLS_CA_NAMES" envDefault:"auto"`
+	TLSMaxRecord recordSize         `env:"VERNEGATE_TLS_MAX_RECORD" envDefault:"16KiB"`
 
 	TrustRefreshInterval interval          `env:"VERNEGATE_TRUST_REFRESH_INTERVAL" envDefault:"5m"`
 	CRLExpired           truststore.Policy `env:"VERNEGATE_CRL_EXPIRED" envDefault:"allow"`

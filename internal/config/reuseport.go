@@ -12,7 +12,7 @@ import (
 )
 
 // A portReuse reports whether other vernegates may take clients at the same
-// addresses. It is for those who ask for it: otherwise a second one that is
+// addresses. It is off by default: otherwise a second one that is
 // started by mistake would take a part of the clients, and not fail.
 type portReuse bool
 

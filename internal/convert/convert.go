@@ -121,16 +121,16 @@ func (c *conversion) converted() bool {
 // has reports whether this vernegate has a variable.
 func (c *conversion) has(variable string) bool { return slices.Contains(c.Variables, variable) }
 
-// tell adds a row. What is open is collected for whoever has to decide.
-func (c *conversion) tell(r row) {
+// addRow adds a row. If it is open, a person has to decide.
+func (c *conversion) addRow(r row) {
 	c.rows = append(c.rows, r)
 	if r.open {
-		c.ask("`%s`: %s", r.subject, r.why)
+		c.addOpen("`%s`: %s", r.subject, r.why)
 	}
 }
 
-// ask leaves something to a person.
-func (c *conversion) ask(format string, args ...any) {
+// addOpen leaves something to a person.
+func (c *conversion) addOpen(format string, args ...any) {
 	c.open = append(c.open, fmt.Sprintf(format, args...))
 }
 

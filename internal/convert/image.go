@@ -5,7 +5,7 @@ package convert
 
 import "github.com/vernegate/vernegate/internal/config/legacy/vernemqconf"
 
-// imageOrigin is where settings are from that nobody wrote.
+// imageOrigin is the origin of settings that the image adds.
 const imageOrigin = "the patched image"
 
 // imageSettings are what the patched image adds to every configuration: before,

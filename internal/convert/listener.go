@@ -66,7 +66,7 @@ func (c *conversion) replace(s vernemqconf.Setting) {
 		if option != "" && option != ".proxy_protocol" {
 			c.ours = append(c.ours, pair{s.Key, s.Value})
 		}
-		c.tell(row{s.Key, s.Origin.String(), kept, "vernegate's own listener", false})
+		c.addRow(row{s.Key, s.Origin.String(), kept, "vernegate's own listener", false})
 		return
 	}
 	fixed := c.fixed()
@@ -80,7 +80,7 @@ func (c *conversion) replace(s vernemqconf.Setting) {
 	case s.Key == "vmq_acl.acl_file":
 		r.open, r.why = true, "what your own ACL file allows has to be added to the converted one"
 	}
-	c.tell(r)
+	c.addRow(r)
 }
 
 // speaksProxy reports whether vernegate is to tell the broker the addresses of its
@@ -104,7 +104,7 @@ func (c *conversion) connections() string {
 		}
 		n, err := strconv.Atoi(limit.Value)
 		if err != nil {
-			return "infinity" // what is neither is a mistake, told elsewhere
+			return "infinity" // what is neither is a mistake, reported elsewhere
 		}
 		sum += n
 	}

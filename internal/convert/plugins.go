@@ -22,7 +22,7 @@ var stockPlugins = []string{"vmq_acl", "vmq_passwd", "vmq_diversity", "vmq_webho
 // checkPlugin asks what decided about topics if dojot's plugin did not.
 func (c *conversion) checkPlugin() {
 	if s, _ := c.settings.Get("plugins." + aclPlugin); s.Value != "on" && !c.converted() {
-		c.ask("`plugins.%s` was not on: the ACL file says what it would have allowed, and not what was allowed", aclPlugin)
+		c.addOpen("`plugins.%s` was not on: the ACL file says what it would have allowed, and not what was allowed", aclPlugin)
 	}
 }
 

@@ -60,7 +60,7 @@ func (c *conversion) reportRows(b *strings.Builder, title string, belongs func(r
 // cell keeps text within its cell of a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
-// reportAdded lists what nobody had set.
+// reportAdded lists the settings that the old configuration did not have.
 func (c *conversion) reportAdded(b *strings.Builder) {
 	b.WriteString("\n## Added to vernemq.conf\n\n")
 	for _, p := range c.ours {
@@ -68,7 +68,7 @@ func (c *conversion) reportAdded(b *strings.Builder) {
 	}
 }
 
-// reportChecks lists what only somebody on the spot can see.
+// reportChecks lists what only a person on site can check.
 func (c *conversion) reportChecks(b *strings.Builder) {
 	b.WriteString("\n## To be checked by hand\n\n")
 	for _, line := range c.checks() {

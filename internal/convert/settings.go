@@ -26,7 +26,7 @@ const podAddress = "$MY_POD_IP"
 func (c *conversion) judgeSettings() {
 	for _, s := range c.settings {
 		if last, _ := c.settings.Get(s.Key); last != s {
-			c.tell(row{s.Key, s.Origin.String(), dropped, "did not count: " + last.Origin.String() + " comes later", false})
+			c.addRow(row{s.Key, s.Origin.String(), dropped, "did not count: " + last.Origin.String() + " comes later", false})
 			continue
 		}
 		c.judge(s)
@@ -64,7 +64,7 @@ func isKnown(key string) bool {
 }
 
 func (c *conversion) drop(s vernemqconf.Setting, open bool, why string) {
-	c.tell(row{s.Key, s.Origin.String(), dropped, why, open})
+	c.addRow(row{s.Key, s.Origin.String(), dropped, why, open})
 }
 
 // keepSetting keeps a setting, with the address of the node where the old one had
@@ -76,7 +76,7 @@ func (c *conversion) keepSetting(s vernemqconf.Setting, why string) {
 		why = "its value refers to a variable, which nothing replaces for stock VerneMQ: write what it stands for"
 	}
 	c.keep = append(c.keep, pair{s.Key, value})
-	c.tell(row{s.Key, s.Origin.String(), kept, why, open})
+	c.addRow(row{s.Key, s.Origin.String(), kept, why, open})
 }
 
 // follow does as the translation to vernegate's variables says.
@@ -88,13 +88,13 @@ func (c *conversion) follow(s vernemqconf.Setting, v legacy.Verdict) {
 	case isBrokers:
 		c.keepSetting(s, "the broker's")
 	case v.Disposition == legacy.Mapped:
-		c.tell(row{s.Key, s.Origin.String(), moved, "to `" + v.Variable + "`", false})
+		c.addRow(row{s.Key, s.Origin.String(), moved, "to `" + v.Variable + "`", false})
 	case v.Disposition == legacy.Overridden:
 		c.drop(s, false, "`"+v.Variable+"` is set and goes before it")
 	case v.Disposition == legacy.BrokerOnly:
 		c.carry(s)
 	case v.Disposition == legacy.Unsupported && c.variableOf(s) != "":
-		c.tell(row{s.Key, s.Origin.String(), moved, "to `" + c.variableOf(s) + "`, but " + v.Reason, true})
+		c.addRow(row{s.Key, s.Origin.String(), moved, "to `" + c.variableOf(s) + "`, but " + v.Reason, true})
 	default:
 		c.drop(s, v.Disposition == legacy.Unsupported, v.Reason)
 	}
@@ -121,7 +121,7 @@ func (c *conversion) carry(s vernemqconf.Setting) {
 		c.ours = append(c.ours, pair{key, s.Value})
 		fallthrough
 	case c.ours[i].value == s.Value:
-		c.tell(row{s.Key, s.Origin.String(), moved, "to `" + key + "`", false})
+		c.addRow(row{s.Key, s.Origin.String(), moved, "to `" + key + "`", false})
 	default:
 		c.drop(s, true, fmt.Sprintf("the one plain listener has %q of another listener", c.ours[i].value))
 	}

@@ -22,17 +22,17 @@ func (c *conversion) judgeVariables() {
 		switch {
 		case c.Vars[name] == "":
 		case slices.ContainsFunc(bridges, func(b bridge) bool { return b.variable == name }):
-			c.tell(row{name, "", moved, "to the ACL file, as the exact name and not as a part of it", false})
+			c.addRow(row{name, "", moved, "to the ACL file, as the exact name and not as a part of it", false})
 		case name == "PLUGIN_ACL_CHAIN":
-			c.tell(row{name, "", dropped, "the ACL file does not hand on what it allows to another plugin", c.Vars[name] == "y"})
+			c.addRow(row{name, "", dropped, "the ACL file does not hand on what it allows to another plugin", c.Vars[name] == "y"})
 		case name == "VM_ARGS":
-			c.tell(row{name, "", dropped, "the stock image writes its own `vm.args`: take over what yours adds, such as the name of the node and the cookie", true})
+			c.addRow(row{name, "", dropped, "the stock image writes its own `vm.args`: take over what yours adds, such as the name of the node and the cookie", true})
 		case slices.Contains(c.Unread, name):
 			c.judgeImages(name)
 		case slices.Contains(c.Variables, name):
-			c.tell(row{name, "", kept, "in `vernegate.env`", false})
+			c.addRow(row{name, "", kept, "in `vernegate.env`", false})
 		case strings.HasPrefix(name, "VERNEGATE_"):
-			c.tell(row{name, "", dropped, "this vernegate has no such variable", true})
+			c.addRow(row{name, "", dropped, "this vernegate has no such variable", true})
 		}
 	}
 }
@@ -40,10 +40,10 @@ func (c *conversion) judgeVariables() {
 // judgeImages is about a variable that is for the image and no setting.
 func (c *conversion) judgeImages(name string) {
 	if strings.HasPrefix(name, vernemqconf.Prefix+"USER") {
-		c.tell(row{name, "", dropped, "passwords are not checked any more: clients need certificates", true})
+		c.addRow(row{name, "", dropped, "passwords are not checked any more: clients need certificates", true})
 		return
 	}
-	c.tell(row{name, "", kept, "in the environment of stock VerneMQ, whose image reads it as well", false})
+	c.addRow(row{name, "", kept, "in the environment of stock VerneMQ, whose image reads it as well", false})
 }
 
 // env is the environment of vernegate: what was set before, and what the
@@ -78,7 +78,7 @@ func (c *conversion) env() []byte {
 func (c *conversion) askForReferences(v legacy.Variable) {
 	_, unset := vernemqconf.Expand(v.Value, func(name string) (string, bool) { return "", name == "HOSTNAME" })
 	if len(unset) > 0 {
-		c.ask("`%s`: its value refers to %s, which vernegate needs in its environment as well", v.Name, strings.Join(unset, ", "))
+		c.addOpen("`%s`: its value refers to %s, which vernegate needs in its environment as well", v.Name, strings.Join(unset, ", "))
 	}
 }
 
@@ -90,7 +90,7 @@ func (c *conversion) backends() string {
 		return c.BrokerListen
 	}
 	if c.Vars[backends] == "" {
-		c.ask("`%s`: say where vernegate finds the broker that listens on %s", backends, c.BrokerListen)
+		c.addOpen("`%s`: say where vernegate finds the broker that listens on %s", backends, c.BrokerListen)
 	}
 	return ""
 }

@@ -42,7 +42,7 @@ func pageWith(t *testing.T, what string) string {
 // variableRow matches a row of the table of variables.
 var variableRow = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| (?:`([^`]*)` )?\\| (.+) \\|$")
 
-func TestDocumentsHaveAllVariablesWithTheirDefaults(t *testing.T) {
+func TestConfigurationPageHasAllVariablesWithTheirDefaults(t *testing.T) {
 	t.Parallel()
 	var want, got [][2]string
 	for _, name := range config.Variables() {
@@ -56,7 +56,7 @@ func TestDocumentsHaveAllVariablesWithTheirDefaults(t *testing.T) {
 	}
 }
 
-func TestDocumentsHaveAllEndings(t *testing.T) {
+func TestEndingsPageHasAllReasons(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	b.WriteString("| reason | level | CONNACK 3.1, 3.1.1 | CONNACK 5.0 | DISCONNECT 5.0 | meaning |\n|---|---|---|---|---|---|\n")
@@ -75,7 +75,7 @@ func codeOrNone[T ~byte](format string, code T) string {
 	return fmt.Sprintf(format, byte(code))
 }
 
-func TestDocumentsHaveAllMetrics(t *testing.T) {
+func TestMetricsPageHasAllMetrics(t *testing.T) {
 	t.Parallel()
 	families := start(t, apptest.NewWorld(t)).metrics()
 	var b strings.Builder
@@ -117,8 +117,8 @@ func wantSection(t *testing.T, name, want string) {
 	}
 }
 
-// TestDocumentsExplainLogAttributes has a device come and go.
-func TestDocumentsExplainLogAttributes(t *testing.T) {
+// TestOperationsPageExplainsLogAttributes has a device come and go.
+func TestOperationsPageExplainsLogAttributes(t *testing.T) {
 	t.Parallel()
 	w := apptest.NewWorld(t)
 	w.ACL.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`"acme:lamp"`)) })

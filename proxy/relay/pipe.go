@@ -22,6 +22,7 @@ type Pipe struct {
 	dst     *Conn
 	srcTLS  *tls.Conn      // over src; nil = what src says is what is carried
 	dstTLS  *tls.Conn      // over dst; nil = likewise
+	record  int            // how many bytes a record to dst holds at most
 	frames  packets.Framer // follows what was written to dst
 
 	state        pipeState
@@ -39,9 +40,10 @@ func (p *Pipe) ConnectUp(src *Conn, srcTLS *tls.Conn, dst *Conn, handler Handler
 	p.src, p.srcTLS, p.dst, p.handler = src, srcTLS, dst, handler
 }
 
-// ConnectDown makes p carry from a broker to a client, whose TLS connection is over dst.
-func (p *Pipe) ConnectDown(src, dst *Conn, dstTLS *tls.Conn, handler Handler) {
-	p.src, p.dst, p.dstTLS, p.handler = src, dst, dstTLS, handler
+// ConnectDown makes p carry from a broker to a client, whose TLS connection is over dst, in records that hold up to record
+// bytes.
+func (p *Pipe) ConnectDown(src, dst *Conn, dstTLS *tls.Conn, record int, handler Handler) {
+	p.src, p.dst, p.dstTLS, p.record, p.handler = src, dst, dstTLS, record, handler
 }
 
 // Carried returns how many bytes and packets have gone through so far. It may be called concurrently.
@@ -179,7 +181,7 @@ func (p *Pipe) deliver(s *scratch, b []byte) (err error) {
 		return nil
 	}
 	if p.dstTLS != nil {
-		_, err = p.dstTLS.Write(b)
+		err = WriteRecords(p.dstTLS, b, p.record)
 	} else {
 		err = p.dst.writeNow(s, b)
 	}

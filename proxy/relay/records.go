@@ -5,6 +5,7 @@ package relay
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -93,6 +94,19 @@ func nextRecord(b []byte) (size int, complete bool) {
 		return recordHeader, true
 	}
 	return recordHeader + body, len(b) >= recordHeader+body
+}
+
+// WriteRecords writes b to c in records that hold up to size bytes, which has to be positive: small clients have no room
+// for a record of 16 KiB, and crypto/tls does not know max_fragment_length (RFC 6066 §4).
+func WriteRecords(c *tls.Conn, b []byte, size int) error {
+	for len(b) > size {
+		if _, err := c.Write(b[:size]); err != nil {
+			return err
+		}
+		b = b[size:]
+	}
+	_, err := c.Write(b)
+	return err
 }
 
 // pull has crypto/tls read by itself, in memory of its own, until there is nothing more.

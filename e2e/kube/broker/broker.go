@@ -77,7 +77,7 @@ func (b *broker) attach(c *connection, connect *packets.Packet) {
 	}
 }
 
-// isPersistent says whether CONNECT asks for a session that outlives its connection.
+// isPersistent reports whether CONNECT asks for a session that outlives its connection.
 func isPersistent(connect *packets.Packet) bool {
 	if connect.ProtocolVersion == 5 {
 		return connect.Properties.SessionExpiryInterval > 0

@@ -51,12 +51,12 @@ func readRules(path string) (*rules, error) {
 	return r, nil
 }
 
-// mayWrite says whether a client may publish to a topic.
+// mayWrite reports whether a client may publish to a topic.
 func (r *rules) mayWrite(user, clientID, topic string) bool {
 	return r.allow(user, clientID, topic, func(rule rule) bool { return rule.write })
 }
 
-// mayRead says whether a client may subscribe to a filter: one that a rule's own
+// mayRead reports whether a client may subscribe to a filter: one that a rule's own
 // filter, which treats its wildcards as words, matches.
 func (r *rules) mayRead(user, clientID, filter string) bool {
 	return r.allow(user, clientID, filter, func(rule rule) bool { return rule.read })
@@ -78,7 +78,7 @@ func (r *rules) allow(user, clientID, topic string, kind func(rule) bool) bool {
 	return false
 }
 
-// matches says whether a topic matches a filter (MQTT 5.0 §4.7).
+// matches reports whether a topic matches a filter (MQTT 5.0 §4.7).
 func matches(filter, topic string) bool {
 	f, t := strings.Split(filter, "/"), strings.Split(topic, "/")
 	for i, level := range f {

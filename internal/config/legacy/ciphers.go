@@ -34,7 +34,7 @@ func (t *translator) ciphers() {
 	}
 }
 
-// sortCiphers tells the suites of TLS 1.2 that can be had from those that
+// sortCiphers separates the suites of TLS 1.2 that can be had from those that
 // cannot. Those of TLS 1.3 are no matter of choice.
 func (t *translator) sortCiphers(list string) (usable, unusable []string) {
 	for _, name := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(":, ", r) }) {

@@ -42,7 +42,7 @@ func (t *translator) listeners() {
 }
 
 // take makes a listener the one that a variable stands for. A second one is a
-// mistake unless somebody has chosen.
+// mistake unless a variable overrides it.
 func (t *translator) take(place **vernemqconf.Listener, variable string, l vernemqconf.Listener) {
 	if *place == nil {
 		*place = &l
@@ -63,7 +63,7 @@ func (t *translator) address(l vernemqconf.Listener) string {
 	value := t.expand(l.Address)
 	colon := strings.LastIndexByte(value, ':')
 	if colon < 0 {
-		return value // no address, which is told where it is parsed
+		return value // no address: the parser of the variable reports it
 	}
 	host, port := strings.Trim(value[:colon], "[]"), value[colon+1:]
 	if vernemqconf.References(host) {

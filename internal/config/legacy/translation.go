@@ -39,7 +39,7 @@ type Disposition int
 
 const (
 	Mapped      Disposition = iota // a variable of vernegate says the same
-	Builtin                        // vernegate does it without being told, or has no need of it
+	Builtin                        // vernegate always does it, or does not need it
 	Overridden                     // a variable that was set beside the settings goes before it
 	BrokerOnly                     // it belongs on the broker's plain listener
 	Unsupported                    // vernegate cannot do it, or not as it was

@@ -34,7 +34,7 @@ func decodeOnce(text string) ([]byte, error) {
 	return base64.RawStdEncoding.DecodeString(joined)
 }
 
-// LooksEncoded tells base64 from a file of settings: a setting has an equals
+// LooksEncoded reports whether text is base64 and not a file of settings: a setting has an equals
 // sign with something behind it, which base64 cannot have.
 func LooksEncoded(text []byte) bool {
 	_, err := Decode(string(text))

@@ -11,14 +11,14 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// A scene is one step of the story; play fails if anything is not as it tells.
-type scene struct {
+// A step is one step of the demo; run fails if anything is not as the title says.
+type step struct {
 	title string
-	play  func(context.Context, *stage, *narrator) error
+	run   func(context.Context, *environment, *printer) error
 }
 
-// scenes are the story, in order.
-var scenes = []scene{
+// steps are the steps of the demo, in order.
+var steps = []step{
 	{"a device connects with MQTT 3.1.1 and sends no username", first},
 	{"another connects with MQTT 5.0", second},
 	{"a device says that it is another", impostor},
@@ -29,41 +29,41 @@ var scenes = []scene{
 	{"a device is revoked while vernegate runs", revokedLater},
 }
 
-func first(ctx context.Context, s *stage, n *narrator) error {
-	lamp := visitor{cert: s.device("acme:lamp"), version: stack.V311}
+func first(ctx context.Context, s *environment, n *printer) error {
+	lamp := client{cert: s.device("acme:lamp"), version: stack.V311}
 	return s.expectOwner(ctx, n, lamp, "acme:lamp")
 }
 
-func second(ctx context.Context, s *stage, n *narrator) error {
-	door := visitor{cert: s.device("acme:door"), version: stack.V5}
+func second(ctx context.Context, s *environment, n *printer) error {
+	door := client{cert: s.device("acme:door"), version: stack.V5}
 	return s.expectOwner(ctx, n, door, "acme:door")
 }
 
-func impostor(ctx context.Context, s *stage, n *narrator) error {
-	lamp := visitor{cert: s.device("acme:lamp"), version: stack.V311, username: "acme:door"}
+func impostor(ctx context.Context, s *environment, n *printer) error {
+	lamp := client{cert: s.device("acme:lamp"), version: stack.V311, username: "acme:door"}
 	return s.expectOwner(ctx, n, lamp, "acme:lamp")
 }
 
-func unknown(ctx context.Context, s *stage, n *narrator) error {
+func unknown(ctx context.Context, s *environment, n *printer) error {
 	stranger := s.pki.Root.Issue("stranger")
-	if err := s.expectConnack(ctx, n, visitor{cert: stranger, version: stack.V311}, 5); err != nil {
+	if err := s.expectConnack(ctx, n, client{cert: stranger, version: stack.V311}, 5); err != nil {
 		return err
 	}
-	return s.expectConnack(ctx, n, visitor{cert: stranger, version: stack.V5}, 0x87)
+	return s.expectConnack(ctx, n, client{cert: stranger, version: stack.V5}, 0x87)
 }
 
-func expired(ctx context.Context, s *stage, n *narrator) error {
+func expired(ctx context.Context, s *environment, n *printer) error {
 	old := s.device("acme:old", certtest.NotAfter(time.Now().Add(-time.Minute)))
-	return s.expectAlert(ctx, n, visitor{cert: old, version: stack.V311}, stack.AlertCertificateExpired)
+	return s.expectAlert(ctx, n, client{cert: old, version: stack.V311}, stack.AlertCertificateExpired)
 }
 
-func revoked(ctx context.Context, s *stage, n *narrator) error {
-	return s.expectAlert(ctx, n, visitor{cert: s.stolen, version: stack.V311}, stack.AlertBadCertificate)
+func revoked(ctx context.Context, s *environment, n *printer) error {
+	return s.expectAlert(ctx, n, client{cert: s.stolen, version: stack.V311}, stack.AlertBadCertificate)
 }
 
-func newCA(ctx context.Context, s *stage, n *narrator) error {
+func newCA(ctx context.Context, s *environment, n *printer) error {
 	company := certtest.NewCA("acquired company")
-	newcomer := visitor{cert: s.deviceOf(company, "acme:newcomer"), version: stack.V5}
+	newcomer := client{cert: s.deviceOf(company, "acme:newcomer"), version: stack.V5}
 	if err := s.expectAlert(ctx, n, newcomer, stack.AlertUnknownCA); err != nil {
 		return err
 	}
@@ -74,8 +74,8 @@ func newCA(ctx context.Context, s *stage, n *narrator) error {
 	return s.expectOwner(ctx, n, newcomer, "acme:newcomer")
 }
 
-func revokedLater(ctx context.Context, s *stage, n *narrator) error {
-	lost := visitor{cert: s.device("acme:lost"), version: stack.V311}
+func revokedLater(ctx context.Context, s *environment, n *printer) error {
+	lost := client{cert: s.device("acme:lost"), version: stack.V311}
 	if err := s.expectOwner(ctx, n, lost, "acme:lost"); err != nil {
 		return err
 	}

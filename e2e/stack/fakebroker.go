@@ -15,30 +15,30 @@ import (
 	proxyproto "github.com/pires/go-proxyproto"
 )
 
-// Double is a broker with VerneMQ's habits, which Mosquitto lacks:
+// FakeBroker is a broker that behaves like VerneMQ where Mosquitto does not:
 //
-//   - What follows CONNECT in the same read it leaves lying until more bytes arrive.
+//   - It ignores what follows CONNECT in the same read until more bytes arrive.
 //   - When it is full, connections succeed and nothing is ever said on them.
 //   - It closes with RST, never with FIN.
 //
 // It answers CONNECT, SUBSCRIBE, PUBLISH and PINGREQ and delivers nothing but what is
-// written to a session. Every byte that reaches it is kept, unless its habit is to
-// forget. Its methods are safe for concurrent use.
-type Double struct {
+// written to a session. It keeps every byte that it receives, unless DiscardTraffic is
+// set. Its methods are safe for concurrent use.
+type FakeBroker struct {
 	Addr string // host:port
 
 	listener net.Listener
 	serving  sync.WaitGroup
 
 	mu       sync.Mutex
-	habit    Habit
-	sessions []*DoubleSession
+	behavior Behavior
+	sessions []*FakeSession
 	arrived  chan struct{} // closed and replaced by whatever Wait waits for
 	closed   bool
 }
 
-// Habit is how a Double treats the connections it accepts from now on.
-type Habit struct {
+// Behavior is how a FakeBroker treats the connections it accepts from now on.
+type Behavior struct {
 	// Silent accepts connections and says nothing: a node at max_connections.
 	Silent bool
 
@@ -49,47 +49,47 @@ type Habit struct {
 	// Connack answers CONNECT in place of an acceptance.
 	Connack []byte
 
-	// Farewell is sent right behind the CONNACK; then the connection is reset.
+	// AfterConnack is sent right behind the CONNACK; then the connection is reset.
 	// nil keeps the connection.
-	Farewell []byte
+	AfterConnack []byte
 
-	// Forgetful keeps the first read of a connection, which holds its CONNECT, and
+	// DiscardTraffic keeps the first read of a connection, which holds its CONNECT, and
 	// only counts the packets of the rest: for traffic without end.
-	Forgetful bool
+	DiscardTraffic bool
 }
 
-// DoubleSession is one connection that reached the Double.
-type DoubleSession struct {
-	double *Double
+// FakeSession is one connection that reached the FakeBroker.
+type FakeSession struct {
+	broker *FakeBroker
 	conn   net.Conn
-	bytes  []byte  // guarded by double.mu
-	counts [16]int // whole packets by type; guarded by double.mu
-	ended  bool    // guarded by double.mu
+	bytes  []byte  // guarded by broker.mu
+	counts [16]int // whole packets by type; guarded by broker.mu
+	ended  bool    // guarded by broker.mu
 
 	version Version            // of its CONNECT; used by serve alone
 	header  *proxyproto.Header // used by serve alone
 }
 
-// StartDouble starts a broker double. The caller closes it.
-func StartDouble() (*Double, error) {
+// StartFakeBroker starts a fake broker. The caller closes it.
+func StartFakeBroker() (*FakeBroker, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("starting the broker double: %w", err)
+		return nil, fmt.Errorf("starting the fake broker: %w", err)
 	}
-	d := &Double{Addr: l.Addr().String(), listener: l, arrived: make(chan struct{})}
+	d := &FakeBroker{Addr: l.Addr().String(), listener: l, arrived: make(chan struct{})}
 	d.serving.Go(d.accept)
 	return d, nil
 }
 
-// Behave changes the habit for connections that are accepted from now on.
-func (d *Double) Behave(h Habit) {
+// SetBehavior changes the behavior for connections that are accepted from now on.
+func (d *FakeBroker) SetBehavior(h Behavior) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.habit = h
+	d.behavior = h
 }
 
 // Close stops listening, resets every connection and waits until all is over.
-func (d *Double) Close() error {
+func (d *FakeBroker) Close() error {
 	err := d.listener.Close()
 	d.mu.Lock()
 	d.closed = true
@@ -104,41 +104,41 @@ func (d *Double) Close() error {
 // Sessions returns the connections on which something has come so far, oldest
 // first. One that only connects and hangs up is a probe of whether there is a
 // broker.
-func (d *Double) Sessions() []*DoubleSession {
+func (d *FakeBroker) Sessions() []*FakeSession {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(d.sessions), func(s *DoubleSession) bool { return len(s.bytes) == 0 })
+	return slices.DeleteFunc(slices.Clone(d.sessions), func(s *FakeSession) bool { return len(s.bytes) == 0 })
 }
 
 // Bytes returns everything that has come on this connection.
-func (s *DoubleSession) Bytes() []byte {
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
+func (s *FakeSession) Bytes() []byte {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
 	return append([]byte(nil), s.bytes...)
 }
 
 // Packets is how many whole packets of a type (1 is CONNECT) have come on this
 // connection and been dealt with.
-func (s *DoubleSession) Packets(kind byte) int {
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
+func (s *FakeSession) Packets(kind byte) int {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
 	return s.counts[kind]
 }
 
-// Ended says whether the connection is over.
-func (s *DoubleSession) Ended() bool {
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
+// Ended reports whether the connection is over.
+func (s *FakeSession) Ended() bool {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
 	return s.ended
 }
 
 // Write sends bytes to the client, whatever they are. Nobody makes sure that they do
 // not come between two bytes of an answer but whoever knows that there is none to give.
-func (s *DoubleSession) Write(p []byte) (int, error) { return s.conn.Write(p) }
+func (s *FakeSession) Write(p []byte) (int, error) { return s.conn.Write(p) }
 
 // Wait waits until done says so of the connections; it is asked again whenever
 // bytes arrive or a connection begins. what names it when ctx ends first.
-func (d *Double) Wait(ctx context.Context, what string, done func([]*DoubleSession) bool) error {
+func (d *FakeBroker) Wait(ctx context.Context, what string, done func([]*FakeSession) bool) error {
 	for {
 		d.mu.Lock()
 		arrived := d.arrived
@@ -149,19 +149,19 @@ func (d *Double) Wait(ctx context.Context, what string, done func([]*DoubleSessi
 		select {
 		case <-arrived:
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the broker double to see %s: %w", what, ctx.Err())
+			return fmt.Errorf("waiting for the fake broker to see %s: %w", what, ctx.Err())
 		}
 	}
 }
 
 // notify wakes whoever waits. d.mu is held.
-func (d *Double) notify() {
+func (d *FakeBroker) notify() {
 	close(d.arrived)
 	d.arrived = make(chan struct{})
 }
 
 // accept serves until the listener is closed.
-func (d *Double) accept() {
+func (d *FakeBroker) accept() {
 	for {
 		conn, err := d.listener.Accept()
 		if err != nil {
@@ -176,18 +176,18 @@ func (d *Double) accept() {
 }
 
 // admit begins a session.
-func (d *Double) admit(conn net.Conn) {
+func (d *FakeBroker) admit(conn net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		reset(conn)
 		return
 	}
-	s := &DoubleSession{double: d, conn: conn}
+	s := &FakeSession{broker: d, conn: conn}
 	d.sessions = append(d.sessions, s)
 	d.notify()
-	habit := d.habit
-	d.serving.Go(func() { s.serve(habit) })
+	behavior := d.behavior
+	d.serving.Go(func() { s.serve(behavior) })
 }
 
 // reset closes with RST.
@@ -199,11 +199,11 @@ func reset(conn net.Conn) {
 // serve reads until the other side closes. A read is the measure of what is
 // coalesced: the first one that completes CONNECT has CONNECT answered alone, and
 // what came with it waits for the next.
-func (s *DoubleSession) serve(h Habit) {
+func (s *FakeSession) serve(h Behavior) {
 	defer s.end()
 	buf := make([]byte, 8<<10)
 	var pending []byte
-	for greeted := false; ; {
+	for connected := false; ; {
 		n, err := s.conn.Read(buf)
 		if err != nil {
 			return
@@ -224,8 +224,8 @@ func (s *DoubleSession) serve(h Habit) {
 			if !s.answer(h, packet) {
 				return
 			}
-			if !greeted {
-				greeted = true
+			if !connected {
+				connected = true
 				break
 			}
 		}
@@ -233,26 +233,26 @@ func (s *DoubleSession) serve(h Habit) {
 }
 
 // end closes the connection.
-func (s *DoubleSession) end() {
+func (s *FakeSession) end() {
 	reset(s.conn)
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
 	s.ended = true
 }
 
 // count counts a packet.
-func (s *DoubleSession) count(kind byte) {
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
+func (s *FakeSession) count(kind byte) {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
 	s.counts[kind]++
 }
 
 // record keeps what has come.
-func (s *DoubleSession) record(h Habit, p []byte) {
-	s.double.mu.Lock()
-	defer s.double.mu.Unlock()
-	if !h.Forgetful || len(s.bytes) == 0 {
+func (s *FakeSession) record(h Behavior, p []byte) {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	if !h.DiscardTraffic || len(s.bytes) == 0 {
 		s.bytes = append(s.bytes, p...)
 	}
-	s.double.notify()
+	s.broker.notify()
 }

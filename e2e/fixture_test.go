@@ -15,36 +15,36 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// A site is one running vernegate and what it depends on: a PKI on disk and a
+// A fixture is one running vernegate and what it depends on: a PKI on disk and a
 // certificate-acl of its own, and the broker it was given.
-type site struct {
+type fixture struct {
 	*stack.Vernegate
 	pki    *stack.PKI
 	folder stack.Folder
 	acl    *stack.ACL
 }
 
-// newSite starts a vernegate before the brokers; env, in pairs, adds to its
+// newFixture starts a vernegate before the brokers; env, in pairs, adds to its
 // environment. It must end well: with 0 after SIGTERM, and without a data race.
-func newSite(t *testing.T, brokers string, env ...string) *site {
+func newFixture(t *testing.T, brokers string, env ...string) *fixture {
 	t.Helper()
-	s := prepareSite(t)
+	s := prepareFixture(t)
 	s.startBefore(t, brokers, env...)
 	return s
 }
 
-// startBefore starts the vernegate of a prepared site as newSite does.
-func (s *site) startBefore(t *testing.T, brokers string, env ...string) {
+// startBefore starts the vernegate of a prepared fixture as newFixture does.
+func (s *fixture) startBefore(t *testing.T, brokers string, env ...string) {
 	t.Helper()
 	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(brokers, env...)))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
 }
 
-// prepareSite makes everything but the vernegate itself.
-func prepareSite(t *testing.T) *site {
+// prepareFixture makes everything but the vernegate itself.
+func prepareFixture(t *testing.T) *fixture {
 	t.Helper()
 	noteInputs(t)
-	s := &site{pki: stack.NewPKI(), folder: stack.Folder(t.TempDir())}
+	s := &fixture{pki: stack.NewPKI(), folder: stack.Folder(t.TempDir())}
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
 		t.Fatal(err)
 	}
@@ -66,9 +66,9 @@ var patience = map[string]string{
 	"CERTIFICATE_ACL_REQ_TIMEOUT_MS": "60000",
 }
 
-// env is the environment that makes a vernegate part of this site; more, in pairs,
+// env is the environment that makes a vernegate part of this fixture; more, in pairs,
 // adds to it.
-func (s *site) env(brokers string, more ...string) map[string]string {
+func (s *fixture) env(brokers string, more ...string) map[string]string {
 	env := s.folder.Env()
 	maps.Copy(env, patience)
 	maps.Copy(env, map[string]string{
@@ -95,8 +95,8 @@ func endWell(t *testing.T, v *stack.Vernegate) {
 	}
 }
 
-// signal sends a signal to the vernegate of the site.
-func (s *site) signal(t *testing.T, sig os.Signal) {
+// signal sends a signal to the vernegate of the fixture.
+func (s *fixture) signal(t *testing.T, sig os.Signal) {
 	t.Helper()
 	if err := s.Signal(sig); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func (s *site) signal(t *testing.T, sig os.Signal) {
 }
 
 // checkDrained waits until the vernegate has ended by itself, with exit code 0.
-func (s *site) checkDrained(t *testing.T) {
+func (s *fixture) checkDrained(t *testing.T) {
 	t.Helper()
 	if code := must(s.Wait(within(t, stepTime)))(t); code != 0 {
 		t.Errorf("vernegate ended with exit code %d, want 0", code)
@@ -117,24 +117,24 @@ func tail(lines []string, n int) string {
 }
 
 // device issues a certificate from the root and makes it owner's.
-func (s *site) device(owner string, opts ...certtest.Option) *certtest.Cert {
+func (s *fixture) device(owner string, opts ...certtest.Option) *certtest.Cert {
 	return s.deviceOf(s.pki.Root, owner, opts...)
 }
 
 // deviceOf is device with another CA.
-func (s *site) deviceOf(ca *certtest.CA, owner string, opts ...certtest.Option) *certtest.Cert {
+func (s *fixture) deviceOf(ca *certtest.CA, owner string, opts ...certtest.Option) *certtest.Cert {
 	cert := ca.Issue("device", opts...)
 	s.acl.Own(stack.Fingerprint(cert.Leaf), owner)
 	return cert
 }
 
 // through is the way of a device to its listener. tlsVersion 0 lets both sides choose.
-func (s *site) through(device *certtest.Cert, tlsVersion uint16) stack.Dial {
+func (s *fixture) through(device *certtest.Cert, tlsVersion uint16) stack.Dial {
 	return stack.Through(s.Devices, s.clientTLS(device, tlsVersion))
 }
 
 // clientTLS is how that device connects, with one TLS version alone unless it is 0.
-func (s *site) clientTLS(device *certtest.Cert, tlsVersion uint16) *tls.Config {
+func (s *fixture) clientTLS(device *certtest.Cert, tlsVersion uint16) *tls.Config {
 	config := s.pki.ClientTLS(device)
 	config.MinVersion, config.MaxVersion = tlsVersion, tlsVersion
 	return config
@@ -159,18 +159,18 @@ func dialWire(t *testing.T, dial stack.Dial) *stack.Wire {
 	return w
 }
 
-// startDouble starts a broker double for one test.
-func startDouble(t *testing.T) *stack.Double {
+// startFakeBroker starts a fake broker for one test.
+func startFakeBroker(t *testing.T) *stack.FakeBroker {
 	t.Helper()
-	double := must(stack.StartDouble())(t)
-	t.Cleanup(func() { double.Close() })
-	return double
+	fake := must(stack.StartFakeBroker())(t)
+	t.Cleanup(func() { fake.Close() })
+	return fake
 }
 
 // checkUntouched expects that nobody has even connected to the broker.
-func checkUntouched(t *testing.T, double *stack.Double) {
+func checkUntouched(t *testing.T, fake *stack.FakeBroker) {
 	t.Helper()
-	if n := len(double.Sessions()); n != 0 {
+	if n := len(fake.Sessions()); n != 0 {
 		t.Errorf("%d connections reached the broker for clients that were refused, want none", n)
 	}
 }

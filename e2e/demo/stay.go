@@ -11,9 +11,9 @@ import (
 	"github.com/vernegate/vernegate/e2e/stack"
 )
 
-// linger prints commands to try and leaves everything as it is until ctx ends, or
+// stayUp prints commands to try and leaves everything as it is until ctx ends, or
 // vernegate does.
-func linger(ctx context.Context, s *stage, n *narrator) error {
+func stayUp(ctx context.Context, s *environment, n *printer) error {
 	publish, err := s.publishLine()
 	if err != nil {
 		return err
@@ -21,10 +21,10 @@ func linger(ctx context.Context, s *stage, n *narrator) error {
 	n.say("\nAll stays up until Ctrl-C. Try, in another terminal:\n")
 	n.say("  %s\n", publish)
 	n.say("  curl -s http://%s/metrics | grep ^vernegate_\n", s.gate.Admin)
-	s.broker.guests.tell(func(clientID, username string) {
+	s.broker.hook.tell(func(clientID, username string) {
 		n.fact("broker", "saw username %q from client %q", username, clientID)
 	})
-	defer s.broker.guests.tell(nil)
+	defer s.broker.hook.tell(nil)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -34,7 +34,7 @@ func linger(ctx context.Context, s *stage, n *narrator) error {
 }
 
 // publishLine is a mosquitto_pub command for a device of its own.
-func (s *stage) publishLine() (string, error) {
+func (s *environment) publishLine() (string, error) {
 	identity, err := s.pki.WriteDevice(s.dir, "you", s.device("acme:you"))
 	if err != nil {
 		return "", err

@@ -18,19 +18,19 @@ import (
 	"github.com/vernegate/vernegate/e2e/stack"
 )
 
-// A talker is a session with traffic both ways, as fast as it goes: PUBLISHes with
+// A floodClient has a session with traffic in both directions, as fast as possible: PUBLISHes with
 // QoS 0 of many sizes, most of them larger than a TLS record. It reads packet by
 // packet until its stream ends, and then closes as clients do. What is on its way to
 // it is bounded: a client that could not take what has been sent before the end of
 // its session is another story.
-type talker struct {
-	version stack.Version
-	id      string // client id, and the topic of all that it says and hears
-	will    *stack.Message
-	flood   [][]byte // what it says and hears
-	wire    *stack.Wire
-	window  chan struct{} // room for each message that is on its way to it
-	heard   atomic.Int64  // PUBLISHes that came from the broker
+type floodClient struct {
+	version  stack.Version
+	id       string // client id, and the topic of all its messages
+	will     *stack.Message
+	flood    [][]byte // what it sends and receives
+	wire     *stack.Wire
+	window   chan struct{} // room for each message that is on its way to it
+	received atomic.Int64  // PUBLISHes that came from the broker
 
 	over  chan struct{} // closed when the stream has ended; then the rest is there
 	ended time.Time
@@ -38,11 +38,11 @@ type talker struct {
 	err   error  // io.EOF for an orderly end between two packets
 }
 
-// newTalker connects a device with a will, and begins to talk once the venue does.
-func newTalker(t *testing.T, v *venue, dial stack.Dial, version stack.Version) *talker {
+// newFloodClient connects a device with a will, and starts the traffic.
+func newFloodClient(t *testing.T, v *brokerCase, dial stack.Dial, version stack.Version) *floodClient {
 	t.Helper()
 	const onTheWay = 8
-	k := &talker{version: version, id: unique(), window: make(chan struct{}, onTheWay), over: make(chan struct{})}
+	k := &floodClient{version: version, id: unique(), window: make(chan struct{}, onTheWay), over: make(chan struct{})}
 	k.will = &stack.Message{Topic: k.id + "/will", Payload: "gone", QoS: 1}
 	k.flood = floodOf(version, k.id)
 	k.wire = must(stack.DialWire(within(t, time.Minute), dial))(t)
@@ -61,11 +61,11 @@ func newTalker(t *testing.T, v *venue, dial stack.Dial, version stack.Version) *
 	}
 
 	var talking sync.WaitGroup
-	if v.talkBack == nil { // what it says is what it hears
+	if v.brokerSide == nil { // the broker delivers what the client publishes
 		talking.Go(func() { k.floodItself(k.wire) })
 	} else {
 		talking.Go(func() { flood(k.wire, k.flood) })
-		talking.Go(func() { k.floodItself(v.talkBack(k)) })
+		talking.Go(func() { k.floodItself(v.brokerSide(k)) })
 	}
 	talking.Go(func() { k.listen(stream) })
 	t.Cleanup(func() {
@@ -88,7 +88,7 @@ func flood(w io.Writer, messages [][]byte) {
 }
 
 // floodItself has its flood come to it through w, within the window.
-func (k *talker) floodItself(w io.Writer) {
+func (k *floodClient) floodItself(w io.Writer) {
 	for i := 0; ; i++ {
 		select {
 		case k.window <- struct{}{}:
@@ -113,13 +113,13 @@ func floodOf(version stack.Version, topic string) (messages [][]byte) {
 
 // listen reads until the stream ends or something comes that is not of the flood.
 // What then comes is the last: nothing may follow it.
-func (k *talker) listen(stream packetReader) {
+func (k *floodClient) listen(stream packetReader) {
 	defer k.wire.Close()
 	defer close(k.over)
 	for {
 		packet, err := stream.next()
-		if err == nil && k.flooded(packet) {
-			k.heard.Add(1)
+		if err == nil && k.isFlood(packet) {
+			k.received.Add(1)
 			<-k.window
 			continue
 		}
@@ -135,13 +135,13 @@ func (k *talker) listen(stream packetReader) {
 	}
 }
 
-// flooded says whether a packet is one of the flood, whole.
-func (k *talker) flooded(packet []byte) bool {
+// isFlood reports whether a packet is one of the flood, whole.
+func (k *floodClient) isFlood(packet []byte) bool {
 	return slices.ContainsFunc(k.flood, func(message []byte) bool { return bytes.Equal(packet, message) })
 }
 
 // send sends something between two packets of the flood.
-func (k *talker) send(t *testing.T, packet []byte) {
+func (k *floodClient) send(t *testing.T, packet []byte) {
 	t.Helper()
 	if err := k.wire.Send(packet); err != nil {
 		t.Errorf("%v: sending % X: %v", k.version, packet, err)
@@ -149,23 +149,23 @@ func (k *talker) send(t *testing.T, packet []byte) {
 }
 
 // await waits until n more messages have come.
-func (k *talker) await(t *testing.T, n int64) {
+func (k *floodClient) await(t *testing.T, n int64) {
 	t.Helper()
-	n += k.heard.Load()
+	n += k.received.Load()
 	eventually(t, 30*time.Second, "traffic runs", func() bool {
 		select {
 		case <-k.over:
 			t.Fatalf("%v: the session ended too early: last packet % X, %v", k.version, k.last, k.err)
 		default:
 		}
-		return k.heard.Load() >= n
+		return k.received.Load() >= n
 	})
 }
 
-// checkFell waits for the end of the session. It must be an orderly one between two
-// packets, and a 5.0 client must have heard the DISCONNECT to the byte; before 5.0
+// checkEnded waits for the end of the session. It must be an orderly one between two
+// packets, and a 5.0 client must have received the DISCONNECT to the byte; before 5.0
 // there is no such packet. Returned is when the end had come.
-func (k *talker) checkFell(t *testing.T, bye []byte) time.Time {
+func (k *floodClient) checkEnded(t *testing.T, disconnect []byte) time.Time {
 	t.Helper()
 	select {
 	case <-k.over:
@@ -173,10 +173,10 @@ func (k *talker) checkFell(t *testing.T, bye []byte) time.Time {
 		t.Fatalf("%v: the session goes on", k.version)
 	}
 	if k.version != stack.V5 {
-		bye = nil
+		disconnect = nil
 	}
-	if !bytes.Equal(k.last, bye) || !errors.Is(k.err, io.EOF) {
-		t.Errorf("%v: the last packet is % X and then %v, want % X and an orderly end", k.version, k.last, k.err, bye)
+	if !bytes.Equal(k.last, disconnect) || !errors.Is(k.err, io.EOF) {
+		t.Errorf("%v: the last packet is % X and then %v, want % X and an orderly end", k.version, k.last, k.err, disconnect)
 	}
 	return k.ended
 }

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/term"
 )
 
-// A narrator writes the story: numbered scenes, each with aligned facts. Only a
+// A printer writes what happens: numbered steps, each with aligned facts. Only a
 // terminal gets emphasis.
-type narrator struct {
+type printer struct {
 	w           io.Writer
 	bold, plain string // escape sequences, empty where there is no terminal
 }
 
-func newNarrator(w io.Writer) *narrator {
-	n := &narrator{w: w}
+func newPrinter(w io.Writer) *printer {
+	n := &printer{w: w}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" {
 		n.bold, n.plain = "\x1b[1m", "\x1b[0m"
 	}
@@ -27,16 +27,16 @@ func newNarrator(w io.Writer) *narrator {
 }
 
 // say writes a line.
-func (n *narrator) say(format string, args ...any) {
+func (n *printer) say(format string, args ...any) {
 	fmt.Fprintf(n.w, format+"\n", args...)
 }
 
-// scene begins a scene.
-func (n *narrator) scene(number int, title string) {
+// step prints the title of a step.
+func (n *printer) step(number int, title string) {
 	n.say("\n%s%2d  %s%s", n.bold, number, title, n.plain)
 }
 
 // fact writes what somebody does or notices.
-func (n *narrator) fact(who, format string, args ...any) {
+func (n *printer) fact(who, format string, args ...any) {
 	n.say("    %-16s %s", who, fmt.Sprintf(format, args...))
 }

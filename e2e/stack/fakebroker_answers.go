@@ -27,7 +27,7 @@ const (
 // cutHeader takes the PROXY header off what has come first; header stays nil when
 // there is none. Of what VerneMQ takes, only connections by TCP make sense here;
 // others crash its handler.
-func (s *DoubleSession) cutHeader(p []byte) (rest []byte) {
+func (s *FakeSession) cutHeader(p []byte) (rest []byte) {
 	r := bufio.NewReaderSize(bytes.NewReader(p), len(p))
 	header, err := proxyproto.Read(r)
 	if err != nil || !header.TransportProtocol.IsStream() || header.Command.IsLocal() {
@@ -38,7 +38,7 @@ func (s *DoubleSession) cutHeader(p []byte) (rest []byte) {
 }
 
 // answer does what the packet asks for; false ends the connection.
-func (s *DoubleSession) answer(h Habit, packet []byte) bool {
+func (s *FakeSession) answer(h Behavior, packet []byte) bool {
 	switch packet[0] >> 4 {
 	case typeConnect:
 		return s.answerConnect(h, packet)
@@ -54,8 +54,8 @@ func (s *DoubleSession) answer(h Habit, packet []byte) bool {
 	return true
 }
 
-// answerConnect accepts, or does what the habit says.
-func (s *DoubleSession) answerConnect(h Habit, packet []byte) bool {
+// answerConnect accepts, or does what the behavior says.
+func (s *FakeSession) answerConnect(h Behavior, packet []byte) bool {
 	s.version = versionOf(packet)
 	connack := []byte{typeConnack << 4, 2, 0, 0}
 	if s.version == V5 {
@@ -64,11 +64,11 @@ func (s *DoubleSession) answerConnect(h Habit, packet []byte) bool {
 	if h.Connack != nil {
 		connack = h.Connack
 	}
-	return s.send(connack) && (h.Farewell == nil || s.send(h.Farewell) && false)
+	return s.send(connack) && (h.AfterConnack == nil || s.send(h.AfterConnack) && false)
 }
 
 // answerSubscribe grants the last filter's QoS.
-func (s *DoubleSession) answerSubscribe(packet []byte) bool {
+func (s *FakeSession) answerSubscribe(packet []byte) bool {
 	id, granted := bodyOf(packet)[:2], packet[len(packet)-1]&3
 	if s.version == V5 {
 		return s.send([]byte{typeSuback << 4, 4, id[0], id[1], 0, granted}) // no properties
@@ -76,8 +76,8 @@ func (s *DoubleSession) answerSubscribe(packet []byte) bool {
 	return s.send([]byte{typeSuback << 4, 3, id[0], id[1], granted})
 }
 
-// answerPublish acknowledges QoS 1; the Double is not told of anything higher.
-func (s *DoubleSession) answerPublish(packet []byte) bool {
+// answerPublish acknowledges QoS 1; the FakeBroker is not told of anything higher.
+func (s *FakeSession) answerPublish(packet []byte) bool {
 	if packet[0]>>1&3 != 1 {
 		return true
 	}
@@ -86,7 +86,7 @@ func (s *DoubleSession) answerPublish(packet []byte) bool {
 	return s.send([]byte{typePuback << 4, 2, id[0], id[1]})
 }
 
-func (s *DoubleSession) send(p []byte) bool {
+func (s *FakeSession) send(p []byte) bool {
 	_, err := s.conn.Write(p)
 	return err == nil
 }

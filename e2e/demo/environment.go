@@ -12,8 +12,8 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// A stage is everything that the story needs, up and running.
-type stage struct {
+// An environment is everything that the demo needs, up and running.
+type environment struct {
 	dir    string // thrown away at the end
 	pki    *stack.PKI
 	folder stack.Folder
@@ -23,22 +23,22 @@ type stage struct {
 	stolen *certtest.Cert // revoked before all began
 }
 
-// setStage starts everything. The caller strikes it.
-func setStage(ctx context.Context) (*stage, error) {
+// startEnvironment starts everything. The caller stops it.
+func startEnvironment(ctx context.Context) (*environment, error) {
 	dir, err := os.MkdirTemp("", "vernegate-demo-")
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{dir: dir, pki: stack.NewPKI(), folder: stack.Folder(dir)}
+	s := &environment{dir: dir, pki: stack.NewPKI(), folder: stack.Folder(dir)}
 	if err := s.start(ctx); err != nil {
-		s.strike()
+		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
 // start starts what is not there yet, in the order of dependence.
-func (s *stage) start(ctx context.Context) error {
+func (s *environment) start(ctx context.Context) error {
 	bin, err := stack.Build(ctx, s.dir)
 	if err != nil {
 		return err
@@ -62,8 +62,8 @@ func (s *stage) start(ctx context.Context) error {
 	return err
 }
 
-// strike ends whatever has been started and throws the files away.
-func (s *stage) strike() {
+// stop ends whatever has been started and throws the files away.
+func (s *environment) stop() {
 	if s.gate != nil {
 		s.gate.Kill()
 	}
@@ -77,12 +77,12 @@ func (s *stage) strike() {
 }
 
 // device issues a certificate from the root and has certificate-acl know its owner.
-func (s *stage) device(owner string, opts ...certtest.Option) *certtest.Cert {
+func (s *environment) device(owner string, opts ...certtest.Option) *certtest.Cert {
 	return s.deviceOf(s.pki.Root, owner, opts...)
 }
 
 // deviceOf is device with another CA.
-func (s *stage) deviceOf(ca *certtest.CA, owner string, opts ...certtest.Option) *certtest.Cert {
+func (s *environment) deviceOf(ca *certtest.CA, owner string, opts ...certtest.Option) *certtest.Cert {
 	cert := ca.Issue(owner, opts...)
 	s.acl.Own(stack.Fingerprint(cert.Leaf), owner)
 	return cert

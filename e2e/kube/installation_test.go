@@ -24,8 +24,8 @@ const (
 	chart    = "charts/vernegate"
 )
 
-// A site is a namespace with the chart installed, and what it depends on.
-type site struct {
+// An installation is a namespace with the chart installed, and what it depends on.
+type installation struct {
 	namespace
 	pki    *stack.PKI
 	owners map[string]string // by fingerprint
@@ -36,21 +36,21 @@ type site struct {
 // bridge owns the certificate of the service that reads what devices publish.
 const bridge = "v2k-bridge"
 
-// newSite makes a namespace without the chart.
-func newSite(t *testing.T, name string) *site {
+// newInstallation makes a namespace without the chart.
+func newInstallation(t *testing.T, name string) *installation {
 	t.Helper()
-	return &site{namespace: newNamespace(t, name), pki: stack.NewPKI(), owners: make(map[string]string)}
+	return &installation{namespace: newNamespace(t, name), pki: stack.NewPKI(), owners: make(map[string]string)}
 }
 
 // issue issues a certificate and makes it owner's, for a stand-in that is started later.
-func (s *site) issue(ca *certtest.CA, owner string) *certtest.Cert {
+func (s *installation) issue(ca *certtest.CA, owner string) *certtest.Cert {
 	cert := ca.Issue(owner)
 	s.owners[stack.Fingerprint(cert.Leaf)] = owner
 	return cert
 }
 
 // startCertificateACL starts the stand-in, which knows the owners there are so far.
-func (s *site) startCertificateACL(t *testing.T) {
+func (s *installation) startCertificateACL(t *testing.T) {
 	t.Helper()
 	text, err := json.Marshal(s.owners)
 	if err != nil {
@@ -62,14 +62,14 @@ func (s *site) startCertificateACL(t *testing.T) {
 }
 
 // startBroker starts the broker that gateways are in front of.
-func (s *site) startBroker(t *testing.T) {
+func (s *installation) startBroker(t *testing.T) {
 	t.Helper()
 	s.applyFile(t, "vernemq.yaml")
 	s.kubectl(t, "rollout", "status", "statefulset/vernemq", "--timeout", "120s")
 }
 
 // writeTrust writes the Secret with the trust files as they should be now.
-func (s *site) writeTrust(t *testing.T) {
+func (s *installation) writeTrust(t *testing.T) {
 	t.Helper()
 	set := s.pki.Set()
 	s.apply(t, object("v1", "Secret", "trust", map[string]any{"data": map[string][]byte{
@@ -79,7 +79,7 @@ func (s *site) writeTrust(t *testing.T) {
 
 // install installs the chart with values files, later ones going before and s.values before
 // all of them, waits until all is ready, and finds out where devices connect.
-func (s *site) install(t *testing.T, files ...string) {
+func (s *installation) install(t *testing.T, files ...string) {
 	t.Helper()
 	s.writeTrust(t)
 	s.values = append(s.values, imageValues()...)
@@ -107,8 +107,8 @@ func imageValue(key, image string) []string {
 }
 
 // helm installs or upgrades the release and waits until all is ready; more adds values
-// to those of the site, for this time.
-func (s *site) helm(t *testing.T, verb string, more ...string) {
+// to those of the installation, for this time.
+func (s *installation) helm(t *testing.T, verb string, more ...string) {
 	t.Helper()
 	args := append([]string{verb, release, chart, "--namespace", string(s.namespace), "--wait", "--timeout", "150s"}, s.values...)
 	if _, err := images.Run(within(t, stepTime), "", "helm", append(args, more...)...); err != nil {
@@ -117,7 +117,7 @@ func (s *site) helm(t *testing.T, verb string, more ...string) {
 }
 
 // checkReachable waits until the Service is set up: ready pods are before it is.
-func (s *site) checkReachable(t *testing.T) {
+func (s *installation) checkReachable(t *testing.T) {
 	t.Helper()
 	eventually(t, stepTime, "the Service takes connections", func() bool {
 		conn, err := net.Dial("tcp", s.addr)
@@ -129,12 +129,12 @@ func (s *site) checkReachable(t *testing.T) {
 }
 
 // through is the way of a client to the Service.
-func (s *site) through(cert *certtest.Cert) stack.Dial {
+func (s *installation) through(cert *certtest.Cert) stack.Dial {
 	return stack.Through(s.addr, s.pki.ClientTLS(cert))
 }
 
 // connect connects a client under test, which is cut at the end of the test at the latest.
-func (s *site) connect(t *testing.T, cert *certtest.Cert, o stack.Options) *stack.Client {
+func (s *installation) connect(t *testing.T, cert *certtest.Cert, o stack.Options) *stack.Client {
 	t.Helper()
 	c, err := stack.Connect(within(t, stepTime), s.through(cert), o)
 	if err != nil {
@@ -144,9 +144,9 @@ func (s *site) connect(t *testing.T, cert *certtest.Cert, o stack.Options) *stac
 	return c
 }
 
-// knock connects and leaves again. With TLS 1.3 a certificate is refused when the client
+// tryConnect connects and leaves again. With TLS 1.3 a certificate is refused when the client
 // takes itself for connected: here that shows in what should have been the CONNACK.
-func (s *site) knock(ctx context.Context, cert *certtest.Cert, v stack.Version) error {
+func (s *installation) tryConnect(ctx context.Context, cert *certtest.Cert, v stack.Version) error {
 	c, err := stack.Connect(ctx, s.through(cert), stack.Options{Version: v, ClientID: unique()})
 	if err == nil {
 		c.Disconnect()

@@ -18,8 +18,8 @@ import (
 // fleet is how many devices there are, each with a certificate of its own.
 const fleet = 100
 
-// A site is a vernegate and what it needs.
-type site struct {
+// A fixture is a vernegate and what it needs.
+type fixture struct {
 	gate    *stack.Vernegate
 	broker  *echo
 	acl     *stack.ACL
@@ -27,12 +27,12 @@ type site struct {
 	devices []*certtest.Cert
 }
 
-func setUp(ctx context.Context, dir string) (*site, error) {
+func setUp(ctx context.Context, dir string) (*fixture, error) {
 	program, err := stack.Build(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &site{pki: stack.NewPKI()}
+	s := &fixture{pki: stack.NewPKI()}
 	if s.broker, err = startEcho(); err != nil {
 		return nil, err
 	}
@@ -57,21 +57,21 @@ func setUp(ctx context.Context, dir string) (*site, error) {
 	return s, err
 }
 
-func (s *site) tearDown() {
+func (s *fixture) tearDown() {
 	s.gate.Kill()
 	s.acl.Close()
 	s.broker.stop()
 }
 
 // clientTLS is how a device connects with one TLS version.
-func (s *site) clientTLS(device int, version uint16) *tls.Config {
+func (s *fixture) clientTLS(device int, version uint16) *tls.Config {
 	config := s.pki.ClientTLS(s.devices[device%fleet])
 	config.MinVersion, config.MaxVersion = version, version
 	return config
 }
 
 // join begins a session, which the caller closes. It lasts as long as ctx at most.
-func (s *site) join(ctx context.Context, config *tls.Config) (net.Conn, error) {
+func (s *fixture) join(ctx context.Context, config *tls.Config) (net.Conn, error) {
 	conn, err := stack.Through(s.gate.Devices, config)(ctx)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func BenchmarkReadConnect(b *testing.B) {
 	}
 }
 
-func BenchmarkWithUsername(b *testing.B) {
+func BenchmarkRewrite(b *testing.B) {
 	for name, packet := range benchmarkPackets() {
 		b.Run(name, func(b *testing.B) {
 			c, err := read(packet)
@@ -36,7 +36,7 @@ func BenchmarkWithUsername(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := c.WithUsername("admin:dev1"); err != nil {
+				if _, err := withUsername(c, "admin:dev1"); err != nil {
 					b.Fatal(err)
 				}
 			}

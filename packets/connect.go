@@ -5,9 +5,8 @@
 // client's CONNECT ([ReadConnect]) and what the broker answers
 // ([ReadFirstPacket]). A CONNECT is checked against the specification of its
 // version (3.1, 3.1.1 or 5.0), keeps the bytes it came in, and can be
-// rewritten with another username and nothing else changed
-// ([Connect.WithUsername]), or with its password taken out as well
-// ([Connect.WithUsernameAlone]). [AppendConnack] and [AppendDisconnect] write
+// rewritten with another username or client identifier, or without its
+// password, and nothing else changed ([Connect.Rewrite]). [AppendConnack] and [AppendDisconnect] write
 // the two packets that end a session.
 //
 // It reads no other packet, never decodes and encodes again what is only
@@ -24,7 +23,6 @@ package packets
 import (
 	"fmt"
 	"io"
-	"time"
 )
 
 // A Version is a version of MQTT, numbered like its protocol level.
@@ -52,36 +50,22 @@ func (v Version) String() string {
 // of the packet, and so the client's password, for as long as it lives; it is
 // immutable and safe for concurrent use.
 type Connect struct {
-	Version     Version
-	Level       byte // as sent: Version, or Version with the bridge bit
-	CleanStart  bool // "clean session" before 5.0
-	HasWill     bool
-	HasPassword bool
-	KeepAlive   time.Duration // whole seconds up to 65535, 0 = none
+	Version Version
 	// MaxPacketSize is the size, in bytes, of the largest packet that the
 	// client takes; 0 = any (5.0, 3.1.2.11.4). It must not be sent a larger one
 	// [MQTT-3.1.2-24].
 	MaxPacketSize uint32
 
-	raw      []byte
-	body     int  // where in raw the variable header begins
-	flags    int  // where in raw the connect flags are
-	clientID span // its characters
-	username span // length and characters; empty, at its place, when there is none
+	raw        []byte
+	cleanStart bool // "clean session" before 5.0
+	body       int  // where in raw the variable header begins
+	flags      int  // where in raw the connect flags are
+	clientID   span // its characters
+	username   span // length and characters; empty, at its place, when there is none
 }
 
 // ClientID returns the client identifier, which may be empty.
 func (c *Connect) ClientID() string { return string(c.clientID.of(c.raw)) }
-
-// Username returns the username as the client sent it. It may be there and
-// be empty.
-func (c *Connect) Username() (name string, ok bool) {
-	field := c.username.of(c.raw)
-	if len(field) == 0 {
-		return "", false
-	}
-	return string(field[2:]), true
-}
 
 // Size returns the length of the packet in bytes.
 func (c *Connect) Size() int { return len(c.raw) }
@@ -122,7 +106,7 @@ func ReadConnect(r io.Reader, maxSize int) (*Connect, error) {
 // parseConnect checks the complete packet raw, which begins with p.
 func parseConnect(raw []byte, p preamble) (*Connect, error) {
 	d := &decoder{b: raw, at: p.flags, version: p.version}
-	c := &Connect{Version: p.version, Level: p.level, raw: raw, body: p.body}
+	c := &Connect{Version: p.version, raw: raw, body: p.body}
 
 	flags := c.header(d)
 	c.payload(d, flags)
@@ -144,10 +128,8 @@ func (c *Connect) header(d *decoder) (flags byte) {
 	c.flags = d.at
 	flags = d.byte("connect flags", same("MQTT-3.1.4-1"))
 	checkFlags(d, flags)
-	c.CleanStart = flags&cleanStartFlag != 0
-	c.HasWill = flags&willFlag != 0
-
-	c.KeepAlive = time.Duration(d.uint16("keep alive", same("MQTT-3.1.4-1"))) * time.Second
+	c.cleanStart = flags&cleanStartFlag != 0
+	d.uint16("keep alive", same("MQTT-3.1.4-1"))
 	if c.Version == V5 {
 		d.connectProperties()
 	}
@@ -180,7 +162,7 @@ func checkFlags(d *decoder, flags byte) {
 // payload takes the payload, whose fields the flags announce.
 func (c *Connect) payload(d *decoder, flags byte) {
 	c.clientID = d.string("client identifier", same("MQTT-3.1.3-3"))
-	if c.HasWill {
+	if flags&willFlag != 0 {
 		will(d)
 	}
 
@@ -191,7 +173,6 @@ func (c *Connect) payload(d *decoder, flags byte) {
 	}
 	if flags&passwordFlag != 0 && !c.mayEnd(d) {
 		d.binary("password", clause{"MQTT-3.1.2-21", "MQTT-3.1.2-19"})
-		c.HasPassword = true
 	}
 }
 
@@ -216,8 +197,12 @@ func will(d *decoder) {
 // not let the broker choose one. It comes last, because only a well-formed
 // CONNECT is answered (MQTT-3.1.4-1).
 func (c *Connect) requireClientID(d *decoder) {
-	optional := c.Version == V5 || c.Version == V311 && c.CleanStart
-	if c.clientID.start == c.clientID.end && !optional {
+	if c.clientID.start == c.clientID.end && !c.mayOmitClientID() {
 		d.failAs(ErrClientID, same("MQTT-3.1.3-8"), "client identifier", "empty")
 	}
+}
+
+// mayOmitClientID reports whether the client identifier may be empty.
+func (c *Connect) mayOmitClientID() bool {
+	return c.Version == V5 || c.Version == V311 && c.cleanStart
 }

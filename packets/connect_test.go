@@ -35,7 +35,7 @@ func mustRead(t *testing.T, b []byte) *packets.Connect {
 // describe writes the fields of c like the files of testdata/clients.
 func describe(c *packets.Connect) string {
 	s := fmt.Sprintf("version: %v\nlevel: %d\nkeep_alive: %.0fs\nclean_start: %t\nwill: %t\npassword: %t\nclient_id: %s\n",
-		c.Version, c.Level, c.KeepAlive.Seconds(), c.CleanStart, c.HasWill, c.HasPassword, c.ClientID())
+		c.Version, c.Level(), c.KeepAlive().Seconds(), c.CleanStart(), c.HasWill(), c.HasPassword(), c.ClientID())
 	if name, ok := c.Username(); ok {
 		s += "username: " + name + "\n"
 	}
@@ -361,12 +361,12 @@ func TestReadConnectBelievesTheRemainingLengthOf31(t *testing.T) {
 	username := password - len("xximpostor")
 
 	c := mustRead(t, packet(0x10, body[:password]))
-	if name, ok := c.Username(); name != "impostor" || !ok || c.HasPassword {
-		t.Errorf("without password: username %q, %t; password %t", name, ok, c.HasPassword)
+	if name, ok := c.Username(); name != "impostor" || !ok || c.HasPassword() {
+		t.Errorf("without password: username %q, %t; password %t", name, ok, c.HasPassword())
 	}
 	c = mustRead(t, packet(0x10, body[:username]))
-	if name, ok := c.Username(); ok || c.HasPassword {
-		t.Errorf("without username and password: username %q, %t; password %t", name, ok, c.HasPassword)
+	if name, ok := c.Username(); ok || c.HasPassword() {
+		t.Errorf("without username and password: username %q, %t; password %t", name, ok, c.HasPassword())
 	}
 }
 

@@ -108,11 +108,11 @@ func FuzzConnectAgainstPaho(f *testing.F) {
 			return
 		}
 		sent = sent[:c.Size()]
-		spliced, err := c.WithUsername("admin:dev1")
+		spliced, err := withUsername(c, "admin:dev1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		stripped, err := c.WithUsernameAlone("admin:dev1")
+		stripped, err := withUsernameAlone(c, "admin:dev1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func agree5(t *testing.T, c *packets.Connect, sent, spliced, stripped []byte) {
 	t.Helper()
 	paho := readPaho5(t, sent)
 	name, ok := c.Username()
-	got := []any{c.ClientID(), name, ok, c.HasPassword, c.HasWill, c.CleanStart, c.KeepAlive}
+	got := []any{c.ClientID(), name, ok, c.HasPassword(), c.HasWill(), c.CleanStart(), c.KeepAlive()}
 	want := []any{
 		paho.ClientID, paho.Username, paho.UsernameFlag, paho.PasswordFlag, paho.WillFlag,
 		paho.CleanStart, time.Duration(paho.KeepAlive) * time.Second,
@@ -160,12 +160,12 @@ func agree3(t *testing.T, c *packets.Connect, sent, spliced, stripped []byte) {
 	t.Helper()
 	flags := sent[headerSize(sent)+2+int(sent[headerSize(sent)+1])+1]
 	name, ok := c.Username()
-	if ok != (flags&0x80 != 0) || c.HasPassword != (flags&0x40 != 0) {
+	if ok != (flags&0x80 != 0) || c.HasPassword() != (flags&0x40 != 0) {
 		return // 3.1 lets a client leave them out; paho knows nothing of that
 	}
 
 	paho := readPaho3(t, sent)
-	got := []any{c.Level, c.ClientID(), name, ok, c.HasPassword, c.HasWill, c.CleanStart, c.KeepAlive}
+	got := []any{c.Level(), c.ClientID(), name, ok, c.HasPassword(), c.HasWill(), c.CleanStart(), c.KeepAlive()}
 	want := []any{
 		paho.ProtocolVersion, paho.ClientIdentifier, paho.Username, paho.UsernameFlag, paho.PasswordFlag,
 		paho.WillFlag, paho.CleanSession, time.Duration(paho.Keepalive) * time.Second,

@@ -19,15 +19,15 @@ import (
 type auditedGate struct {
 	*gate
 	audit  *logs
-	forced chan proxy.Connection
+	forced chan proxy.SessionInfo
 }
 
 func startAuditedGate(t *testing.T, change func(*proxy.Config)) auditedGate {
 	t.Helper()
-	a := auditedGate{audit: &logs{}, forced: make(chan proxy.Connection, 10)}
+	a := auditedGate{audit: &logs{}, forced: make(chan proxy.SessionInfo, 10)}
 	a.gate = startGate(t, func(c *proxy.Config) {
 		c.Audit = slog.New(slog.NewJSONHandler(a.audit, nil))
-		c.OnForced = func(end proxy.Connection) { a.forced <- end }
+		c.OnForced = func(end proxy.SessionInfo) { a.forced <- end }
 		change(c)
 	})
 	return a

@@ -102,7 +102,7 @@ type Config struct {
 	Audit *slog.Logger
 	// OnForced is told of the same endings, unless their lines are left out, by the goroutine of the connection, and has to return soon; nil =
 	// nobody is.
-	OnForced func(Connection)
+	OnForced func(SessionInfo)
 }
 
 func (c *Config) setDefaults() {

@@ -19,9 +19,9 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	began := time.Now()
 	leaving := s.snapshot()
 	for i, c := range leaving {
-		turn := began.Add(over * time.Duration(i) / time.Duration(len(leaving)))
-		for s.has(c) && time.Now().Before(turn) {
-			if !sleepUntil(ctx, earlier(turn, time.Now().Add(drainTick))) {
+		due := began.Add(over * time.Duration(i) / time.Duration(len(leaving)))
+		for s.has(c) && time.Now().Before(due) {
+			if !sleepUntil(ctx, earlier(due, time.Now().Add(drainTick))) {
 				return
 			}
 		}
@@ -29,7 +29,7 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	}
 }
 
-// drainTick is how soon Drain notices that a session, whose turn it waits for, has ended by itself.
+// drainTick is how soon Drain notices that the session that is next has ended by itself.
 const drainTick = 50 * time.Millisecond
 
 // sleepUntil is false when ctx was done first.
@@ -91,7 +91,7 @@ const cutTimeout = 5 * time.Second
 // Hung returns an error while what carries sessions hangs, so that only a restart of the process helps.
 func (s *Server) Hung() error { return s.loops.Hung() }
 
-// has tells whether a connection is still there.
+// has reports whether a connection is still there.
 func (s *Server) has(c *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

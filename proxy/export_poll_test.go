@@ -7,7 +7,7 @@ package proxy
 
 import "time"
 
-// Polls tells that pollers wait for sessions.
+// Polls reports whether pollers wait for sessions.
 const Polls = true
 
 // TestingOnlyStall has what carries sessions call f before it does, and be looked at all the time.

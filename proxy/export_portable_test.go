@@ -5,5 +5,5 @@
 
 package proxy
 
-// Polls tells that pollers wait for sessions.
+// Polls reports whether pollers wait for sessions.
 const Polls = false

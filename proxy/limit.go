@@ -19,18 +19,18 @@ import (
 //   - owners and sessions, when the client has shown who it is and has said CONNECT, so that nobody without a
 //     certificate can use them up, and so that a client can be told why.
 type limits struct {
-	addresses  tally[netip.Prefix] // connections of each block of addresses, see blockOf
-	owners     tally[string]       // sessions, from before the broker is dialed
-	sessions   tally[struct{}]     // the same, all together
-	rate       *rate.Limiter       // of handshakes; nil = no limit
-	handshakes *prioritySemaphore  // places for handshakes that compute
+	addresses  keyedLimiter[netip.Prefix] // connections of each block of addresses, see blockOf
+	owners     keyedLimiter[string]       // sessions, from before the broker is dialed
+	sessions   keyedLimiter[struct{}]     // the same, all together
+	rate       *rate.Limiter              // of handshakes; nil = no limit
+	handshakes *prioritySemaphore         // places for handshakes that compute
 }
 
 func newLimits(cfg *Config) *limits {
 	l := &limits{
-		addresses:  tally[netip.Prefix]{limit: cfg.MaxConnectionsPerIP},
-		owners:     tally[string]{limit: cfg.MaxConnectionsPerOwner},
-		sessions:   tally[struct{}]{limit: cfg.MaxConnections},
+		addresses:  keyedLimiter[netip.Prefix]{limit: cfg.MaxConnectionsPerIP},
+		owners:     keyedLimiter[string]{limit: cfg.MaxConnectionsPerOwner},
+		sessions:   keyedLimiter[struct{}]{limit: cfg.MaxConnections},
 		handshakes: newPrioritySemaphore(handshakePlaces()),
 	}
 	if r := cfg.HandshakeRate; r > 0 {
@@ -39,41 +39,41 @@ func newLimits(cfg *Config) *limits {
 	return l
 }
 
-// A tally counts what there is of each kind and lets no more than limit of a kind be taken. What has been given
-// back leaves nothing behind, so that a tally is never larger than what is there.
-type tally[K comparable] struct {
+// A keyedLimiter lets no more than limit of each key be acquired at a time. A key of which nothing is acquired takes no
+// memory.
+type keyedLimiter[K comparable] struct {
 	limit int // 0 = no limit, and nothing is counted
 
 	mu     sync.Mutex
-	counts map[K]int // of what has been taken, never 0
+	counts map[K]int // of what is acquired, never 0
 }
 
-// take counts one more of a kind, unless there are too many.
-func (t *tally[K]) take(kind K) bool {
-	if t.limit == 0 {
+// acquire counts one more of a key, unless there are too many.
+func (l *keyedLimiter[K]) acquire(key K) bool {
+	if l.limit == 0 {
 		return true
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.counts[kind] >= t.limit {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.counts[key] >= l.limit {
 		return false
 	}
-	if t.counts == nil {
-		t.counts = make(map[K]int)
+	if l.counts == nil {
+		l.counts = make(map[K]int)
 	}
-	t.counts[kind]++
+	l.counts[key]++
 	return true
 }
 
-// give takes one of a kind back that take has counted.
-func (t *tally[K]) give(kind K) {
-	if t.limit == 0 {
+// release gives back one of a key that was acquired.
+func (l *keyedLimiter[K]) release(key K) {
+	if l.limit == 0 {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.counts[kind]--; t.counts[kind] == 0 {
-		delete(t.counts, kind)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.counts[key]--; l.counts[key] == 0 {
+		delete(l.counts, key)
 	}
 }
 
@@ -88,45 +88,45 @@ func blockOf(a netip.Addr) netip.Prefix {
 	return block
 }
 
-// A holding is what one session has taken of its server's limits.
-type holding struct{ address, owner, session bool }
+// acquired is what one session has acquired of its server's limits.
+type acquired struct{ address, owner, session bool }
 
-// takeAddress is the end of step 2. A connection too many from one address is closed without ceremony, as
+// acquireIP is the end of step 2. A connection too many from one address is closed without ceremony, as
 // whoever opens them would else be served with a goodbye for each.
-func (s *session) takeAddress() error {
+func (s *session) acquireIP() error {
 	l, block := s.server.limits, blockOf(ipOf(s.client.RemoteAddr()))
-	if !l.addresses.take(block) {
+	if !l.addresses.acquire(block) {
 		_ = s.client.Close()
 		return because(RateLimited, fmt.Errorf("%d connections from %v already", l.addresses.limit, block))
 	}
-	s.holds.address = true
+	s.acquired.address = true
 	return nil
 }
 
-// takeSession is the end of step 6.
-func (s *session) takeSession() error {
+// acquireSession is the end of step 6.
+func (s *session) acquireSession() error {
 	l := s.server.limits
-	if !l.owners.take(s.owner) {
+	if !l.owners.acquire(s.owner) {
 		return because(LimitOwner, fmt.Errorf("%d connections of this owner already", l.owners.limit))
 	}
-	s.holds.owner = true
-	if !l.sessions.take(struct{}{}) {
+	s.acquired.owner = true
+	if !l.sessions.acquire(struct{}{}) {
 		return because(LimitConnections, fmt.Errorf("%d connections already", l.sessions.limit))
 	}
-	s.holds.session = true
+	s.acquired.session = true
 	return nil
 }
 
-// giveBack is the part of step 9 that makes room for others.
-func (s *session) giveBack() {
+// releaseLimits is the part of step 9 that makes room for others.
+func (s *session) releaseLimits() {
 	l := s.server.limits
-	if s.holds.address {
-		l.addresses.give(blockOf(ipOf(s.client.RemoteAddr())))
+	if s.acquired.address {
+		l.addresses.release(blockOf(ipOf(s.client.RemoteAddr())))
 	}
-	if s.holds.owner {
-		l.owners.give(s.owner)
+	if s.acquired.owner {
+		l.owners.release(s.owner)
 	}
-	if s.holds.session {
-		l.sessions.give(struct{}{})
+	if s.acquired.session {
+		l.sessions.release(struct{}{})
 	}
 }

@@ -14,44 +14,44 @@ import (
 )
 
 // Whatever is taken and given back in whatever order, no kind is ever above its limit, and nothing stays behind.
-func TestTallyKeepsToItsLimitAndForgets(t *testing.T) {
+func TestKeyedLimiterKeepsToItsLimitAndForgets(t *testing.T) {
 	t.Parallel()
 	const limit, kinds = 3, 5
-	tally := tally[int]{limit: limit}
+	limiter := keyedLimiter[int]{limit: limit}
 	var taken []int
 	for range 10_000 {
 		if kind := rand.IntN(kinds); rand.IntN(2) == 0 {
 			had := len(slices.DeleteFunc(slices.Clone(taken), func(k int) bool { return k != kind }))
-			if got, want := tally.take(kind), had < limit; got != want {
+			if got, want := limiter.acquire(kind), had < limit; got != want {
 				t.Fatalf("with %d taken of %d: got %t, want %t", had, limit, got, want)
 			} else if got {
 				taken = append(taken, kind)
 			}
 		} else if len(taken) > 0 {
 			i := rand.IntN(len(taken))
-			tally.give(taken[i])
+			limiter.release(taken[i])
 			taken = slices.Delete(taken, i, i+1)
 		}
 	}
 	for _, kind := range taken {
-		tally.give(kind)
+		limiter.release(kind)
 	}
-	if len(tally.counts) > 0 {
-		t.Errorf("got %v left, want nothing", tally.counts)
+	if len(limiter.counts) > 0 {
+		t.Errorf("got %v left, want nothing", limiter.counts)
 	}
 }
 
-func TestTallyWithoutALimitCountsNothing(t *testing.T) {
+func TestKeyedLimiterWithoutALimitCountsNothing(t *testing.T) {
 	t.Parallel()
-	var tally tally[string]
+	var limiter keyedLimiter[string]
 	for range 10 {
-		if !tally.take("a") {
+		if !limiter.acquire("a") {
 			t.Fatal("refused without a limit")
 		}
 	}
-	tally.give("a")
-	if tally.counts != nil {
-		t.Errorf("got %v, want nothing counted", tally.counts)
+	limiter.release("a")
+	if limiter.counts != nil {
+		t.Errorf("got %v, want nothing counted", limiter.counts)
 	}
 }
 

@@ -31,14 +31,14 @@ func (f *Filter) matches(s *session) bool {
 }
 
 // Sessions describes up to limit live sessions that match, in the order of their ids and beginning behind after.
-// more tells that others follow. Sessions that come and go meanwhile do not move the others.
+// more reports whether others follow. Sessions that come and go meanwhile do not move the others.
 //
 // With an ID, a Fingerprint or an Owner it looks at those sessions alone. No session has to wait for it longer
 // than it takes to look at a few hundred others.
-func (s *Server) Sessions(f Filter, after SessionID, limit int) (page []Connection, more bool) {
+func (s *Server) Sessions(f Filter, after SessionID, limit int) (page []SessionInfo, more bool) {
 	found := s.live.find(&f, after, limit+1)
 	more = len(found) > limit
-	page = make([]Connection, 0, min(len(found), limit))
+	page = make([]SessionInfo, 0, min(len(found), limit))
 	for _, c := range found[:min(len(found), limit)] {
 		page = append(page, c.describe())
 	}
@@ -60,11 +60,11 @@ func (s *Server) Descriptors() (used, limit int) {
 }
 
 // Newest describes the live sessions that began last, up to n of them, the last one first.
-func (s *Server) Newest(n int) []Connection {
+func (s *Server) Newest(n int) []SessionInfo {
 	s.live.mu.Lock()
 	found := s.live.list.newest(n)
 	s.live.mu.Unlock()
-	list := make([]Connection, len(found))
+	list := make([]SessionInfo, len(found))
 	for i, c := range found {
 		list[i] = c.describe()
 	}

@@ -49,7 +49,7 @@ func enter(g *gate, b *broker, cert *certtest.Cert) (client, backend net.Conn) {
 	return client, backend
 }
 
-func ownersOf(page []proxy.Connection) (owners []string) {
+func ownersOf(page []proxy.SessionInfo) (owners []string) {
 	for _, c := range page {
 		owners = append(owners, c.Owner)
 	}
@@ -63,7 +63,7 @@ func TestSessionsAreListedInPages(t *testing.T) {
 	var got []string
 	var after proxy.SessionID
 	for more := true; more; {
-		var page []proxy.Connection
+		var page []proxy.SessionInfo
 		page, more = g.Sessions(proxy.Filter{}, after, 2)
 		if len(page) == 0 || len(page) > 2 {
 			t.Fatalf("got a page of %d", len(page))

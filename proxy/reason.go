@@ -97,7 +97,7 @@ var reasons = [endOfReasons]struct {
 	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},
 
 	ClientClosed:  {"client_closed", slog.LevelInfo, 0, 0, 0, "the client ended the connection"},
-	BackendClosed: {"backend_closed", slog.LevelInfo, 0, 0, 0, "the broker ended the connection; `connack` tells whether it had refused the CONNECT"},
+	BackendClosed: {"backend_closed", slog.LevelInfo, 0, 0, 0, "the broker ended the connection; `connack` says whether it had refused the CONNECT"},
 
 	ConnectAgain:    {"connect_again", slog.LevelInfo, 0, 0, packets.ReasonProtocolError, "a second CONNECT in a session, which would carry another username past the check"},
 	PacketMalformed: {"packet_malformed", slog.LevelInfo, 0, 0, packets.ReasonMalformedPacket, "a packet of the client whose remaining length takes more than four bytes"},
@@ -124,7 +124,7 @@ func (r Reason) String() string { return reasons[r].slug }
 // Level is the severity at which the end of a connection with this reason is logged.
 func (r Reason) Level() slog.Level { return reasons[r].level }
 
-// Forced tells that neither side has ended the connection: the client was refused, or its session was ended.
+// Forced reports that neither side has ended the connection: the client was refused, or its session was ended.
 func (r Reason) Forced() bool { return r != ClientClosed && r != BackendClosed }
 
 // Meaning is a sentence for operators; names of variables in it are in backquotes.

@@ -33,7 +33,7 @@ type session struct {
 	chain  []*x509.Certificate // the client's that trust has accepted; nil before and when live, and so trust
 	trust  Trust
 
-	holds       holding
+	acquired    acquired
 	tlsVersion  uint16 // 0 until live, and so the next two
 	resumed     bool
 	certificate *certificate
@@ -67,7 +67,7 @@ type connack struct {
 	known bool
 }
 
-// accepted tells that the broker has let the client in, as far as could be seen.
+// accepted reports whether the broker has let the client in, as far as could be seen.
 func (c connack) accepted() bool { return c.known && c.code == 0 }
 
 func connackOf(reply *packets.FirstPacket) connack {
@@ -121,7 +121,7 @@ func (s *session) getToKnow() error {
 	s.setDeadlines(s.server.cfg.HandshakeTimeout)
 	err := s.learnAddresses()
 	if err == nil {
-		err = s.takeAddress()
+		err = s.acquireIP()
 	}
 	if err == nil {
 		err = s.handshake()
@@ -177,7 +177,7 @@ func (s *session) decide(id identity) error {
 	if err := s.server.cfg.ClientID.check(s.clientID, s.owner); err != nil {
 		return because(ClientIDNotAllowed, err)
 	}
-	return s.takeSession()
+	return s.acquireSession()
 }
 
 // connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
@@ -282,7 +282,7 @@ func (s *session) close() {
 		}
 		s.lease.Release()
 	}
-	s.giveBack()
+	s.releaseLimits()
 	if s.failed != nil {
 		s.server.pending.remove(s.failed)
 	}
@@ -329,7 +329,7 @@ func (s *session) halt(c net.Conn) {
 	_ = c.SetWriteDeadline(time.Now().Add(s.reason.patience()))
 }
 
-// stoppedBy tells whether the session was stopped, and why.
+// stoppedBy reports whether the session was stopped, and why.
 func (s *session) stoppedBy() (Reason, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

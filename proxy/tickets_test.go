@@ -41,7 +41,7 @@ func roamer(version uint16) *tls.Config {
 	return config
 }
 
-// visit has the roamer connect and tells whether its TLS session was resumed.
+// visit has the roamer connect and reports whether its TLS session was resumed.
 func visit(t *testing.T, g *gate, b *broker, config *tls.Config) (resumed bool) {
 	t.Helper()
 	c, err := tls.Dial("tcp", g.addr, config)

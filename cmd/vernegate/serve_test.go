@@ -121,8 +121,12 @@ func TestServeTakesADevice(t *testing.T) {
 			username <- err.Error()
 			return
 		}
-		name, _ := connect.Username()
-		username <- name
+		raw, err := connect.Rewrite(packets.Edit{}) // as it was sent: the username is the last field
+		if err != nil {
+			username <- err.Error()
+			return
+		}
+		username <- string(raw[len(raw)-len("acme:lamp"):])
 	}()
 	conn, err := tls.Dial("tcp", devices, &tls.Config{
 		RootCAs:      w.Root.Pool(),

@@ -50,8 +50,8 @@ const (
 // Sessions are the live sessions; *proxy.Server implements it, and says what
 // the methods do.
 type Sessions interface {
-	Sessions(f proxy.Filter, after proxy.SessionID, limit int) (page []proxy.Connection, more bool)
-	Newest(n int) []proxy.Connection
+	Sessions(f proxy.Filter, after proxy.SessionID, limit int) (page []proxy.SessionInfo, more bool)
+	Newest(n int) []proxy.SessionInfo
 	Owners() iter.Seq2[string, int]
 	Kick(f proxy.Filter) int
 }

@@ -35,12 +35,12 @@ func attacked(t *testing.T, attack string) *site {
 	t.Helper()
 	s := newSite(t)
 	now := time.Now()
-	c := proxy.Connection{
+	c := proxy.SessionInfo{
 		ID: 1, Listener: "devices", Remote: "192.0.2.1:1", Since: now, Ended: now, Reason: proxy.IdentityUnknown,
 		TLS: "1.3", MQTT: "5.0", Fingerprint: fingerprint(attack), Serial: "1", Backend: "vernemq:1883",
 		Owner: attack, ClientID: attack, Subject: attack, Issuer: attack, Detail: attack,
 	}
-	s.crowd.sessions = []proxy.Connection{c}
+	s.crowd.sessions = []proxy.SessionInfo{c}
 	s.cfg.History.Add(c)
 	s.status.State, s.status.Host, s.status.Detail = admin.Draining, attack, attack
 	s.status.Trust = &admin.Trust{

@@ -40,15 +40,15 @@ type minute struct {
 // A Refusal is a client that was refused, or put out, for one reason; however
 // often in a row, it is one Refusal.
 type Refusal struct {
-	proxy.Connection     // the last one
-	Times            int // how often
+	proxy.SessionInfo     // the last one
+	Times             int // how often
 }
 
 // routine endings are forced, but no refusals: they happen to everybody.
 func routine(r proxy.Reason) bool { return r == proxy.MaxLifetime || r == proxy.Shutdown }
 
 // Add takes the end of a connection in. It is a proxy.Config.OnForced.
-func (h *History) Add(c proxy.Connection) {
+func (h *History) Add(c proxy.SessionInfo) {
 	if routine(c.Reason) {
 		return
 	}
@@ -134,7 +134,7 @@ type client struct {
 	host        string
 }
 
-func clientOf(c *proxy.Connection) client {
+func clientOf(c *proxy.SessionInfo) client {
 	if c.Fingerprint != "" {
 		return client{reason: c.Reason, fingerprint: c.Fingerprint}
 	}
@@ -142,14 +142,14 @@ func clientOf(c *proxy.Connection) client {
 	return client{reason: c.Reason, host: c.Remote[:max(colon, 0)]}
 }
 
-func (r *recent) add(c proxy.Connection) {
+func (r *recent) add(c proxy.SessionInfo) {
 	if r.clients == nil {
 		r.clients = make(map[client]*list.Element)
 	}
 	key := clientOf(&c)
 	if e := r.clients[key]; e != nil {
 		refusal := e.Value.(*Refusal)
-		refusal.Connection = c
+		refusal.SessionInfo = c
 		refusal.Times++
 		r.order.MoveToFront(e)
 		return
@@ -157,7 +157,7 @@ func (r *recent) add(c proxy.Connection) {
 	r.clients[key] = r.order.PushFront(&Refusal{c, 1})
 	if r.order.Len() > keptClients {
 		oldest := r.order.Remove(r.order.Back()).(*Refusal)
-		delete(r.clients, clientOf(&oldest.Connection))
+		delete(r.clients, clientOf(&oldest.SessionInfo))
 	}
 }
 

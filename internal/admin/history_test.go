@@ -16,8 +16,8 @@ import (
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-func refused(reason proxy.Reason, who string, at time.Time) proxy.Connection {
-	c := proxy.Connection{Reason: reason, Remote: who + ":1", Ended: at}
+func refused(reason proxy.Reason, who string, at time.Time) proxy.SessionInfo {
+	c := proxy.SessionInfo{Reason: reason, Remote: who + ":1", Ended: at}
 	if reason > proxy.TLSNoCert {
 		c.Fingerprint, c.Subject = fingerprint(who), "CN="+who
 	}

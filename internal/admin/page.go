@@ -68,9 +68,9 @@ type view struct {
 	Refusals  []Refusal
 	Found     int // refusals, of which Refusals may be the first ones
 
-	Matching     []proxy.Connection // live sessions that Search names
+	Matching     []proxy.SessionInfo // live sessions that Search names
 	MoreMatching bool
-	Newest       []proxy.Connection
+	Newest       []proxy.SessionInfo
 	Tenants      []tenant
 	MoreTenants  int
 

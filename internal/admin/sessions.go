@@ -29,7 +29,7 @@ var ErrNotStarted = errors.New("vernegate does not take devices yet")
 
 // sessionPage is the document of GET /sessions.
 type sessionPage struct {
-	Sessions []proxy.Connection `json:"sessions"`
+	Sessions []proxy.SessionInfo `json:"sessions"`
 	// Next is what to pass as "after" for the next page; absent on the last.
 	Next proxy.SessionID `json:"next,omitzero"`
 }

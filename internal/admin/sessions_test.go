@@ -33,7 +33,7 @@ func decode[T any](t *testing.T, w *httptest.ResponseRecorder, status int) (docu
 }
 
 type page struct {
-	Sessions []proxy.Connection
+	Sessions []proxy.SessionInfo
 	Next     string
 }
 

@@ -94,11 +94,11 @@ func (s *site) order(method, path string) *httptest.ResponseRecorder {
 
 // A crowd is live sessions.
 type crowd struct {
-	sessions []proxy.Connection
+	sessions []proxy.SessionInfo
 	kicked   []proxy.Filter
 }
 
-func (c *crowd) Sessions(f proxy.Filter, after proxy.SessionID, limit int) (page []proxy.Connection, more bool) {
+func (c *crowd) Sessions(f proxy.Filter, after proxy.SessionID, limit int) (page []proxy.SessionInfo, more bool) {
 	for _, s := range c.sessions {
 		if s.ID <= after || f.Owner != "" && f.Owner != s.Owner {
 			continue
@@ -111,7 +111,7 @@ func (c *crowd) Sessions(f proxy.Filter, after proxy.SessionID, limit int) (page
 	return page, false
 }
 
-func (c *crowd) Newest(n int) []proxy.Connection {
+func (c *crowd) Newest(n int) []proxy.SessionInfo {
 	last := slices.Clone(c.sessions[max(0, len(c.sessions)-n):])
 	slices.Reverse(last)
 	return last
@@ -185,14 +185,14 @@ func busySite(t *testing.T) *site {
 		"CRL file /vernemq/cert/ca.crl: list 1: its signature is not that of CN=X.509 Identity CA,O=dojot IoT Platform",
 	}}
 	for i := range 40 {
-		s.crowd.sessions = append(s.crowd.sessions, proxy.Connection{
+		s.crowd.sessions = append(s.crowd.sessions, proxy.SessionInfo{
 			ID: proxy.SessionID(1_777_000_000_000_000 + i), Listener: "devices", Remote: fmt.Sprintf("203.0.113.%d:%d", i, 40000+i),
 			Since: now.Add(time.Duration(i-40) * time.Minute), TLS: "1.3", Resumed: i%3 == 0, MQTT: []string{"3.1.1", "5.0"}[i%2],
 			Fingerprint: fingerprint(fmt.Sprint(i)), Serial: "7f3a", Subject: fmt.Sprintf("CN=acme:lamp-%04d", i), Issuer: "CN=X.509 Identity CA",
 			Owner: fmt.Sprintf("%s:lamp-%04d", []string{"acme", "acme", "beta", "gamma"}[i%4], i), ClientID: fmt.Sprintf("lamp-%04d", i), Backend: "10.244.1.17:1883",
 		})
 	}
-	s.crowd.sessions = append(s.crowd.sessions, proxy.Connection{ID: 1_777_000_000_000_099, Listener: "services", Remote: "10.244.0.5:51022",
+	s.crowd.sessions = append(s.crowd.sessions, proxy.SessionInfo{ID: 1_777_000_000_000_099, Listener: "services", Remote: "10.244.0.5:51022",
 		Since: now.Add(-time.Minute), TLS: "1.3", MQTT: "5.0", Owner: "v2k-bridge", Subject: "CN=v2k-bridge", ClientID: "v2k-bridge-0", Backend: "10.244.1.17:1883"})
 	s.refuseForAnHour(now)
 	return s
@@ -221,7 +221,7 @@ func (s *site) refuseForAnHour(now time.Time) {
 }
 
 func (s *site) refuse(reason proxy.Reason, who string, at time.Time) {
-	c := proxy.Connection{Listener: "devices", Remote: "198.51.100.23:49152", Since: at.Add(-time.Second), Ended: at, Reason: reason}
+	c := proxy.SessionInfo{Listener: "devices", Remote: "198.51.100.23:49152", Since: at.Add(-time.Second), Ended: at, Reason: reason}
 	if reason != proxy.TLSHandshake {
 		c.Fingerprint, c.Serial = fingerprint(who), "5d8c1f"
 		c.Subject, c.Issuer = "CN=acme:sensor-"+who, "CN=X.509 Identity CA,O=dojot IoT Platform"

@@ -52,7 +52,7 @@ func startLiveTrust(t *testing.T, cas ...*x509.Certificate) *liveTrust {
 		Trust:    func() proxy.Trust { return trust{store.Current()} },
 		Owner:    func(context.Context, proxy.Peer) (string, bool, error) { return "acme:lamp", true, nil },
 		Lease:    func(string, string) proxy.Lease { return &onlyBroker{addr: l.Backend.Addr().String()} },
-		OnForced: func(c proxy.Connection) { l.forced <- c.Reason },
+		OnForced: func(c proxy.SessionInfo) { l.forced <- c.Reason },
 	})
 	revoker.begin(t.Context(), server)
 	listener := apptest.ListenLoopback(t)

@@ -6,6 +6,8 @@ package proxy
 import (
 	"fmt"
 	"strings"
+
+	"github.com/vernegate/vernegate/packets"
 )
 
 // A ClientIDPolicy says which client ids an owner may use. A broker ends the session of a client id when another
@@ -36,4 +38,22 @@ func (p ClientIDPolicy) check(clientID, owner string) error {
 		return nil
 	}
 	return fmt.Errorf("client id %q, expected %q, alone or with one of %s behind it", clientID, owner, clientIDSeparators)
+}
+
+// forBroker is what a broker gets first: the CONNECT as the owner's, behind a PROXY header where brokers want
+// one. The two go out in one write, and so in one segment up to the header's end, as VerneMQ wants it.
+func (s *session) forBroker(connect *packets.Connect) ([]byte, error) {
+	packet, err := connect.Rewrite(packets.Edit{Username: &s.owner, DropPassword: s.server.cfg.StripPassword})
+	if err != nil {
+		return nil, because(IdentityInvalid, err)
+	}
+	version := s.server.cfg.BackendProxyProtocol
+	if version == 0 {
+		return packet, nil
+	}
+	header, err := s.client.appendProxyHeader(nil, version)
+	if err != nil {
+		return nil, because(BackendUnavailable, err)
+	}
+	return append(header, packet...), nil
 }

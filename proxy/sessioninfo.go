@@ -14,12 +14,12 @@ import (
 	"github.com/vernegate/vernegate/internal/untrusted"
 )
 
-// A Connection is what is known of a connection at one moment: of a live session, or at the end. What was never
+// A SessionInfo is what is known of a connection at one moment: of a live session, or at the end. What was never
 // learned is zero. Every text that came from outside is bounded and escaped like in the log, so that it can be
 // shown as it is; for HTML it still has to be escaped.
 //
 // The keys of its JSON are those of the log line.
-type Connection struct {
+type SessionInfo struct {
 	ID       SessionID `json:"id,omitzero"` // 0 = never became a session
 	Listener string    `json:"listener"`    // the role of its listener
 	Remote   string    `json:"remote"`      // the client's address
@@ -50,8 +50,8 @@ type Connection struct {
 }
 
 // describe tells about a session that is in the registry, to any goroutine, or that has ended, to its own.
-func (s *session) describe() Connection {
-	c := Connection{
+func (s *session) describe() SessionInfo {
+	c := SessionInfo{
 		Listener: s.role.String(),
 		Remote:   s.client.RemoteAddr().String(),
 		Since:    s.began,
@@ -74,7 +74,7 @@ func (s *session) describe() Connection {
 }
 
 // describeEnd tells about a session that has ended, to its own goroutine.
-func (s *session) describeEnd() Connection {
+func (s *session) describeEnd() SessionInfo {
 	c := s.describe()
 	c.Ended, c.Reason = time.Now(), s.reason
 	if s.err != nil {
@@ -83,9 +83,9 @@ func (s *session) describeEnd() Connection {
 	return c
 }
 
-// describeTLS tells what was negotiated and which certificate the client showed, even one that was refused: its
+// describeTLS adds what was negotiated and which certificate the client showed, even one that was refused: its
 // fingerprint is what an operator needs to find the device.
-func (c *Connection) describeTLS(s *session) {
+func (c *SessionInfo) describeTLS(s *session) {
 	cert := s.certificate
 	if cert != nil {
 		c.TLS, c.Resumed = tlsVersionName(s.tlsVersion), s.resumed
@@ -98,9 +98,9 @@ func (c *Connection) describeTLS(s *session) {
 	}
 }
 
-// describeHandshake tells what was negotiated with a client that did not become a session, and returns the
+// describeHandshake adds what was negotiated with a client that did not become a session, and returns the
 // certificate that it showed; nil = none.
-func (c *Connection) describeHandshake(s *session) *certificate {
+func (c *SessionInfo) describeHandshake(s *session) *certificate {
 	state := s.tls.ConnectionState()
 	if state.HandshakeComplete {
 		c.TLS, c.Resumed = tlsVersionName(state.Version), state.DidResume
@@ -127,7 +127,7 @@ func tlsVersionName(version uint16) string {
 const maxAttrs = 24
 
 // appendAttrs appends the log line about a connection that has ended. What was never learned has no attribute.
-func (c *Connection) appendAttrs(attrs []slog.Attr) []slog.Attr {
+func (c *SessionInfo) appendAttrs(attrs []slog.Attr) []slog.Attr {
 	text := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))

@@ -19,6 +19,9 @@ func (s *session) handshake() error {
 	slot.release()
 	s.client.slot = nil
 	if err == nil {
+		err = s.acceptChain()
+	}
+	if err == nil {
 		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())
 		return nil
 	}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -48,7 +47,7 @@ func TestMaximumPacketSizeBindsTheDisconnect(t *testing.T) {
 func TestMaximumPacketSizeBindsTheConnack(t *testing.T) {
 	t.Parallel()
 	g := startGate(t, func(c *proxy.Config) {
-		c.Owner = func(context.Context, pki.Fingerprint) (string, bool, error) { return "", false, nil }
+		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) { return "", false, nil }
 	})
 	for size, want := range map[uint32]string{5: "\x20\x03\x00\x87\x00", 4: "", 2: ""} {
 		connect, _ := limited5(size)

@@ -28,7 +28,7 @@ type History struct {
 	mu     sync.Mutex
 	ring   [minutes]minute // a minute of Unix time is at its number modulo the length
 	known  recent          // clients with a certificate of a CA of ours
-	others recent          // their number cannot push the devices' out
+	others recent          // kept apart, so that they cannot push the known ones out
 }
 
 // minute counts what was refused in one minute of Unix time.

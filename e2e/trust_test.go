@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,7 +125,19 @@ func (s *fixture) checkCountsSoon(t *testing.T, written time.Time, newcomer, dro
 	ctx := within(t, 30*time.Second)
 	eventually(t, 10*time.Second, "a device of the new CA is let in", func() bool { return tryConnect(ctx, newcomer) == nil })
 	eventually(t, 10*time.Second, "a newly revoked device is kept out", func() bool { return tryConnect(ctx, dropout) != nil })
-	if took := time.Since(written); took > countsWithin {
+	s.checkUsedSoon(t, written)
+}
+
+// checkUsedSoon expects vernegate to have used files in time, by its own log: a client
+// that tells may be late where a machine is busy.
+func (s *fixture) checkUsedSoon(t *testing.T, written time.Time) {
+	t.Helper()
+	used := s.Records(func(r stack.Record) bool { return r.Has("msg", "trust files in use") })
+	at, err := time.Parse(time.RFC3339Nano, fmt.Sprint(used[len(used)-1]["time"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := at.Sub(written); took > countsWithin {
 		t.Errorf("the new files counted %v after the last write, want within %v", took, countsWithin)
 	}
 }
@@ -234,9 +247,7 @@ func TestRevokedDeviceWithTicketIsRefused(t *testing.T) {
 				err = tryConnect(ctx, dial)
 				return stack.AlertOf(err) != 0 // there is none if the revocation comes at the end of a handshake
 			})
-			if took := time.Since(written); took > countsWithin {
-				t.Errorf("the revocation counted %v after the last write, want within %v", took, countsWithin)
-			}
+			s.checkUsedSoon(t, written)
 			if stack.AlertOf(err) != stack.AlertBadCertificate {
 				t.Errorf("the device was refused with %v, want an alert", err)
 			}

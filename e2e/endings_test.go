@@ -11,15 +11,16 @@ import (
 	"github.com/vernegate/vernegate/e2e/stack"
 )
 
-// ending waits for the summary line of the connection that came from addr, and
-// checks why it ended.
+// ending waits for the summary line of the connection that came from addr and ended for
+// that reason. An earlier connection may have had the same port and another reason.
 func (s *fixture) ending(t *testing.T, addr net.Addr, slug string) stack.Record {
 	t.Helper()
-	r := must(s.WaitRecord(within(t, 10*time.Second), "the end of "+addr.String(), func(r stack.Record) bool {
-		return r.Has("remote", addr.String()) && r["reason"] != nil
-	}))(t)
-	if !r.Has("reason", slug) {
-		t.Errorf("the connection ended with %v (%v), want %s", r["reason"], r["err"], slug)
+	from := func(r stack.Record) bool { return r.Has("remote", addr.String()) && r["reason"] != nil }
+	r, err := s.WaitRecord(within(t, 30*time.Second), slug+" of "+addr.String(), func(r stack.Record) bool {
+		return from(r) && r.Has("reason", slug)
+	})
+	if err != nil {
+		t.Fatalf("%v; these ended: %v", err, s.Records(from))
 	}
 	return r
 }

@@ -6,10 +6,13 @@ package proxy_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -210,6 +213,43 @@ func TestHandshakeRefusals(t *testing.T) {
 					t.Errorf("the broker got %d connections, want none", n)
 				}
 			})
+		}
+	}
+}
+
+// Certificates that OpenSSL takes and crypto/x509 does not parse, as the client's own and behind a good one that does not
+// need them.
+func TestCertificatesThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/unparsable/*.crt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no such certificates", err)
+	}
+	good := testPKI().device.TLS()
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(text)
+		for name, chain := range map[string][][]byte{"own": {block.Bytes}, "unneeded": {good.Certificate[0], block.Bytes}} {
+			for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+				t.Run(filepath.Base(file)+" "+name+" "+tls.VersionName(version), func(t *testing.T) {
+					t.Parallel()
+					g := startGate(t, nil)
+					config := clientConfig(nil)
+					config.MinVersion, config.MaxVersion = version, version
+					config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+						return &tls.Certificate{Certificate: chain, PrivateKey: good.PrivateKey}, nil
+					}
+					if got := alert(firstError(t, g.addr, config)); got != "tls: error decoding message" {
+						t.Errorf("got alert %q", got)
+					}
+					if line := g.wantEnd(proxy.TLSBadCertificate); line["err"] == "" {
+						t.Error("the log does not say what is wrong with it")
+					}
+				})
+			}
 		}
 	}
 }

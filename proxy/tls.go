@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/vernegate/vernegate/internal/pki"
@@ -188,6 +189,10 @@ var errSaidNothing = errors.New("closed before the first byte")
 // words change, the reason falls back to TLSHandshake.
 const noCertificate = "tls: client didn't provide a certificate"
 
+// unparsable is how crypto/tls begins the error for a client certificate that crypto/x509 cannot parse, which has no type
+// either. It does not hand out the bytes. A test sends such certificates.
+const unparsable = "tls: failed to parse client certificate: "
+
 // handshakeReason classifies a failed handshake.
 func handshakeReason(err error) Reason {
 	var (
@@ -214,6 +219,8 @@ func handshakeReason(err error) Reason {
 		return TLSUntrusted
 	case err.Error() == noCertificate:
 		return TLSNoCert
+	case strings.HasPrefix(err.Error(), unparsable):
+		return TLSBadCertificate
 	}
 	return TLSHandshake
 }

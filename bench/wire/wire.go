@@ -51,9 +51,6 @@ func AppendPublish(b []byte, topic byte, payload []byte) []byte {
 	return append(append(b, 0, 1, topic), payload...)
 }
 
-// Payload returns what follows the topic in the body of a PUBLISH.
-func Payload(body []byte) []byte { return body[topicSize:] }
-
 func appendString(b []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
 }

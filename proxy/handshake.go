@@ -30,12 +30,18 @@ func (s *session) handshake() error {
 	}
 	s.client.sendHeld() // the alert
 	reason := handshakeReason(err)
+	if err.Error() == undecodable && !s.client.greeted {
+		err = fmt.Errorf("%w: the ClientHello, perhaps because its server name has a dot at its end (RFC 6066 §3)", err)
+	}
 	if s.displaced() {
 		reason = RateLimited
 	}
 	s.server.cfg.Metrics.handshakes[s.role].failed(reason)
 	return because(reason, err)
 }
+
+// undecodable is what crypto/tls says of a ClientHello that it does not take, whatever is wrong with it.
+const undecodable = "local error: tls: error decoding message"
 
 // A handshakeSlot is how one handshake shares the processors with others. It holds a place of the semaphore while it
 // computes, and none while it waits for its client: a client that stalls holds up nobody.

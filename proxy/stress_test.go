@@ -73,7 +73,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	})
 	g.trust.Store(all)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var running sync.WaitGroup
 	var sessions, resumed atomic.Int32
@@ -111,6 +111,9 @@ func TestEverythingAtOnce(t *testing.T) {
 		}
 	})
 	sleep(ctx, 1500*time.Millisecond)
+	for (sessions.Load() == 0 || resumed.Load() == 0) && ctx.Err() == nil { // on a busy machine
+		sleep(ctx, 10*time.Millisecond)
+	}
 	g.Drain(ctx, 200*time.Millisecond)
 	if err := g.Shutdown(t.Context()); err != nil {
 		t.Error(err)

@@ -33,7 +33,7 @@ type primitive struct {
 var primitives = []primitive{
 	{"ECDSA P-256, sign", "proves who the server is, with an ECDSA pair; not when resumed", ecdsaSign},
 	{"RSA-2048, sign (PSS)", "the same with an RSA pair", rsaSign},
-	{"ECDSA P-256, verify", "the device has its key, and at first its CA has signed it; not when resumed", ecdsaVerify},
+	{"ECDSA P-256, verify", "the device has its key, and its CA has signed it: two of them; none when resumed", ecdsaVerify},
 	{"X25519, new key and secret", "new keys for each connection, resumed ones included", x25519},
 	{"ML-KEM-768, encapsulate", "the same against quantum computers, for clients that offer it", mlkem768},
 	{"X.509, parse a certificate", "to know whom it names; of a resumed session it comes with the ticket", parseCertificate},

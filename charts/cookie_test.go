@@ -84,25 +84,78 @@ func TestCookieOfAnExistingSecret(t *testing.T) {
 	}
 }
 
-// TestBrokerStartsWithTheCookie runs the init container's script on the files of VerneMQ's image.
+// prepare runs the init container's script on files like those of VerneMQ's image.
+func prepare(t *testing.T, o objects, cookie, prepared string) ([]byte, error) {
+	t.Helper()
+	etc := t.TempDir()
+	for name, text := range map[string]string{"vm.args": "+P 512000\n-setcookie vmq\n-name VerneMQ@127.0.0.1\n", "vernemq.conf": "x = y\n"} {
+		if err := os.WriteFile(filepath.Join(etc, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := o.container("prepare").Command
+	script := strings.NewReplacer("/vernemq/etc", etc, "/prepared", prepared).Replace(command[2])
+	cmd := exec.Command(command[0], command[1], script)
+	cmd.Env = append(os.Environ(), "COOKIE="+cookie)
+	return cmd.CombinedOutput()
+}
+
+// startVerneMQ does to vm.args what the command of VerneMQ's image does to join a cluster.
+const startVerneMQ = `#!/bin/sh
+set -eu
+sed 's/VerneMQ@.*/VerneMQ@mqtt-1/' "$ETC/vm.args" >"$ETC/new"
+mv "$ETC/new" "$ETC/vm.args"
+echo "-eval \"node_join('VerneMQ@mqtt-0')\"" >>"$ETC/vm.args"
+echo started "$@"
+`
+
+// TestBrokerRestartsInItsPod: a container that starts again finds its volumes as it left them.
+func TestBrokerRestartsInItsPod(t *testing.T) {
+	t.Parallel()
+	const want = "+P 512000\n-name VerneMQ@mqtt-1\n-setcookie secret\n-eval \"node_join('VerneMQ@mqtt-0')\"\n"
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "start_vernemq"), []byte(startVerneMQ), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for values, said := range map[string]string{
+		"":                                    "started\n",
+		"broker: {command: [start_vernemq]}":  "started\n",
+		"broker: {args: [start_vernemq, -x]}": "started -x\n",
+		"broker: {command: [start_vernemq], args: [two words]}": "started two words\n",
+	} {
+		o, etc := render(t, leastSidecar, values), t.TempDir()
+		if out, err := prepare(t, o, "secret", etc); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		broker := o.container("broker")
+		line := append(broker.Command, broker.Args...)
+		for i := range line {
+			line[i] = strings.ReplaceAll(line[i], "/vernemq/etc", etc)
+		}
+		for range 3 {
+			cmd := exec.Command(line[0], line[1:]...)
+			cmd.Env = append(os.Environ(), "ETC="+etc, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+			if out, err := cmd.CombinedOutput(); err != nil || string(out) != said {
+				t.Fatalf("with %q it says %q, want %q (%v)", values, out, said, err)
+			}
+			if got := read(t, etc, "vm.args"); got != want {
+				t.Fatalf("with %q it starts with the vm.args\n%s\nwant\n%s", values, got, want)
+			}
+		}
+	}
+}
+
+// TestBrokerStartsWithTheCookie runs the init container's script.
 func TestBrokerStartsWithTheCookie(t *testing.T) {
 	t.Parallel()
+	o := render(t, leastSidecar)
 	for cookie, want := range map[string]string{
 		"a-Cookie_1": "+P 512000\n-name VerneMQ@127.0.0.1\n-setcookie a-Cookie_1\n",
 		"":           "",
 		"two words":  "",
 	} {
-		etc, prepared := t.TempDir(), t.TempDir()
-		for name, text := range map[string]string{"vm.args": "+P 512000\n-setcookie vmq\n-name VerneMQ@127.0.0.1\n", "vernemq.conf": "x = y\n"} {
-			if err := os.WriteFile(filepath.Join(etc, name), []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		command := render(t, leastSidecar).container("prepare").Command
-		script := strings.NewReplacer("/vernemq/etc", etc, "/prepared", prepared).Replace(command[2])
-		cmd := exec.Command(command[0], command[1], script)
-		cmd.Env = append(os.Environ(), "COOKIE="+cookie)
-		out, err := cmd.CombinedOutput()
+		prepared := t.TempDir()
+		out, err := prepare(t, o, cookie, prepared)
 		if want == "" {
 			if err == nil || !strings.Contains(string(out), "the Erlang cookie has to") {
 				t.Errorf("with the cookie %q it ends with %v and says %q", cookie, err, out)
@@ -112,8 +165,8 @@ func TestBrokerStartsWithTheCookie(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		if got := read(t, prepared, "vm.args"); got != want {
-			t.Errorf("vm.args is\n%s\nwant\n%s", got, want)
+		if got := read(t, prepared, "vm.args.prepared"); got != want {
+			t.Errorf("each start begins with the vm.args\n%s\nwant\n%s", got, want)
 		}
 		if got := read(t, prepared, "vernemq.conf"); got != "x = y\n" {
 			t.Errorf("vernemq.conf is %q", got)

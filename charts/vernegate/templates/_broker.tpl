@@ -68,7 +68,7 @@ vmq_acl.acl_file = /vernemq/etc/vernegate/vmq.acl
 
 {{/*
 The init container that copies /vernemq/etc of the image to a volume, where the broker
-may write, with the cookie in vm.args: VerneMQ reads it there and nowhere else.
+may write, with the vm.args that each start begins with: a cookie there goes before others.
 */}}
 {{- define "vernegate.prepareContainer" -}}
 {{- $b := .Values.broker }}
@@ -83,8 +83,8 @@ may write, with the cookie in vm.args: VerneMQ reads it there and nowhere else.
       '' | *[!A-Za-z0-9_-]*) echo "the Erlang cookie has to consist of letters, digits, - and _" >&2; exit 1 ;;
       esac
       cp -R /vernemq/etc/. /prepared/
-      sed '/^-setcookie/d' /vernemq/etc/vm.args >/prepared/vm.args
-      echo "-setcookie $COOKIE" >>/prepared/vm.args
+      sed '/^-setcookie/d' /vernemq/etc/vm.args >/prepared/vm.args.prepared
+      echo "-setcookie $COOKIE" >>/prepared/vm.args.prepared
   env:
     - name: COOKIE
       valueFrom:
@@ -112,11 +112,22 @@ may write, with the cookie in vm.args: VerneMQ reads it there and nowhere else.
 - name: broker
   image: {{ include "vernegate.brokerImage" . | quote }}
   imagePullPolicy: {{ $b.image.pullPolicy }}
-  {{- with $b.command }}
+  {{- $command := $b.command }}
+  {{- $args := $b.args }}
+  {{- if include "vernegate.brokerIsStock" . }}
+  {{- /* The image's command appends to vm.args and spoils what it appended before. The
+         volume outlives the container, so each start has to begin with a fresh one. */}}
+  {{- if not (or $command $args) }}
+  {{- $args = list "start_vernemq" }}
+  {{- end }}
+  {{- $fresh := "cp /vernemq/etc/vm.args.prepared /vernemq/etc/vm.args; exec \"$@\"" }}
+  {{- $command = concat (list "sh" "-euc" $fresh "sh") $command }}
+  {{- end }}
+  {{- with $command }}
   command:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $b.args }}
+  {{- with $args }}
   args:
     {{- toYaml . | nindent 4 }}
   {{- end }}

@@ -2,7 +2,7 @@
 # builds it; so does any builder of Dockerfiles, from the root of the repository.
 
 # Where images cannot be pulled, any other with Go, a shell and the CA certificates of the
-# public does as well.
+# public does as well. A digest behind the tag (@sha256:…) pins it.
 ARG GO_IMAGE=docker.io/library/golang:1.26
 
 # What lists what the binary is made of, as the linker recorded it.

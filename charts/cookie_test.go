@@ -25,10 +25,14 @@ const cookieSecret = "mqtt-vernegate-cookie"
 
 func TestCookieIsGenerated(t *testing.T) {
 	t.Parallel()
-	first := get[corev1.Secret](render(t, leastSidecar), "Secret", cookieSecret).Data["cookie"]
+	o := render(t, leastSidecar)
+	first := get[corev1.Secret](o, "Secret", cookieSecret).Data["cookie"]
 	second := get[corev1.Secret](render(t, leastSidecar), "Secret", cookieSecret).Data["cookie"]
 	if len(first) < 32 || string(first) == string(second) {
 		t.Errorf("two installations have the cookies %q and %q", first, second)
+	}
+	if !strings.Contains(o.notes, cookieSecret) {
+		t.Errorf("the notes do not say where it is: %s", o.notes)
 	}
 }
 
@@ -81,6 +85,9 @@ func TestCookieOfAnExistingSecret(t *testing.T) {
 	}
 	if ref := o.container("prepare").Env[0].ValueFrom.SecretKeyRef; ref.Name != "mine" || ref.Key != "erlang" {
 		t.Errorf("the cookie comes from %v", ref)
+	}
+	if strings.Contains(o.notes, "Erlang cookie") {
+		t.Errorf("the notes speak of a cookie of the chart: %s", o.notes)
 	}
 }
 

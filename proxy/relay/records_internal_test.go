@@ -219,3 +219,33 @@ func TestEndlessPostHandshakeMessageEnds(t *testing.T) {
 		t.Errorf("got %v, want %v", r, errPostHandshake)
 	}
 }
+
+// What a client sent before it went away is carried on, but what answers it is not kept.
+func TestAnswersToADeadClientAreDropped(t *testing.T) {
+	t.Parallel()
+	u := newUpward(t, tls.VersionTLS13)
+	const rounds = 20_000
+	var wire []byte
+	for range rounds {
+		wire = append(wire, u.client.Update(tlstest.MutualKeyUpdate)...)
+		wire = append(wire, u.client.Record(tlstest.Application, []byte{0xc0, 0})...)
+	}
+	if err := u.client.Raw.(*net.UnixConn).CloseRead(); err != nil { // what is written to the client fails
+		t.Fatal(err)
+	}
+	go u.sendInPieces(wire, len(wire))
+	go func() { _, _ = io.Copy(io.Discard, u.broker) }()
+	var r Result
+	for s := newScratch(); r.Cause == None; {
+		r = u.wait(s)
+		if kept := len(u.src.out); kept > wireSize {
+			t.Fatalf("%d bytes are kept for a client that takes nothing any more", kept)
+		}
+	}
+	if _, packets := u.Carried(); packets != rounds {
+		t.Errorf("carried %d packets of %d: %v", packets, rounds, r.Err)
+	}
+	if err := u.src.Flush(); err == nil {
+		t.Error("the other direction does not learn that the client is gone")
+	}
+}

@@ -220,6 +220,35 @@ func TestEndlessPostHandshakeMessageEnds(t *testing.T) {
 	}
 }
 
+// A pump is bounded in what KeyUpdates take, which is many times what small records do.
+func TestPumpIsBoundedInKeyUpdates(t *testing.T) {
+	t.Parallel()
+	if !feedsRecords {
+		t.Skip("in the portable build crypto/tls reads by itself, on a goroutine of the client's own")
+	}
+	u := newUpward(t, tls.VersionTLS13)
+	const rounds, most = 200, maxRecords / updateCost
+	var wire []byte
+	for range rounds {
+		wire = append(wire, u.client.Update(tlstest.MutualKeyUpdate)...)
+		wire = append(wire, u.client.Record(tlstest.Application, []byte{0xc0, 0})...)
+	}
+	go func() { _, _ = u.client.Raw.Write(wire) }()
+	go func() { _, _ = io.Copy(io.Discard, u.client.Raw) }()
+	go func() { _, _ = io.Copy(io.Discard, u.broker) }()
+	before := uint64(0)
+	for s := newScratch(); before < rounds; {
+		if r := u.wait(s); r.Cause != None {
+			t.Fatal(r)
+		}
+		_, now := u.Carried()
+		if now-before > most {
+			t.Fatalf("one pump took %d KeyUpdates, want %d at most", now-before, most)
+		}
+		before = now
+	}
+}
+
 // What a client sent before it went away is carried on, but what answers it is not kept.
 func TestAnswersToADeadClientAreDropped(t *testing.T) {
 	t.Parallel()

@@ -39,8 +39,8 @@ var (
 // into, nor decrypts in, memory that anything else is in. What comes out of a record is shorter than the record: it goes in
 // front of the records to come, and the processor's caches have to hold one buffer and not two.
 func (p *Pipe) readRecords(s *scratch) (n int, err error) {
-	in := rawInput(p.srcTLS)
-	held := copy(s.room[:wireSize], in.Bytes())
+	kept := rawInput(p.srcTLS).Bytes()
+	held := copy(s.room[:wireSize], kept)
 	if _, complete := nextRecord(s.room[:held]); !complete {
 		got, err := p.src.readNow(s, s.room[held:wireSize])
 		if err == io.EOF && held > 0 {
@@ -52,10 +52,16 @@ func (p *Pipe) readRecords(s *scratch) (n int, err error) {
 		held += got
 	}
 	n, rest, err := p.decryptAll(s, s.room[:held])
-	setRawInput(p.srcTLS, bytes.Clone(rest))
-	if _, complete := nextRecord(rest); complete {
+	_, more := nextRecord(rest)
+	if more {
 		p.src.dry = false
 	}
+	if more && held == len(kept) { // nothing was read, and the next pump comes soon
+		rest = kept[held-len(rest):]
+	} else {
+		rest = bytes.Clone(rest)
+	}
+	setRawInput(p.srcTLS, rest)
 	if err == nil && unfinishedHandshake(p.srcTLS) > maxPostHandshake {
 		err = errPostHandshake
 	}

@@ -96,7 +96,7 @@ func (c *Client) Lookup(ctx context.Context, fp pki.Fingerprint) (owner string, 
 
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusNotFound:
-		return readAnswer(ctx, resp)
+		return readAnswer(ctx, resp, fp)
 	default:
 		drain(resp.Body)
 		return "", false, &LookupError{Kind: KindStatus, Status: resp.StatusCode}
@@ -166,7 +166,7 @@ func (c *Client) get(ctx context.Context, fp pki.Fingerprint) (*http.Response, e
 
 // readAnswer reads the body of a 200 or a 404. The Content-Type is not looked at:
 // a page of HTML is no JSON whatever it calls itself.
-func readAnswer(ctx context.Context, resp *http.Response) (owner string, ok bool, err error) {
+func readAnswer(ctx context.Context, resp *http.Response, fp pki.Fingerprint) (owner string, ok bool, err error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
 		return "", false, transportError(ctx, err, resp.StatusCode)
@@ -174,7 +174,7 @@ func readAnswer(ctx context.Context, resp *http.Response) (owner string, ok bool
 	if resp.StatusCode == http.StatusOK {
 		owner, err = parseOwner(body)
 	} else {
-		err = checkNotFound(body)
+		err = checkNotFound(body, fp)
 	}
 	if err != nil {
 		return "", false, &LookupError{Kind: KindBody, Status: resp.StatusCode, Err: err}

@@ -85,7 +85,8 @@ func TestLookupAnswers(t *testing.T) {
 		{"white space", 200, "\r\n \"admin:a1b2c3\"\n", "admin:a1b2c3", true},
 		{"largest", 200, quotedOfSize(certacl.MaxBody), strings.Repeat("x", certacl.MaxBody-2), true},
 		{"unknown", 404, notFound, "", false},
-		{"unknown with a detail", 404, `{"error":"not associated", "detail":{"fingerprint":"00"}}`, "", false},
+		{"nobody's", 404, strings.Replace(notFound, "doesn't exist", "is not associated with anything", 1), "", false},
+		{"unknown with a detail", 404, notFound[:len(notFound)-1] + `,"detail":{}}`, "", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -99,8 +100,12 @@ func TestLookupAnswers(t *testing.T) {
 	}
 }
 
-// notFound is what certificate-acl says with 404.
-const notFound = `{"error":"The fingerprint 00:11 doesn't exist."}`
+// notFoundOf is what certificate-acl says with 404.
+func notFoundOf(fp pki.Fingerprint) string {
+	return fmt.Sprintf(`{"error":"The fingerprint %s doesn't exist."}`, fp)
+}
+
+var notFound = notFoundOf(pki.Fingerprint{})
 
 // Things between vernegate and certificate-acl, and wrong URLs, answer 404 too:
 // that a certificate has no owner is only for certificate-acl to say.
@@ -119,6 +124,10 @@ func TestForeignNotFoundIsNoAnswer(t *testing.T) {
 		"null":             "null",
 		"empty error":      `{"error":""}`,
 		"error is no text": `{"error":{"code":404}}`,
+		"Spring":           fmt.Sprintf(`{"status":404,"error":"Not Found","path":"/acl-entries/%s"}`, pki.Fingerprint{}),
+		"Fastify":          fmt.Sprintf(`{"message":"Route GET:/acl-entries/%s not found","error":"Not Found","statusCode":404}`, pki.Fingerprint{}),
+		"gateway":          `{"error":"no such route"}`,
+		"another":          `{"error":"The fingerprint 00:11 doesn't exist."}`,
 		"half":             notFound[:20],
 		"two objects":      notFound + notFound,
 		"large":            `{"error":` + quotedOfSize(certacl.MaxBody) + `}`,
@@ -269,7 +278,8 @@ func TestRequestOnTheWire(t *testing.T) {
 			head := make(chan []string, 1)
 			url := talk(t, func(conn net.Conn) {
 				head <- readHead(conn)
-				_, _ = io.WriteString(conn, fmt.Sprintf("HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s", len(notFound), notFound))
+				body := notFoundOf(fp)
+				_, _ = io.WriteString(conn, fmt.Sprintf("HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 			})
 			client := newClient(t, "")
 			client.URL = url + prefix

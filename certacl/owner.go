@@ -9,6 +9,8 @@ import (
 	"errors"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // maxBody bounds, in bytes, the body of an answer. An owner becomes an MQTT
@@ -49,15 +51,17 @@ func parseOwner(body []byte) (string, error) {
 }
 
 // checkNotFound returns nil if body is certificate-acl's own way to say that
-// nobody owns a certificate: a JSON object that names the error, such as
+// nobody owns a certificate: a JSON object with an error that names the
+// fingerprint, which is one of
 //
 //	{"error":"The fingerprint 9A:83:… doesn't exist."}
+//	{"error":"The fingerprint 9A:83:… is not associated with anything."}
 //
 // Others answer 404 as well when they cannot reach certificate-acl, or when the
 // URL is wrong: an ingress with a page of HTML, Express with "Cannot GET …" for a
-// path that is no route, an API gateway with {"message":…}. None of them knows
-// anything about the certificate.
-func checkNotFound(body []byte) error {
+// path that is no route, an API gateway with {"message":…}, Spring and Fastify
+// with {"error":"Not Found",…}. None of them knows anything about the certificate.
+func checkNotFound(body []byte, fp pki.Fingerprint) error {
 	if len(body) > maxBody {
 		return errBodySize
 	}
@@ -65,7 +69,7 @@ func checkNotFound(body []byte) error {
 	if json.Unmarshal(body, &members) != nil {
 		return errForeign
 	}
-	if text, _ := members["error"].(string); text == "" {
+	if text, _ := members["error"].(string); !strings.Contains(text, fp.String()) {
 		return errForeign
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // quotedOfSize returns a JSON string of size bytes, quotes included.
@@ -83,7 +84,7 @@ func FuzzParseOwner(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if certacl.CheckNotFound(body) == nil {
+		if certacl.CheckNotFound(body, pki.Fingerprint{}) == nil {
 			t.Fatalf("%q says who the owner is, and that there is none", body)
 		}
 		if owner != reference {

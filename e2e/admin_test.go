@@ -132,6 +132,24 @@ func TestOperatorReloadsAndProfiles(t *testing.T) {
 	s.ask(t, "GET", "/debug/pprof/heap", adminToken, http.StatusOK)
 }
 
+// TestOperatorReloadsAtOnce asks for a reload that changes something before the store
+// has read the files again by itself.
+func TestOperatorReloadsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := prepareFixture(t)
+	lamp := s.device("acme:lamp")
+	s.pki.Revoke(lamp.Leaf)
+	changed := s.pki.Set()
+	s.startBefore(t, broker, "VERNEGATE_ADMIN_TOKEN", adminToken)
+	if err := s.folder.Rename(changed); err != nil {
+		t.Fatal(err)
+	}
+	s.ask(t, "POST", "/reload", adminToken, http.StatusOK)
+	if err := tryConnect(within(t, stepTime), s.through(lamp, 0)); err == nil {
+		t.Error("a device came in that the files revoke")
+	}
+}
+
 // auditLine waits for the audit's line with this reason.
 func (s *fixture) auditLine(t *testing.T, reason string) (line map[string]any) {
 	t.Helper()

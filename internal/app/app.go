@@ -134,14 +134,14 @@ func (a *App) takeDevices(ctx context.Context) error {
 		return err
 	}
 
-	a.parts.Store(&components{store, cache, pool, server})
-	a.ready.set(nil)
-	a.logStart(store.Current())
 	tasks, ctx := errgroup.WithContext(ctx)
 	// Trust and brokers are followed to the last session, a while after ctx.
 	inUse, unused := context.WithCancel(context.WithoutCancel(ctx))
-	revoker.begin(inUse, server)
+	revoker.begin(inUse, server) // before an operator can have the files read
 	defer revoker.wait()
+	a.parts.Store(&components{store, cache, pool, server})
+	a.ready.set(nil)
+	a.logStart(store.Current())
 	tasks.Go(func() error { return store.Run(inUse) })
 	tasks.Go(func() error { pool.Run(inUse); return nil })
 	tasks.Go(func() error { return reloadOnHangup(inUse, hangup, store) })

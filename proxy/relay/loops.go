@@ -213,7 +213,6 @@ func (l *loop) run() {
 			if !more && len(l.again) == 0 {
 				return false // wait for what comes
 			}
-			l.pulse.beat()
 			// Don't Gosched here: a goroutine that computes, such as one that reads a CRL, would run for a full 10 ms
 			// slice first.
 		}
@@ -257,6 +256,7 @@ func (l *loop) pump() {
 		if !p.pumpOnLoop(l.scratch) {
 			l.again = append(l.again, p)
 		}
+		l.pulse.beat() // a round takes as long as there are clients that send a lot
 	}
 	clear(l.ready) // let go of sessions that end
 }

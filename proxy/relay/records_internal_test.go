@@ -219,3 +219,62 @@ func TestEndlessPostHandshakeMessageEnds(t *testing.T) {
 		t.Errorf("got %v, want %v", r, errPostHandshake)
 	}
 }
+
+// A pump is bounded in what KeyUpdates take, which is many times what small records do.
+func TestPumpIsBoundedInKeyUpdates(t *testing.T) {
+	t.Parallel()
+	if !feedsRecords {
+		t.Skip("in the portable build crypto/tls reads by itself, on a goroutine of the client's own")
+	}
+	u := newUpward(t, tls.VersionTLS13)
+	const rounds, most = 200, maxRecords / updateCost
+	var wire []byte
+	for range rounds {
+		wire = append(wire, u.client.Update(tlstest.MutualKeyUpdate)...)
+		wire = append(wire, u.client.Record(tlstest.Application, []byte{0xc0, 0})...)
+	}
+	go func() { _, _ = u.client.Raw.Write(wire) }()
+	go func() { _, _ = io.Copy(io.Discard, u.client.Raw) }()
+	go func() { _, _ = io.Copy(io.Discard, u.broker) }()
+	before := uint64(0)
+	for s := newScratch(); before < rounds; {
+		if r := u.wait(s); r.Cause != None {
+			t.Fatal(r)
+		}
+		_, now := u.Carried()
+		if now-before > most {
+			t.Fatalf("one pump took %d KeyUpdates, want %d at most", now-before, most)
+		}
+		before = now
+	}
+}
+
+// What a client sent before it went away is carried on, but what answers it is not kept.
+func TestAnswersToADeadClientAreDropped(t *testing.T) {
+	t.Parallel()
+	u := newUpward(t, tls.VersionTLS13)
+	const rounds = 20_000
+	var wire []byte
+	for range rounds {
+		wire = append(wire, u.client.Update(tlstest.MutualKeyUpdate)...)
+		wire = append(wire, u.client.Record(tlstest.Application, []byte{0xc0, 0})...)
+	}
+	if err := u.client.Raw.(*net.UnixConn).CloseRead(); err != nil { // what is written to the client fails
+		t.Fatal(err)
+	}
+	go u.sendInPieces(wire, len(wire))
+	go func() { _, _ = io.Copy(io.Discard, u.broker) }()
+	var r Result
+	for s := newScratch(); r.Cause == None; {
+		r = u.wait(s)
+		if kept := len(u.src.out); kept > wireSize {
+			t.Fatalf("%d bytes are kept for a client that takes nothing any more", kept)
+		}
+	}
+	if _, packets := u.Carried(); packets != rounds {
+		t.Errorf("carried %d packets of %d: %v", packets, rounds, r.Err)
+	}
+	if err := u.src.Flush(); err == nil {
+		t.Error("the other direction does not learn that the client is gone")
+	}
+}

@@ -17,8 +17,8 @@ import (
 const (
 	// watchInterval is how often the loops are looked at.
 	watchInterval = time.Second
-	// hangLimit is how many looks in a row a loop may be found in the same round. A round takes some milliseconds when a
-	// loop is busy; one that takes this long never ends, or the machine does not run the process at all.
+	// hangLimit is how many looks in a row a loop may be found in the same pump. A pump takes a millisecond when there is a
+	// lot to carry; one that takes this long never ends, or the machine does not run the process at all.
 	hangLimit = 10
 	// stackSize bounds the stack that is logged, in bytes.
 	stackSize = 4 << 10

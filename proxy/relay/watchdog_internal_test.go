@@ -5,7 +5,10 @@
 
 package relay
 
-import "testing"
+import (
+	"crypto/tls"
+	"testing"
+)
 
 func TestLoopHangsWhenItStaysInOneRound(t *testing.T) {
 	t.Parallel()
@@ -46,4 +49,24 @@ func TestLoopHangsWhenItStaysInOneRound(t *testing.T) {
 	p.sleep()
 	hangs, changed = look(1)
 	want("its end", hangs, changed, false, true)
+}
+
+// A loop that serves one client after the other does not hang, however many they are and long it takes.
+func TestEachPumpIsAHeartbeat(t *testing.T) {
+	t.Parallel()
+	l, err := newLoop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.epoll.Close() })
+	const clients = 5
+	for range clients {
+		l.ready = append(l.ready, &newUpward(t, tls.VersionTLS13).Pipe)
+	}
+	l.pulse.wake()
+	before := l.pulse.count.Load()
+	l.pump()
+	if beats := (l.pulse.count.Load() - before) / 2; beats < clients {
+		t.Errorf("got %d heartbeats while %d clients were served, want one each", beats, clients)
+	}
 }

@@ -3,7 +3,11 @@
 
 package relay
 
-import "sync"
+import (
+	"errors"
+	"os"
+	"sync"
+)
 
 // A writeBuffer is the writing half of a Conn. While it is corked it collects what is written, so that TLS records go out
 // together and no write waits. What the socket does not take stays for Flush; until then nothing more is read for it, so
@@ -14,6 +18,7 @@ type writeBuffer struct {
 	out      []byte     // is to be written
 	lent     bool       // out is memory of a scratch
 	flushing bool       // the beginning of out is being written
+	failed   error      // of a socket that takes nothing any more: what is left for it is dropped
 	flushes  sync.Mutex // held by a Flush
 }
 
@@ -34,11 +39,18 @@ func (c *Conn) writeNow(s *scratch, b []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, err := c.send(s, b)
-	if n < len(b) {
+	switch {
+	case err != nil:
+		c.fail(err)
+	case n < len(b):
 		c.out = append(c.out, b[n:]...)
 	}
 	return err
 }
+
+// fail drops what is left to be written. A client that has reset its connection may have sent megabytes of KeyUpdates
+// before: what answers them must not pile up. mu must be held.
+func (c *Conn) fail(err error) { c.failed, c.out = err, nil }
 
 // send writes what the socket takes of b, unless something else has to be written first. mu must be held.
 func (c *Conn) send(s *scratch, b []byte) (int, error) {
@@ -70,6 +82,10 @@ func (c *Conn) uncork(s *scratch, lend bool) error {
 	c.out = nil // lest send takes it for something older
 	n, err := c.send(s, all)
 	rest := all[n:]
+	if err != nil {
+		c.fail(err)
+		rest = nil
+	}
 	switch {
 	case c.lent && lend:
 		if s.records = all[:0]; cap(all) > keptSize {
@@ -102,35 +118,42 @@ func (c *Conn) Flush() error {
 	c.flushes.Lock()
 	defer c.flushes.Unlock()
 	for {
-		b := c.beginFlush()
+		b, err := c.beginFlush()
 		if len(b) == 0 {
-			return nil
+			return err
 		}
 		n, err := c.Conn.Write(b)
-		c.endFlush(n)
+		c.endFlush(n, err)
 		if err != nil {
 			return err
 		}
 	}
 }
 
-// beginFlush returns what is to be written. What is collected in lent memory is not among it: uncork sees to that.
-func (c *Conn) beginFlush() []byte {
+// beginFlush returns what is to be written, or why nothing can be. What is collected in lent memory is not among it: uncork
+// sees to that.
+func (c *Conn) beginFlush() ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.lent {
-		return nil
+	switch {
+	case c.failed != nil:
+		return nil, c.failed
+	case c.lent:
+		return nil, nil
 	}
 	c.flushing = len(c.out) > 0
-	return c.out
+	return c.out, nil
 }
 
-// endFlush takes away the n bytes that were written.
-func (c *Conn) endFlush(n int) {
+// endFlush takes away the n bytes that were written. A deadline that has passed is not the socket's end.
+func (c *Conn) endFlush(n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flushing = false
-	if c.out = c.out[n:]; len(c.out) == 0 {
+	switch c.out = c.out[n:]; {
+	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+		c.fail(err)
+	case len(c.out) == 0:
 		c.out = nil
 	}
 }

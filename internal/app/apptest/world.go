@@ -6,11 +6,13 @@ package apptest
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -57,10 +59,10 @@ func NewWorld(t *testing.T) *World {
 }
 
 // knowsNobody answers as certificate-acl does about a certificate without an owner.
-func knowsNobody(w http.ResponseWriter, _ *http.Request) {
+func knowsNobody(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(http.StatusNotFound)
-	_, _ = io.WriteString(w, `{"error":"The fingerprint 00 doesn't exist."}`)
+	_, _ = fmt.Fprintf(w, `{"error":"The fingerprint %s doesn't exist."}`, path.Base(r.URL.Path))
 }
 
 // Write puts a file into the world, as if it had been there for an hour, and

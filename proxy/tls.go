@@ -133,7 +133,7 @@ func forTrust(base *tls.Config, trust Trust) *tls.Config {
 
 // acceptChain asks the current Trust for the chain that it accepts, which the session is bound to from now on.
 // VerifyConnection has asked the same, but it is not told for which connection; and a tls.Config for each connection, which
-// crypto/tls keeps, would take 1.8 kB of a session. So a client that is revoked between the two gets no alert.
+// crypto/tls keeps, would take half a kilobyte of a session. So a client that is revoked between the two gets no alert.
 func (s *session) acceptChain() error {
 	state := s.tls.ConnectionState()
 	trust := s.server.cfg.Trust()

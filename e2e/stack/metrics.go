@@ -47,7 +47,8 @@ type Live struct{ Heap, Stacks float64 }
 // Live has vernegate collect garbage, for which its admin token is needed, and returns what is left.
 func (v *Vernegate) Live(ctx context.Context, token string) (Live, error) {
 	for range 2 { // what a pool holds survives the first one
-		resp, _, err := v.Ask(ctx, http.MethodGet, "/debug/pprof/heap?gc=1", token)
+		// As text: a compressed profile would leave more than a megabyte of garbage, which may be collected or not.
+		resp, _, err := v.Ask(ctx, http.MethodGet, "/debug/pprof/heap?gc=1&debug=1", token)
 		if err != nil {
 			return Live{}, fmt.Errorf("collecting garbage: %w", err)
 		}

@@ -49,7 +49,7 @@ func talk(ctx context.Context, c *stack.Client) {
 	}
 }
 
-// dropped tells how many of the clients have been cut off.
+// dropped returns how many of the clients have been cut off.
 func dropped(clients []*stack.Client) (n int) {
 	for _, c := range clients {
 		select {

@@ -18,7 +18,7 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// answerTo connects and tells how that ended: 0 for a connection, else the code of
+// answerTo connects and returns how that ended: 0 for a connection, else the code of
 // the CONNACK that refused it.
 func answerTo(ctx context.Context, t *testing.T, dial stack.Dial, v stack.Version) byte {
 	t.Helper()

@@ -21,7 +21,7 @@ import (
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	const rounds, atOnce = 50, 16
-	const crew = 32 // goroutines that vernegate keeps for handshakes to come; fewer than a leak of one in each round
+	const idleWorkers = 32 // goroutines that vernegate keeps for handshakes to come; fewer than a leak of one in each round
 	s := newFixture(t, broker, "VERNEGATE_LOG_LEVEL", "warn")
 	visits := s.visits()
 	ctx := within(t, 90*time.Second)
@@ -46,7 +46,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	tour(rounds)
 	eventually(t, 20*time.Second, "the process holds no more than before", func() bool {
 		d, g := s.holds(t)
-		return d <= descriptors && g <= goroutines+crew
+		return d <= descriptors && g <= goroutines+idleWorkers
 	})
 	if sessions := must(s.Metrics(ctx))(t).Sum("vernegate_sessions"); sessions != 0 {
 		t.Errorf("%v sessions are counted as live, want none", sessions)

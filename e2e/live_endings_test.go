@@ -37,7 +37,7 @@ type brokerCase struct {
 	watch func(*testing.T, *floodClient) (checkAbnormal func(*testing.T))
 }
 
-// brokerCases are a broker that publishes wills, and the fake, which tells what has
+// brokerCases are a broker that publishes wills, and the fake, which reports what has
 // come to it.
 func brokerCases(t *testing.T) []*brokerCase {
 	t.Helper()

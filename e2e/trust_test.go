@@ -45,7 +45,7 @@ func tryConnect(ctx context.Context, dial stack.Dial) error {
 }
 
 // watchGood connects a device again and again until the test ends, which fails if
-// it was refused even once. The function it returns tells how often it got in.
+// it was refused even once. The function it returns reports how often it got in.
 func watchGood(t *testing.T, dial stack.Dial) (times func() int64) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

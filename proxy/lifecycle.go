@@ -144,9 +144,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// takeCare serves the timers of the live sessions, and those of the log, until the server stops. Those that end sessions
+// serveTimers serves the timers of the live sessions, and those of the log, until the server stops. Those that end sessions
 // have a goroutine of their own: rechecks may take as long as certificate-acl likes.
-func (s *Server) takeCare() {
+func (s *Server) serveTimers() {
 	defer s.running.Done()
 	s.running.Go(func() { s.live.rechecks.serve(s.ctx, s.startRecheckers()) })
 	s.running.Go(func() { s.live.ends.serve(s.ctx, s.timeIsUp) })

@@ -43,11 +43,11 @@ type Server struct {
 
 	closing atomic.Bool // nobody is accepted any more
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	sessions  map[*session]struct{}
-	cared     bool           // takeCare runs, or ran
-	running   sync.WaitGroup // sessions, the workers and takeCare; Add only with mu held and ctx not done, or by one of them
+	mu           sync.Mutex
+	listeners    map[net.Listener]struct{}
+	sessions     map[*session]struct{}
+	timersServed bool           // serveTimers runs, or ran
+	running      sync.WaitGroup // sessions, the workers and serveTimers; Add only with mu held and ctx not done, or by one of them
 }
 
 // New makes a Server. It starts nothing; Serve does.
@@ -151,10 +151,10 @@ func (s *Server) listen(l net.Listener) bool {
 		return false
 	}
 	s.listeners[l] = struct{}{}
-	if !s.cared {
-		s.cared = true
+	if !s.timersServed {
+		s.timersServed = true
 		s.running.Add(1)
-		go s.takeCare()
+		go s.serveTimers()
 	}
 	return true
 }

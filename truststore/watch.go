@@ -31,7 +31,7 @@ type watcher struct {
 	log     *slog.Logger
 }
 
-// newWatcher begins to watch; stop ends it. The error tells what cannot be
+// newWatcher begins to watch; stop ends it. The error says what cannot be
 // watched, for lack of inotify watches perhaps. When that is everything, the
 // watcher is nil.
 func newWatcher(paths []string, log *slog.Logger) (*watcher, error) {

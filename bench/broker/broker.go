@@ -56,7 +56,7 @@ func Start() (*Broker, error) {
 	return b, nil
 }
 
-// Close ends the broker with all its sessions and waits for them. The error tells what has gone wrong while it served,
+// Close ends the broker with all its sessions and waits for them. The error is what has gone wrong while it served,
 // too.
 func (b *Broker) Close() error {
 	err := b.l.Close()

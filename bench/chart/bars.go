@@ -32,7 +32,7 @@ const (
 	barPitch   = 12.0
 	groupSpace = 9.0
 	barsUnit   = 270.0 // of a value of 1
-	longestBar = 2.0   // what is longer is cut, and its value tells how long it is
+	longestBar = 2.0   // what is longer is cut, and its value says how long it is
 )
 
 // Bars draws a bar chart. The first series, which the chart is about, stands out.

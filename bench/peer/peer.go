@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package peer starts the proxies that the bench holds side by side, each before the same broker, with the same
-// certificates and on the same processor, and tells what they cost.
+// certificates and on the same processor, and measures what they cost.
 package peer
 
 import (

@@ -75,7 +75,7 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
-// end waits for the end of the process and tells how it ended.
+// end waits for the end of the process and returns how it ended.
 func (p *process) end() syscall.WaitStatus {
 	p.t.Helper()
 	for p.logs.Scan() { // Wait closes the pipe

@@ -22,7 +22,7 @@ type client struct {
 	username string // "" = none
 }
 
-// String tells what can be seen of it.
+// String describes what can be seen of it.
 func (v client) String() string {
 	says := "no username"
 	if v.username != "" {

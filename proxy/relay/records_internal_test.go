@@ -192,14 +192,20 @@ func TestPumpIsBounded(t *testing.T) {
 	}
 	go func() { _, _ = u.client.Raw.Write(wire) }()
 	go func() { _, _ = io.Copy(io.Discard, u.broker) }()
+	u.wantBoundedPumps(t, records, maxRecords)
+}
+
+// wantBoundedPumps pumps until some packets are carried, and wants no pump to carry more than most.
+func (u *upward) wantBoundedPumps(t *testing.T, packets, most uint64) {
+	t.Helper()
 	before := uint64(0)
-	for s := newScratch(); before < records; {
+	for s := newScratch(); before < packets; {
 		if r := u.wait(s); r.Cause != None {
 			t.Fatal(r)
 		}
 		_, now := u.Carried()
-		if now-before > maxRecords {
-			t.Fatalf("one pump carried %d records, want %d at most", now-before, maxRecords)
+		if now-before > most {
+			t.Fatalf("one pump carried %d packets, want %d at most", now-before, most)
 		}
 		before = now
 	}
@@ -236,17 +242,7 @@ func TestPumpIsBoundedInKeyUpdates(t *testing.T) {
 	go func() { _, _ = u.client.Raw.Write(wire) }()
 	go func() { _, _ = io.Copy(io.Discard, u.client.Raw) }()
 	go func() { _, _ = io.Copy(io.Discard, u.broker) }()
-	before := uint64(0)
-	for s := newScratch(); before < rounds; {
-		if r := u.wait(s); r.Cause != None {
-			t.Fatal(r)
-		}
-		_, now := u.Carried()
-		if now-before > most {
-			t.Fatalf("one pump took %d KeyUpdates, want %d at most", now-before, most)
-		}
-		before = now
-	}
+	u.wantBoundedPumps(t, rounds, most)
 }
 
 // What a client sent before it went away is carried on, but what answers it is not kept.

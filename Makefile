@@ -79,10 +79,7 @@ lint: ## Check modules, format, go vet (also for other systems) and staticcheck
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
-	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file func; do \
-		echo "$$func in $$file"; \
-		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
-	done
+	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
 bench: build ## Compare with the other proxies that are installed, and put that into docs/performance.md: 9 minutes

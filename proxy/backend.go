@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/packets"
+	"github.com/vernegate/vernegate/proxy/listen"
 )
 
 const (
@@ -57,9 +58,7 @@ func newBackends(cfg *Config) *backends {
 		dialTimeout:    cfg.DialTimeout,
 		connackTimeout: cfg.ConnackTimeout,
 		proxyProtocol:  cfg.BackendProxyProtocol,
-		remoteDialer: net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount,
-		}},
+		remoteDialer:   net.Dialer{KeepAliveConfig: listen.KeepAlive()},
 		loopbackDialer: net.Dialer{KeepAlive: -1},
 	}
 }

@@ -109,8 +109,8 @@ func (s *Server) snapshot() []*session {
 // stopAccepting ends every Serve.
 func (s *Server) stopAccepting() {
 	s.closing.Store(true)
-	s.slots.close()
-	s.pending.close()
+	s.descriptors.Close()
+	s.pending.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for l := range s.listeners {

@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/vernegate/vernegate/proxy/limit"
 )
 
 // handshake is step 3: TLS, with the client's certificate verified.
@@ -55,7 +57,15 @@ type handshakeSlot struct {
 	deadline time.Time // when the client has to be done
 	begun    bool
 	held     bool // a place of the semaphore
-	pending  pendingState
+	pending  limit.Handshake
+}
+
+func newHandshakeSlot(s *session) *handshakeSlot {
+	return &handshakeSlot{
+		session:  s,
+		deadline: s.began.Add(s.server.cfg.HandshakeTimeout),
+		pending:  limit.Handshake{Conn: s},
+	}
 }
 
 // errTooManyHandshakes is a handshake that would have had to wait too long for a place.
@@ -66,8 +76,8 @@ var errTooManyHandshakes = errors.New("too many handshakes")
 // HandshakeTimeout at most; a client that would have to wait longer is closed at once, without an alert. The time that
 // a client has waited does not count against it.
 func (h *handshakeSlot) begin() error {
-	h.session.server.pending.waitsForUs(h)
-	if l := h.session.server.limits; l.rate != nil || !l.handshakes.tryAcquire() {
+	h.session.server.pending.WaitsForUs(&h.pending)
+	if l := h.session.server.limits; l.rate != nil || !l.handshakes.TryAcquire() {
 		if err := h.await(); err != nil {
 			_ = h.session.client.Close()
 			return fmt.Errorf("%w: %w", errTooManyHandshakes, err)
@@ -100,15 +110,15 @@ func (l *limits) awaitHandshake(ctx context.Context) error {
 			return err
 		}
 	}
-	return l.handshakes.acquire(ctx, false)
+	return l.handshakes.Acquire(ctx, false)
 }
 
 // release gives the place back, if the handshake holds one.
 func (h *handshakeSlot) release() {
 	if h.held {
 		h.held = false
-		h.session.server.limits.handshakes.release()
-		h.session.server.pending.waitsForClient(h)
+		h.session.server.limits.handshakes.Release()
+		h.session.server.pending.WaitsForClient(&h.pending)
 	}
 }
 
@@ -117,11 +127,11 @@ func (h *handshakeSlot) resume() error {
 	if !h.begun {
 		return nil // the ClientHello is still coming
 	}
-	h.session.server.pending.waitsForUs(h)
-	if places := h.session.server.limits.handshakes; !places.tryAcquire() {
+	h.session.server.pending.WaitsForUs(&h.pending)
+	if places := h.session.server.limits.handshakes; !places.TryAcquire() {
 		ctx, cancel := context.WithDeadline(h.session.server.ctx, h.deadline)
 		defer cancel()
-		if err := places.acquire(ctx, true); err != nil {
+		if err := places.Acquire(ctx, true); err != nil {
 			return os.ErrDeadlineExceeded // or the server stops, which is then the reason already
 		}
 	}

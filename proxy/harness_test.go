@@ -23,6 +23,7 @@ import (
 
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/proxy/listen"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
@@ -106,7 +107,7 @@ func startGate(t testing.TB, change func(*proxy.Config)) *gate {
 
 func startGateFor(t testing.TB, role proxy.Role, change func(*proxy.Config)) *gate {
 	t.Helper()
-	l, err := proxy.Listen(t.Context(), "127.0.0.1:0")
+	l, err := listen.TCP(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

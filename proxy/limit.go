@@ -4,11 +4,14 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
+	"runtime"
 
 	"golang.org/x/time/rate"
+
+	"github.com/vernegate/vernegate/proxy/limit"
 )
 
 // limits are what connections share. Each limit refuses as early as it can without turning away those it is
@@ -19,19 +22,19 @@ import (
 //   - owners and sessions, when the client has shown who it is and has said CONNECT, so that nobody without a
 //     certificate can use them up, and so that a client can be told why.
 type limits struct {
-	addresses  keyedLimiter[netip.Prefix] // connections of each block of addresses, see blockOf
-	owners     keyedLimiter[string]       // sessions, from before the broker is dialed
-	sessions   keyedLimiter[struct{}]     // the same, all together
-	rate       *rate.Limiter              // of handshakes; nil = no limit
-	handshakes *prioritySemaphore         // places for handshakes that compute
+	addresses  limit.Keyed[netip.Prefix] // connections of each block of addresses, see blockOf
+	owners     limit.Keyed[string]       // sessions, from before the broker is dialed
+	sessions   limit.Keyed[struct{}]     // the same, all together
+	rate       *rate.Limiter             // of handshakes; nil = no limit
+	handshakes *limit.PrioritySemaphore  // places for handshakes that compute
 }
 
 func newLimits(cfg *Config) *limits {
 	l := &limits{
-		addresses:  keyedLimiter[netip.Prefix]{limit: cfg.MaxConnectionsPerIP},
-		owners:     keyedLimiter[string]{limit: cfg.MaxConnectionsPerOwner},
-		sessions:   keyedLimiter[struct{}]{limit: cfg.MaxConnections},
-		handshakes: newPrioritySemaphore(handshakePlaces()),
+		addresses:  limit.Keyed[netip.Prefix]{Limit: cfg.MaxConnectionsPerIP},
+		owners:     limit.Keyed[string]{Limit: cfg.MaxConnectionsPerOwner},
+		sessions:   limit.Keyed[struct{}]{Limit: cfg.MaxConnections},
+		handshakes: limit.NewPrioritySemaphore(handshakePlaces()),
 	}
 	if r := cfg.HandshakeRate; r > 0 {
 		l.rate = rate.NewLimiter(rate.Limit(r), r)
@@ -39,43 +42,10 @@ func newLimits(cfg *Config) *limits {
 	return l
 }
 
-// A keyedLimiter lets no more than limit of each key be acquired at a time. A key of which nothing is acquired takes no
-// memory.
-type keyedLimiter[K comparable] struct {
-	limit int // 0 = no limit, and nothing is counted
-
-	mu     sync.Mutex
-	counts map[K]int // of what is acquired, never 0
-}
-
-// acquire counts one more of a key, unless there are too many.
-func (l *keyedLimiter[K]) acquire(key K) bool {
-	if l.limit == 0 {
-		return true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.counts[key] >= l.limit {
-		return false
-	}
-	if l.counts == nil {
-		l.counts = make(map[K]int)
-	}
-	l.counts[key]++
-	return true
-}
-
-// release gives back one of a key that was acquired.
-func (l *keyedLimiter[K]) release(key K) {
-	if l.limit == 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.counts[key]--; l.counts[key] == 0 {
-		delete(l.counts, key)
-	}
-}
+// handshakePlaces is how many handshakes may compute at a time. Half of the processors is enough to be busy with
+// handshakes, as the other half is with what follows them, and leaves some that look after the network: a
+// processor that always has something to run does so every 10 ms only.
+func handshakePlaces() int { return max(1, runtime.GOMAXPROCS(0)/2) }
 
 // blockOf is what addresses are counted by: one IPv4 address, or the /64 that is the least that a host with IPv6
 // has to itself (RFC 7934, RFC 4291 §2.5.1), since it can choose its address in there anew for each connection.
@@ -95,9 +65,9 @@ type acquired struct{ address, owner, session bool }
 // whoever opens them would else be served with a goodbye for each.
 func (s *session) acquireIP() error {
 	l, block := s.server.limits, blockOf(ipOf(s.client.RemoteAddr()))
-	if !l.addresses.acquire(block) {
+	if !l.addresses.Acquire(block) {
 		_ = s.client.Close()
-		return because(RateLimited, fmt.Errorf("%d connections from %v already", l.addresses.limit, block))
+		return because(RateLimited, fmt.Errorf("%d connections from %v already", l.addresses.Limit, block))
 	}
 	s.acquired.address = true
 	return nil
@@ -106,12 +76,12 @@ func (s *session) acquireIP() error {
 // acquireSession is the end of step 6.
 func (s *session) acquireSession() error {
 	l := s.server.limits
-	if !l.owners.acquire(s.owner) {
-		return because(LimitOwner, fmt.Errorf("%d connections of this owner already", l.owners.limit))
+	if !l.owners.Acquire(s.owner) {
+		return because(LimitOwner, fmt.Errorf("%d connections of this owner already", l.owners.Limit))
 	}
 	s.acquired.owner = true
-	if !l.sessions.acquire(struct{}{}) {
-		return because(LimitConnections, fmt.Errorf("%d connections already", l.sessions.limit))
+	if !l.sessions.Acquire(struct{}{}) {
+		return because(LimitConnections, fmt.Errorf("%d connections already", l.sessions.Limit))
 	}
 	s.acquired.session = true
 	return nil
@@ -121,12 +91,29 @@ func (s *session) acquireSession() error {
 func (s *session) releaseLimits() {
 	l := s.server.limits
 	if s.acquired.address {
-		l.addresses.release(blockOf(ipOf(s.client.RemoteAddr())))
+		l.addresses.Release(blockOf(ipOf(s.client.RemoteAddr())))
 	}
 	if s.acquired.owner {
-		l.owners.release(s.owner)
+		l.owners.Release(s.owner)
 	}
 	if s.acquired.session {
-		l.sessions.release(struct{}{})
+		l.sessions.Release(struct{}{})
 	}
+}
+
+// errDisplaced is the detail of a connection that had to make room for a newer one.
+var errDisplaced = errors.New("too many handshakes at a time, and this one waited for its client for longest")
+
+// Displace implements limit.Displacer. It closes a connection that is not through its handshake, from any goroutine and at
+// once: to wait for its client would take the memory that it has to give back.
+func (s *session) Displace() {
+	s.over(RateLimited, errDisplaced)
+	s.cut()
+}
+
+// displaced reports whether Displace has closed the connection.
+func (s *session) displaced() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason == RateLimited
 }

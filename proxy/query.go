@@ -54,9 +54,7 @@ func (s *Server) Count(role Role) int {
 
 // Descriptors returns how many file descriptors connections use, and how many they may use; 0 = no limit.
 func (s *Server) Descriptors() (used, limit int) {
-	s.slots.mu.Lock()
-	defer s.slots.mu.Unlock()
-	return s.slots.taken, s.cfg.MaxDescriptors
+	return s.descriptors.Taken(), s.cfg.MaxDescriptors
 }
 
 // Newest describes the live sessions that began last, up to n of them, the last one first.

@@ -22,21 +22,22 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vernegate/vernegate/proxy/limit"
 	"github.com/vernegate/vernegate/proxy/relay"
 )
 
 // A Server runs sessions. Its methods may be called concurrently.
 type Server struct {
-	cfg       Config
-	tls       *tls.Config
-	backends  *backends
-	slots     *slots
-	live      *registry
-	limits    *limits
-	pending   *pendingHandshakes
-	strangers *strangerLog
-	loops     *relay.Loops
-	workers   *workerPool // for handshakes
+	cfg         Config
+	tls         *tls.Config
+	backends    *backends
+	descriptors *limit.Descriptors
+	live        *registry
+	limits      *limits
+	pending     *limit.PendingHandshakes
+	strangers   *strangerLog
+	loops       *relay.Loops
+	workers     *workerPool // for handshakes
 
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
@@ -54,17 +55,17 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.setDefaults()
 	s := &Server{
-		cfg:       cfg,
-		tls:       tlsConfig(cfg.TLS, cfg.Trust),
-		backends:  newBackends(&cfg),
-		slots:     newSlots(cfg.MaxDescriptors),
-		live:      newRegistry(),
-		limits:    newLimits(&cfg),
-		pending:   newPendingHandshakes(cfg.MaxHandshakes),
-		strangers: newStrangerLog(),
-		loops:     relay.NewLoops(cfg.Logger),
-		listeners: make(map[net.Listener]struct{}),
-		sessions:  make(map[*session]struct{}),
+		cfg:         cfg,
+		tls:         tlsConfig(cfg.TLS, cfg.Trust),
+		backends:    newBackends(&cfg),
+		descriptors: limit.NewDescriptors(cfg.MaxDescriptors),
+		live:        newRegistry(),
+		limits:      newLimits(&cfg),
+		pending:     limit.NewPendingHandshakes(cfg.MaxHandshakes),
+		strangers:   newStrangerLog(),
+		loops:       relay.NewLoops(cfg.Logger),
+		listeners:   make(map[net.Listener]struct{}),
+		sessions:    make(map[*session]struct{}),
 	}
 	cfg.Metrics.traffic.follow(s.live)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -72,7 +73,7 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// A Listener is where clients come in; Listen and ListenShared make what it embeds.
+// A Listener is where clients come in; package listen makes what it embeds.
 type Listener struct {
 	net.Listener
 	Role Role
@@ -89,13 +90,13 @@ func (s *Server) Serve(l Listener) error {
 
 	retry := backoff{}
 	for {
-		open, overdrawn := s.slots.wait(s.pending.anyWaits)
+		open, overdrawn := s.descriptors.Wait(s.pending.AnyWaits)
 		if !open {
 			return nil
 		}
 		conn, err := l.Accept()
 		if err != nil {
-			s.slots.give()
+			s.descriptors.Give()
 			switch {
 			case s.closing.Load():
 				return nil
@@ -109,17 +110,17 @@ func (s *Server) Serve(l Listener) error {
 		}
 		retry = backoff{}
 		if overdrawn {
-			s.pending.displaceOne()
+			s.pending.DisplaceOne()
 		}
 		s.start(conn, l.Role)
 		runtime.Gosched() // in a storm, accepting takes its turn after those who are in
 	}
 }
 
-// start runs the session of a connection that has its slot.
+// start runs the session of a connection that has its descriptor.
 func (s *Server) start(conn net.Conn, role Role) {
 	c := newSession(s, conn, role)
-	s.pending.add(c.client.slot)
+	s.pending.Add(&c.client.slot.pending)
 	s.mu.Lock()
 	stopping := s.ctx.Err() != nil
 	if !stopping {
@@ -128,9 +129,9 @@ func (s *Server) start(conn net.Conn, role Role) {
 	}
 	s.mu.Unlock()
 	if stopping {
-		s.pending.remove(c.client.slot)
+		s.pending.Remove(&c.client.slot.pending)
 		_ = conn.Close()
-		s.slots.give()
+		s.descriptors.Give()
 		return
 	}
 	s.cfg.Metrics.accepted[role].Inc()

@@ -77,7 +77,7 @@ func connackOf(reply *packets.FirstPacket) connack {
 func newSession(server *Server, conn net.Conn, role Role) *session {
 	s := &session{server: server, role: role, began: time.Now()}
 	s.client.open(conn)
-	s.client.slot = &handshakeSlot{session: s, deadline: s.began.Add(server.cfg.HandshakeTimeout)}
+	s.client.slot = newHandshakeSlot(s)
 	s.tls = tls.Server(&s.client, server.tls)
 	return s
 }
@@ -127,11 +127,11 @@ func (s *session) getToKnow() error {
 		err = s.handshake()
 	}
 	if err != nil {
-		s.server.pending.waitsForClient(slot)
+		s.server.pending.WaitsForClient(&slot.pending)
 		s.failed = slot
 		return err
 	}
-	s.server.pending.remove(slot)
+	s.server.pending.Remove(&slot.pending)
 	return nil
 }
 
@@ -186,11 +186,11 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 	if err != nil {
 		return err
 	}
-	s.server.slots.take()
+	s.server.descriptors.Take()
 	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
 	broker, err := s.server.backends.open(ctx, s.lease, packet, s.version)
 	if err != nil {
-		s.server.slots.give()
+		s.server.descriptors.Give()
 		return err
 	}
 	s.join(broker)
@@ -274,7 +274,7 @@ func (s *session) close() {
 	}
 	lingerClose(time.Now().Add(patience), s.speaking()...)
 	for range s.conns() {
-		s.server.slots.give()
+		s.server.descriptors.Give()
 	}
 	if s.lease != nil {
 		if s.dropped() {
@@ -284,7 +284,7 @@ func (s *session) close() {
 	}
 	s.releaseLimits()
 	if s.failed != nil {
-		s.server.pending.remove(s.failed)
+		s.server.pending.Remove(&s.failed.pending)
 	}
 	s.server.forget(s)
 	s.report()

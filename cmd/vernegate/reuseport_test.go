@@ -9,18 +9,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/proxy/listen"
 )
 
 // TestDevicesAndServicesDoNotShareAnAddress has two names for one address, which
 // cannot be told from the configuration.
 func TestDevicesAndServicesDoNotShareAnAddress(t *testing.T) {
 	t.Parallel()
-	if !proxy.CanShare {
+	if !listen.CanShare {
 		t.Skip("this system does not divide connections")
 	}
 	w := newWorld(t)
-	held, err := proxy.ListenShared(t.Context(), "127.0.0.1:0") // so that nobody else takes the port meanwhile
+	held, err := listen.SharedTCP(t.Context(), "127.0.0.1:0") // so that nobody else takes the port meanwhile
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/proxy/listen"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -220,17 +221,17 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 
 // openListeners listens for clients, on all addresses or, with an error, on none.
 func (a *App) openListeners(ctx context.Context) ([]proxy.Listener, error) {
-	listen := proxy.Listen
+	open := listen.TCP
 	if a.cfg.ReusePort {
-		listen = proxy.ListenShared
+		open = listen.SharedTCP
 	}
-	devices, err := listen(ctx, string(a.cfg.Listen))
+	devices, err := open(ctx, string(a.cfg.Listen))
 	if err != nil {
 		return nil, listenError("VERNEGATE_LISTEN", err)
 	}
-	open := []proxy.Listener{{Listener: devices, Role: proxy.Devices}}
+	listeners := []proxy.Listener{{Listener: devices, Role: proxy.Devices}}
 	if a.cfg.ServiceListen != "" {
-		services, err := listen(ctx, string(a.cfg.ServiceListen))
+		services, err := open(ctx, string(a.cfg.ServiceListen))
 		if err == nil && services.Addr().String() == devices.Addr().String() { // two names for it, and it is shared
 			err = fmt.Errorf("%v is that of VERNEGATE_LISTEN", services.Addr())
 			_ = services.Close()
@@ -239,12 +240,12 @@ func (a *App) openListeners(ctx context.Context) ([]proxy.Listener, error) {
 			_ = devices.Close()
 			return nil, listenError("VERNEGATE_SERVICE_LISTEN", err)
 		}
-		open = append(open, proxy.Listener{Listener: services, Role: proxy.Services})
+		listeners = append(listeners, proxy.Listener{Listener: services, Role: proxy.Services})
 	}
-	for _, e := range open {
+	for _, e := range listeners {
 		a.log.Info("listening", "listener", e.Role.String(), "address", e.Addr().String())
 	}
-	return open, nil
+	return listeners, nil
 }
 
 // reloadOnHangup looks at the trust files at every SIGHUP until ctx ends. What

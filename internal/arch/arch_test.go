@@ -135,6 +135,9 @@ var forbidden = map[pattern]map[pattern]string{
 		"truststore/...":       "internal/app hands it a Trust, so that it can be tested and read alone",
 		"net/http/...":         "it speaks MQTT; HTTP is for internal/admin, internal/backend and certacl",
 	},
+	"proxy/relay/...":  belowProxy("proxy/limit/...", "proxy/listen/..."),
+	"proxy/limit/...":  belowProxy("proxy/listen/...", "proxy/relay/...", "packets/..."),
+	"proxy/listen/...": belowProxy("proxy/limit/...", "proxy/relay/...", "packets/..."),
 	"packets/...": {
 		"internal/...":   "bytes do not know where they go, nor who is trusted",
 		"proxy/...":      "bytes do not know who moves them",
@@ -186,6 +189,15 @@ var forbidden = map[pattern]map[pattern]string{
 	},
 }
 
+// belowProxy says what a package that proxy is made of must not import.
+func belowProxy(others ...pattern) map[pattern]string {
+	rules := map[pattern]string{"proxy": "proxy is made of it"}
+	for _, other := range others {
+		rules[other] = siblings
+	}
+	return rules
+}
+
 // inTests says what a package's tests may import beside, and why.
 var inTests = map[pattern]map[pattern]string{
 	"proxy/...": {
@@ -196,7 +208,7 @@ var inTests = map[pattern]map[pattern]string{
 		paho:  "the oracle of differential fuzzing",
 		"net": "streams that arrive in pieces",
 	},
-	"cmd/...":                {"proxy": "a port has to be held as other processes hold it"},
+	"cmd/...":                {"proxy/listen": "a port has to be held as other processes hold it"},
 	"certacl/...":            {"truststore/certtest": "a test CA"},
 	"internal/pki/...":       {"internal/pki": "its tests see it from outside"},
 	"internal/untrusted/...": {"internal/untrusted": "its tests see it from outside"},

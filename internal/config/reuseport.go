@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/proxy/listen"
 )
 
 // A portReuse reports whether other vernegates may take clients at the same
@@ -22,7 +22,7 @@ func (r *portReuse) UnmarshalText(text []byte) error {
 	case "false":
 		*r = false
 	case "true":
-		if !proxy.CanShare {
+		if !listen.CanShare {
 			return fmt.Errorf("expected false on %s, which does not divide connections among processes", runtime.GOOS)
 		}
 		*r = true

@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"testing"
 
-	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/proxy/listen"
 )
 
 func TestPortReuse(t *testing.T) {
@@ -17,7 +17,7 @@ func TestPortReuse(t *testing.T) {
 	}
 	wantMistake(t, "VERNEGATE_REUSE_PORT=yes", "expected true or false")
 	const on = "VERNEGATE_REUSE_PORT=true"
-	if !proxy.CanShare {
+	if !listen.CanShare {
 		wantMistake(t, on, "expected false on "+runtime.GOOS+", which does not divide connections among processes")
 		return
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+package limit
 
 import (
 	"container/list"
@@ -10,28 +10,26 @@ import (
 	"sync"
 )
 
-// handshakePlaces is how many handshakes may compute at a time. Half of the processors is enough to be busy with
-// handshakes, as the other half is with what follows them, and leaves some that look after the network: a
-// processor that always has something to run does so every 10 ms only.
-func handshakePlaces() int { return max(1, runtime.GOMAXPROCS(0)/2) }
-
-// A prioritySemaphore has a few places; those who wait get one in the order in which they came. Without it, the
+// A PrioritySemaphore has a few places; handshakes that wait get one in the order in which they came. Without it, the
 // handshakes of ten thousand devices that come back at once would all be runnable at once, and a message of a live
 // session would have to wait behind all of them, as Go's scheduler runs goroutines in turn.
 //
 // Handshakes that have held a place before go first. A handshake computes at least twice, and what it has computed is
 // lost if it cannot end in time: served in one queue, a storm would have all of them begin and few of them end.
-type prioritySemaphore struct {
+//
+// Methods may be called concurrently.
+type PrioritySemaphore struct {
 	mu    sync.Mutex
-	free  int       // places; 0 while somebody waits
+	free  int       // places; 0 while a handshake waits
 	again list.List // of chan struct{}, closed when the place is handed over
 	first list.List // the same, for those that have not held a place yet
 }
 
-func newPrioritySemaphore(places int) *prioritySemaphore { return &prioritySemaphore{free: places} }
+// NewPrioritySemaphore makes one with that many places, at least one.
+func NewPrioritySemaphore(places int) *PrioritySemaphore { return &PrioritySemaphore{free: places} }
 
-// tryAcquire takes a place if one is free, which none is while somebody waits.
-func (p *prioritySemaphore) tryAcquire() bool {
+// TryAcquire takes a place if one is free, which none is while a handshake waits.
+func (p *PrioritySemaphore) TryAcquire() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.free == 0 {
@@ -41,8 +39,9 @@ func (p *prioritySemaphore) tryAcquire() bool {
 	return true
 }
 
-// acquire takes a place, or waits for one until ctx is done and then returns its error.
-func (p *prioritySemaphore) acquire(ctx context.Context, again bool) error {
+// Acquire takes a place, or waits for one until ctx is done and then returns its error. again says that this handshake has
+// held a place before.
+func (p *PrioritySemaphore) Acquire(ctx context.Context, again bool) error {
 	p.mu.Lock()
 	if p.free > 0 {
 		p.free--
@@ -76,15 +75,15 @@ func (p *prioritySemaphore) acquire(ctx context.Context, again bool) error {
 	return ctx.Err()
 }
 
-// release gives a place to the next one that waits.
-func (p *prioritySemaphore) release() {
+// Release gives a place to the next one that waits.
+func (p *PrioritySemaphore) Release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handOver()
 }
 
-// handOver is release; mu must be held.
-func (p *prioritySemaphore) handOver() {
+// handOver is Release; mu must be held.
+func (p *PrioritySemaphore) handOver() {
 	for _, queue := range []*list.List{&p.again, &p.first} {
 		if next := queue.Front(); next != nil {
 			close(queue.Remove(next).(chan struct{}))

@@ -3,7 +3,7 @@
 
 //go:build !linux && !freebsd
 
-package proxy
+package listen
 
 // sharePort is none on this system.
 const sharePort = 0

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy_test
+package listen_test
 
 import (
 	"context"
@@ -11,27 +11,30 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/proxy/listen"
 )
 
-// wantSharing skips the test on systems that do not divide connections, where ListenShared has to fail.
+// patience is how long a test waits for what has to happen on real sockets.
+const patience = 10 * time.Second
+
+// wantSharing skips the test on systems that do not divide connections, where SharedTCP has to fail.
 func wantSharing(t *testing.T) {
 	t.Helper()
-	if proxy.CanShare {
+	if listen.CanShare {
 		return
 	}
-	if l, err := proxy.ListenShared(t.Context(), "127.0.0.1:0"); !errors.Is(err, errors.ErrUnsupported) {
+	if l, err := listen.SharedTCP(t.Context(), "127.0.0.1:0"); !errors.Is(err, errors.ErrUnsupported) {
 		t.Fatalf("got %v and %v, want %v", l, err, errors.ErrUnsupported)
 	}
 	t.Skip("this system does not divide connections")
 }
 
-// A listenFunc is Listen or ListenShared.
+// A listenFunc is TCP or SharedTCP.
 type listenFunc func(context.Context, string) (net.Listener, error)
 
-func listenOn(t *testing.T, listen listenFunc, addr string) net.Listener {
+func listenOn(t *testing.T, open listenFunc, addr string) net.Listener {
 	t.Helper()
-	l, err := listen(t.Context(), addr)
+	l, err := open(t.Context(), addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +46,8 @@ func listenOn(t *testing.T, listen listenFunc, addr string) net.Listener {
 func TestThoseWhoShareAnAddressDivideItsConnections(t *testing.T) {
 	t.Parallel()
 	wantSharing(t)
-	first := listenOn(t, proxy.ListenShared, "127.0.0.1:0")
-	second := listenOn(t, proxy.ListenShared, first.Addr().String())
+	first := listenOn(t, listen.SharedTCP, "127.0.0.1:0")
+	second := listenOn(t, listen.SharedTCP, first.Addr().String())
 	const clients = 64
 	for range clients {
 		c, err := net.Dial("tcp", first.Addr().String())
@@ -84,9 +87,9 @@ func TestNobodySharesAnAddressUnasked(t *testing.T) {
 		name          string
 		first, second listenFunc
 	}{
-		{"nobody shares", proxy.Listen, proxy.Listen},
-		{"the first shares", proxy.ListenShared, proxy.Listen},
-		{"the second shares", proxy.Listen, proxy.ListenShared},
+		{"nobody shares", listen.TCP, listen.TCP},
+		{"the first shares", listen.SharedTCP, listen.TCP},
+		{"the second shares", listen.TCP, listen.SharedTCP},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

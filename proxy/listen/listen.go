@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package proxy
+// Package listen listens for clients, with the socket options that sessions need, and shares an address among processes
+// where the system divides its connections. It accepts nobody.
+package listen
 
 import (
 	"context"
@@ -15,9 +17,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How long a client may be gone before the kernel says so. The broker's own keep-alive ([MQTT-3.1.2-24]) finds
-// most of them sooner; probing devices behind radio links more often would cost them battery and traffic.
 const (
+	// How long a peer may be gone before the kernel says so. The broker's own keep-alive ([MQTT-3.1.2-24]) finds
+	// most clients sooner; probing devices behind radio links more often would cost them battery and traffic.
 	keepAliveIdle     = 5 * time.Minute
 	keepAliveInterval = 30 * time.Second
 	keepAliveCount    = 4
@@ -26,10 +28,15 @@ const (
 	userTimeout = time.Minute
 )
 
-// Listen listens for clients on addr, host:port, with the socket options that sessions need. They are set on
-// the listening socket, from which the accepted ones inherit them without a system call for each. While it
-// listens nobody else can, and the error of who tries wraps syscall.EADDRINUSE.
-func Listen(ctx context.Context, addr string) (net.Listener, error) {
+// KeepAlive is what accepted connections inherit, for connections that are dialed.
+func KeepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount}
+}
+
+// TCP listens for clients on addr, host:port. The options are set on the listening socket, from which the accepted
+// ones inherit them without a system call for each. No other socket can listen on addr meanwhile: the error of an attempt
+// wraps syscall.EADDRINUSE.
+func TCP(ctx context.Context, addr string) (net.Listener, error) {
 	return listen(ctx, addr, setClientOptions)
 }
 
@@ -49,18 +56,18 @@ func listen(ctx context.Context, addr string, setOptions func(fd int) error) (ne
 	return config.Listen(ctx, "tcp", addr)
 }
 
-// CanShare reports whether this system divides the connections to an address among those who share it. Others
+// CanShare reports whether this system divides the connections to an address among the listeners that share it. Others
 // let several listen, too, but give all connections to one of them.
 const CanShare = sharePort != 0
 
-// ListenShared is Listen on an address that others may listen on, in this process or in other ones, as long as
-// each of them calls ListenShared and has the same effective user id. The kernel chooses who gets a connection
-// by a hash of its addresses and ports, whether or not that one accepts; what waits for a listener that is
-// closed is reset, unless net.ipv4.tcp_migrate_req is set on Linux. So whoever shares an address by mistake
+// SharedTCP is TCP on an address that other sockets may listen on, in this process or in other ones, as long as
+// each of them comes from SharedTCP and its process has the same effective user id. The kernel chooses the listener of a
+// connection by a hash of its addresses and ports, whether or not that one accepts; what waits for a listener that is
+// closed is reset, unless net.ipv4.tcp_migrate_req is set on Linux. So a process that shares an address by mistake
 // takes a part of the connections without an error anywhere.
 //
 // Where CanShare is false, the error wraps errors.ErrUnsupported.
-func ListenShared(ctx context.Context, addr string) (net.Listener, error) {
+func SharedTCP(ctx context.Context, addr string) (net.Listener, error) {
 	if !CanShare {
 		return nil, fmt.Errorf("sharing %s on %s: %w", addr, runtime.GOOS, errors.ErrUnsupported)
 	}

@@ -3,7 +3,7 @@
 
 //go:build !linux
 
-package proxy
+package listen
 
 import "golang.org/x/sys/unix"
 

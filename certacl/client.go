@@ -7,7 +7,7 @@
 // call, remembers its answers and makes one request at a time per fingerprint.
 //
 // Both answer (owner, ok, err), the three outcomes that must not be mixed up:
-// somebody owns the certificate (owner, true, nil), nobody does ("", false,
+// the certificate has an owner (owner, true, nil), it has none ("", false,
 // nil), or it could not be told ("", false, err). An owner is what
 // certificate-acl said, "tenant:device" or the name of a service; whether it
 // is fit to be an MQTT username is for the caller to judge. What something else
@@ -49,7 +49,7 @@ const idleTimeout = 4 * time.Second
 // is ready to use. The fields must not change after the first Lookup; the
 // methods may be called from any number of goroutines.
 //
-// It talks to the host of the URL and to nobody else: redirects are not
+// It talks to the host of the URL alone: redirects are not
 // followed, and HTTP_PROXY and its like are ignored, because an answer here is
 // an identity and must not come from wherever an environment or a response
 // points to.

@@ -26,7 +26,7 @@ const (
 )
 
 // LookupError is the error of a look-up that could not tell who owns a
-// certificate. It never means that nobody does.
+// certificate. It never means that it has none.
 //
 // Its text is one bounded line. It holds no byte of a response's body, and
 // quotes what else a server managed to get into a cause.

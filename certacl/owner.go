@@ -51,7 +51,7 @@ func parseOwner(body []byte) (string, error) {
 }
 
 // checkNotFound returns nil if body is certificate-acl's own way to say that
-// nobody owns a certificate: a JSON object with an error that names the
+// a certificate has no owner: a JSON object with an error that names the
 // fingerprint, which is one of
 //
 //	{"error":"The fingerprint 9A:83:… doesn't exist."}

@@ -100,8 +100,8 @@ type Config struct {
 	// Logger. nil = Logger. Lines about connections that end before their owner is known are limited in rate; a line
 	// here counts those that were left out.
 	Audit *slog.Logger
-	// OnForced is told of the same endings, unless their lines are left out, by the goroutine of the connection, and has to return soon; nil =
-	// nobody is.
+	// OnForced is called with the same endings, unless their lines are left out, by the goroutine of the connection. It has
+	// to return soon. nil = it is not called.
 	OnForced func(SessionInfo)
 }
 

@@ -46,7 +46,7 @@ func (s *session) handshake() error {
 const undecodable = "local error: tls: error decoding message"
 
 // A handshakeSlot is how one handshake shares the processors with others. It holds a place of the semaphore while it
-// computes, and none while it waits for its client: a client that stalls holds up nobody.
+// computes, and none while it waits for its client: a client that stalls holds up no other.
 //
 //	ClientHello ──► begin: rate, place ──► key exchange, signature ──► server's flight: place released
 //	client's flight ──► resume: place ──► certificate, signature ──► last flight: place released

@@ -50,7 +50,7 @@ type identity struct {
 }
 
 // identify is step 4. It finds out who the client is while the caller goes on; the channel has room for the answer, so
-// that nobody has to wait for it.
+// that no client has to wait for it.
 func (s *session) identify(ctx context.Context) <-chan identity {
 	answer := make(chan identity, 1)
 	peer := Peer{s.chain, pki.FingerprintOf(s.chain[0])}
@@ -107,9 +107,9 @@ func (id identity) ending(s *session) (Reason, error) {
 // isDevice reports whether an owner is a device, "tenant:device". The name of a service has no colon.
 func isDevice(owner string) bool { return strings.Contains(owner, ":") }
 
-// checkOwner refuses what must not become a username, whoever says it. A username of "+" would match every
+// checkOwner refuses what must not become a username, whatever its source. A username of "+" would match every
 // topic through a broker's "%u" ACL patterns, "/" would add topic levels to them; the rest cannot be an MQTT
-// UTF-8 string [MQTT-1.5.3-1] [MQTT-1.5.3-2] or only serves to mislead whoever reads a log.
+// UTF-8 string [MQTT-1.5.3-1] [MQTT-1.5.3-2] or only serves to mislead the readers of a log.
 func checkOwner(owner string) error {
 	const maxLen = 65535 // MQTT 3.1.1 §1.5.3: two bytes of length
 	switch {

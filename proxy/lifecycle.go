@@ -100,7 +100,7 @@ func withdrawn(err error) Reason {
 }
 
 // enter makes the session a live one: from now on it ends when its certificate is no longer trusted, has
-// expired, or belongs to somebody else, and at the end of its lifetime. The error is an *endError.
+// expired, or belongs to another owner, and at the end of its lifetime. The error is an *endError.
 func (s *session) enter() error {
 	state := s.tls.ConnectionState()
 	s.tlsVersion, s.resumed = state.Version, state.DidResume

@@ -19,8 +19,8 @@ import (
 //
 //   - an address, when it is known and before any cryptography, without a word;
 //   - the handshake rate, with the ClientHello, after waiting in turn;
-//   - owners and sessions, when the client has shown who it is and has said CONNECT, so that nobody without a
-//     certificate can use them up, and so that a client can be told why.
+//   - owners and sessions, when the client has shown who it is and has said CONNECT, so that clients without a
+//     certificate cannot use them up, and so that a client can be told why.
 type limits struct {
 	addresses  limit.Keyed[netip.Prefix] // connections of each block of addresses, see blockOf
 	owners     limit.Keyed[string]       // sessions, from before the broker is dialed
@@ -62,7 +62,7 @@ func blockOf(a netip.Addr) netip.Prefix {
 type acquired struct{ address, owner, session bool }
 
 // acquireIP is the end of step 2. A connection too many from one address is closed without ceremony, as
-// whoever opens them would else be served with a goodbye for each.
+// a goodbye for each would cost what the limit is to save.
 func (s *session) acquireIP() error {
 	l, block := s.server.limits, blockOf(ipOf(s.client.RemoteAddr()))
 	if !l.addresses.Acquire(block) {

@@ -33,8 +33,8 @@ const (
 // errNoProxyHeader is a proxy that did not send a PROXY header first.
 var errNoProxyHeader = errors.New("no PROXY header")
 
-// learnAddresses is step 2. Who has to send a PROXY header is a matter of configuration alone: taking one from
-// whoever sends it would let every client choose its address, and so escape limits and forge logs.
+// learnAddresses is step 2. The configuration alone says which peers send a PROXY header, and these must: if it were
+// taken from every peer, a client could choose its address, escape limits and forge logs.
 func (s *session) learnAddresses() error {
 	from := ipOf(s.client.RemoteAddr())
 	trusted := func(p netip.Prefix) bool { return p.Contains(from) }
@@ -88,7 +88,7 @@ func takeProxyHeader(r io.Reader) ([]byte, error) {
 	return nil, errNoProxyHeader
 }
 
-// beginsProxyHeader tells from its first proxyGlance bytes whether something is a PROXY header.
+// beginsProxyHeader reports whether b, of proxyGlance bytes, is the beginning of a PROXY header.
 func beginsProxyHeader(b []byte) bool {
 	return bytes.Equal(b, proxyproto.SIGV1) || bytes.Equal(b, proxyproto.SIGV2[:proxyGlance])
 }

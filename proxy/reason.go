@@ -140,7 +140,7 @@ func (r Reason) ReasonCode() packets.ReasonCode { return reasons[r].v5 }
 func (r Reason) DisconnectCode() packets.ReasonCode { return reasons[r].bye }
 
 // patience is how long the client may take to receive what it has been sent when its session is stopped. A
-// client that nobody may trust any more is not given the time of one that is only asked to come back later.
+// client that is not trusted any more is not given the time of one that is only asked to come back later.
 func (r Reason) patience() time.Duration {
 	switch r {
 	case CertRevoked, CertExpired, OwnerChanged, AdminKick, ConnectAgain, PacketMalformed:

@@ -42,7 +42,7 @@ type Server struct {
 	ctx    context.Context // done when Shutdown is called
 	cancel context.CancelCauseFunc
 
-	closing atomic.Bool // nobody is accepted any more
+	closing atomic.Bool // no connection is accepted any more
 
 	mu           sync.Mutex
 	listeners    map[net.Listener]struct{}

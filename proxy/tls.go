@@ -58,7 +58,7 @@ type TLSPolicy struct {
 // Trust brings none, which crypto/tls rotates by itself; everything that can change while running comes from the
 // current Trust.
 //
-// Tickets stay on, as a storm of reconnecting devices needs them. That is safe, whoever has made them, because
+// Tickets stay on, as a storm of reconnecting devices needs them. A ticket does not outlive the trust in its certificate:
 // crypto/tls calls VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
 func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 	base := policy.config()
@@ -180,7 +180,7 @@ var (
 )
 
 // errSaidNothing marks a connection that was closed before its first byte, as load balancers' health checks
-// are. It is logged for whoever debugs, not for whoever operates.
+// are. It is logged for developers, not for operators.
 var errSaidNothing = errors.New("closed before the first byte")
 
 // noCertificate is how crypto/tls words the one failure for which it has neither a type nor a sentinel. The

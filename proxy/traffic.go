@@ -10,7 +10,7 @@ import (
 )
 
 // traffic counts what sessions carry. Each session counts for itself, so that a message costs no more than two
-// writes to memory that nobody else writes to; the sums are made when they are asked for. They never go back:
+// writes to memory of its own; the sums are made when they are asked for. They never go back:
 // what a session has carried since it was last settled is added once, while it lives or when it has ended.
 type traffic struct {
 	bytes, packets *prometheus.Desc

@@ -270,7 +270,7 @@ func (a *attempt) reportFile(f *listFile) {
 	}
 }
 
-// notNeeded reports a list that concerns nobody.
+// notNeeded reports a list that concerns no client.
 func (a *attempt) notNeeded(path, issuer string, why error) {
 	a.notice("CRL is not needed and is passed over", slog.String("file", path), slog.String("ca", issuer), slog.String("err", why.Error()))
 }

@@ -89,7 +89,7 @@ type report struct {
 // long as a part is no good it tries again, up to Config.StartTimeout: a program
 // that writes the files may not be done. Then it goes on without server
 // certificates that are no good, if there is another one, and without lists that
-// are signed by nobody known; the rest has to be good. The error says everything
+// are signed by no known CA; the rest has to be good. The error says everything
 // that is wrong.
 func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := config.validate(); err != nil {

@@ -49,14 +49,14 @@ func DefaultBackend(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "default backend - 404", http.StatusNotFound)
 }
 
-// Redirect returns an answer that sends whoever asks to another place.
+// Redirect returns an answer that redirects to another place.
 func Redirect(to string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, to, http.StatusFound)
 	}
 }
 
-// Hang answers nothing until whoever asks has gone away.
+// Hang answers nothing until the client has gone away.
 func Hang(_ http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }

@@ -8,5 +8,5 @@
 //
 // It knows nothing of package testing and nothing of vernegate's own packages:
 // what it can see of the program is what an operator sees. Everything listens on
-// loopback, and whoever starts something stops it.
+// loopback, and what starts something stops it.
 package stack

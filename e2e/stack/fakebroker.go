@@ -154,7 +154,7 @@ func (d *FakeBroker) Wait(ctx context.Context, what string, done func([]*FakeSes
 	}
 }
 
-// notify wakes whoever waits. d.mu is held.
+// notify wakes what waits. d.mu is held.
 func (d *FakeBroker) notify() {
 	close(d.arrived)
 	d.arrived = make(chan struct{})

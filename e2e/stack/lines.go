@@ -12,13 +12,13 @@ import (
 	"sync"
 )
 
-// Lines is the output of a program, kept line by line for whoever looks for one.
+// Lines is the output of a program, kept line by line, to be searched.
 // The zero value is empty and ready. It is safe for concurrent use.
 type Lines struct {
 	mu      sync.Mutex
 	lines   []string
 	partial []byte        // bytes behind the last newline
-	more    chan struct{} // closed by the next line; nil while nobody waits
+	more    chan struct{} // closed by the next line; nil while nothing waits
 }
 
 // Write takes output as the program prints it, whole lines or not. It never fails.

@@ -19,7 +19,7 @@
 // What is asked of the rest of the program comes through the functions of
 // [Config], so that the package can be read, and the page be seen, alone.
 //
-// It does not end TLS, and does not hide what it shows from whoever reaches it:
+// It does not end TLS, and what it shows, it shows to everybody that reaches it:
 // its address is to be reachable for operators and Prometheus only.
 package admin
 
@@ -38,7 +38,7 @@ import (
 	"github.com/vernegate/vernegate/proxy"
 )
 
-// Limits of the server. Whoever reaches it is slow or broken rather than
+// Limits of the server. A client that reaches it is slow or broken rather than
 // hostile, but a hanging scraper must not collect connections.
 const (
 	readTimeout  = 10 * time.Second // the whole request, which has no body

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// requireKnownHost refuses requests for a name that somebody else may have made point here:
+// requireKnownHost refuses requests for a name that an attacker may have made point here:
 // a page that an operator looks at could read what is behind h from its own
 // domain (DNS rebinding).
 func (a *server) requireKnownHost(h http.HandlerFunc) http.HandlerFunc {

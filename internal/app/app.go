@@ -262,7 +262,7 @@ func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, store *trustst
 }
 
 // shutDown ends the sessions once ctx has ended: first readiness goes, so that
-// nobody is sent here any more, then, after the delay that it takes for that to
+// no client is sent here any more, then, after the delay that it takes for that to
 // be known, the sessions, evenly over the drain timeout. Those that cannot write
 // what they hold in time are cut.
 func (a *App) shutDown(ctx context.Context, server *proxy.Server) error {

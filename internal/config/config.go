@@ -57,7 +57,7 @@ type Config struct {
 	Balance              backend.Balance   `env:"VERNEGATE_BALANCE" envDefault:"least-connections"`
 	BackendHealthURL     backend.HealthURL `env:"VERNEGATE_BACKEND_HEALTH_URL"` // empty: brokers are only dialed
 	BackendProxyProtocol proxyVersion      `env:"VERNEGATE_BACKEND_PROXY_PROTOCOL" envDefault:"off"`
-	ProxyProtocolFrom    prefixList        `env:"VERNEGATE_PROXY_PROTOCOL_FROM"` // nil: nobody sends us headers
+	ProxyProtocolFrom    prefixList        `env:"VERNEGATE_PROXY_PROTOCOL_FROM"` // nil: no peer sends us headers
 
 	ClientID      clientIDPolicy `env:"VERNEGATE_CLIENT_ID" envDefault:"any"`
 	StripPassword passwordPolicy `env:"VERNEGATE_PASSWORD" envDefault:"keep"`

@@ -9,7 +9,7 @@ import "github.com/vernegate/vernegate/internal/config/legacy/vernemqconf"
 const imageOrigin = "the patched image"
 
 // imageSettings are what the patched image adds to every configuration: before,
-// what a variable may override, and after, what nobody can.
+// what a variable may override, and after, what none can.
 type imageSettings struct{ before, after vernemqconf.Settings }
 
 // patchedImage returns the settings of the patched image, whose start script puts

@@ -68,7 +68,7 @@ func (c *conversion) drop(s vernemqconf.Setting, open bool, why string) {
 }
 
 // keepSetting keeps a setting, with the address of the node where the old one had
-// that of the pod. Other references are nobody's to replace.
+// that of the pod. Other references stay as they are.
 func (c *conversion) keepSetting(s vernemqconf.Setting, why string) {
 	value := strings.ReplaceAll(s.Value, podAddress, c.NodeAddress)
 	open := vernemqconf.References(value)

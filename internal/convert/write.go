@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 )
 
-// Modes of what is written. Whoever runs the broker has to read its files; the
+// Modes of what is written. The user that runs the broker has to read its files; the
 // environment may hold a secret.
 const (
 	folderMode = 0o755

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package footprint keeps a process small that holds many idle sessions: how much garbage may lie around depends on
-// how much is alive, memory that nobody needs any more goes back to the system soon, and the limit of the control
+// how much is alive, memory that is not needed any more goes back to the system soon, and the limit of the control
 // group is known to the collector.
 //
 // Go's default lets garbage double the heap, and gives it back minutes later. That is right for a program whose heap

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package listen listens for clients, with the socket options that sessions need, and shares an address among processes
-// where the system divides its connections. It accepts nobody.
+// where the system divides its connections. It accepts no connections.
 package listen
 
 import (

@@ -50,5 +50,5 @@ const (
 )
 
 // ErrConnectAgain is a second CONNECT: a client must not send one [MQTT-3.1.0-2], and a broker could take over the username
-// in it, which nobody has checked.
+// in it, which are not checked.
 var ErrConnectAgain = errors.New("a CONNECT inside a session")

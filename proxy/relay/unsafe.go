@@ -61,7 +61,7 @@ var feedsRecords = rawInputField.known && inputField.known && handField.known
 // rawInput is what c has received and not yet decrypted; only if feedsRecords.
 func rawInput(c *tls.Conn) *bytes.Buffer { return rawInputField.in(c) }
 
-// decrypted returns how many bytes c has decrypted that nobody has read; only if feedsRecords.
+// decrypted returns how many bytes c has decrypted that have not been read; only if feedsRecords.
 func decrypted(c *tls.Conn) int { return inputField.in(c).Len() }
 
 // setRawInput makes b all that c has received and not yet decrypted; only if feedsRecords and nothing is decrypted. c may

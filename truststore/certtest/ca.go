@@ -13,7 +13,7 @@
 // Times are read from time.Now, so inside a testing/synctest bubble everything
 // is valid around the bubble's clock. All values are read-only once made and
 // may be shared between goroutines. Nothing here is fit for real use: keys live
-// in memory and nobody decides what is signed.
+// in memory and everything is signed that a test asks for.
 package certtest
 
 import (

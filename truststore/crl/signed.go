@@ -37,7 +37,7 @@ func isSupported(algorithm x509.SignatureAlgorithm) bool {
 }
 
 // hashOf returns the hash of algorithms that sign one; 0 for Ed25519, which signs
-// the message, and for those that nobody should use any more. SHA-1 is still
+// the message, and for algorithms that are obsolete. SHA-1 is still
 // allowed for CRLs by x509.
 func hashOf(algorithm x509.SignatureAlgorithm) crypto.Hash {
 	switch algorithm {

@@ -85,7 +85,7 @@ func isPersistent(connect *packets.Packet) bool {
 	return !connect.Connect.Clean
 }
 
-// detach ends a connection's hold on its session, if nobody has taken it over.
+// detach ends a connection's hold on its session, if no other connection has taken it over.
 func (b *broker) detach(c *connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

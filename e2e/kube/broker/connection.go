@@ -24,7 +24,7 @@ const (
 )
 
 // A connection is one client's. What it sends is written by a goroutine of its own, so
-// that a client that does not read holds up nobody.
+// that a client that does not read holds up no other.
 type connection struct {
 	broker *broker
 	conn   net.Conn

@@ -30,7 +30,7 @@ type keptMessage struct {
 	Payload []byte
 }
 
-// save writes the sessions into the data folder, when nobody is connected any more. Where
+// save writes the sessions into the data folder, when no client is connected any more. Where
 // there is no such folder, they end with the broker.
 func (b *broker) save(dir string) error {
 	b.mu.Lock()

@@ -8,7 +8,7 @@
 //	standin certs DIR [HOST]     files for a server that is called HOST, a device and the bridges
 //	standin serve ADDRESS DIR    certificate-acl, for the certificates in DIR
 //
-// Its keys are for nothing else: whoever runs it can read them.
+// Its keys are for nothing else, as everybody can read them.
 package main
 
 import (

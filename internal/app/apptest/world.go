@@ -25,7 +25,7 @@ import (
 )
 
 // World is what vernegate has around it: trust files, a certificate-acl that
-// knows nobody, and a backend that accepts connections and says nothing.
+// knows no owner, and a backend that accepts connections and says nothing.
 type World struct {
 	Dir     string // of the files
 	Root    *certtest.CA

@@ -27,8 +27,8 @@ func (t *translator) files() {
 }
 
 // shared returns the settings of an option that vernegate has once for all its
-// listeners, at most one for each. It is a mistake if they differ and nobody
-// has chosen.
+// listeners, at most one for each. It is a mistake if they differ and none
+// was chosen.
 func (t *translator) shared(option, variable string) []vernemqconf.Setting {
 	var from []vernemqconf.Setting
 	for _, l := range t.entries() {

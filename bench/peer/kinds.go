@@ -133,7 +133,7 @@ var configs embed.FS
 
 // configure writes a configuration into the setup's folder.
 func (s *Setup) configure(name, addr, module string) (string, error) {
-	t, err := template.ParseFS(configs, name)
+	t, err := template.New(name).Option("missingkey=error").ParseFS(configs, name)
 	if err != nil {
 		return "", err
 	}

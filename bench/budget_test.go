@@ -33,15 +33,18 @@ const (
 	budgetMargin = 1.15 // of the budget; beside it, for budgets that are next to nothing:
 
 	allocationsSlack = 0.9 // less than one; the test in proxy counts them one by one
-	bytesSlack       = 512 // a quarter of the smallest stack of a goroutine
+	stackSlack       = 512 // bytes: a quarter of the smallest stack of a goroutine
 )
 
 // slack is that of a figure, by its name.
 func slack(name string) float64 {
-	if strings.HasSuffix(name, "allocations") {
+	switch {
+	case strings.HasSuffix(name, "allocations"):
 		return allocationsSlack
+	case strings.HasSuffix(name, "stacks"):
+		return stackSlack
 	}
-	return bytesSlack
+	return 0
 }
 
 // How much is done for each figure; the more, the less the noise counts.

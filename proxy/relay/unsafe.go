@@ -82,6 +82,9 @@ func shrink(c *tls.Conn) {
 			*b = *bytes.NewBuffer(bytes.Clone(b.Bytes()))
 		}
 	}
+	if inputField.known && decrypted(c) == 0 {
+		inputField.clear(c) // it is empty, and refers to the memory of the last record
+	}
 	peerField.clear(c)
 	chainsField.clear(c)
 	exporterField.clear(c)

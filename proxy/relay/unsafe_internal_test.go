@@ -5,7 +5,12 @@
 
 package relay
 
-import "testing"
+import (
+	"crypto/tls"
+	"testing"
+
+	"github.com/vernegate/vernegate/internal/tlstest"
+)
 
 // With another version of Go than this was written for, sessions may take more memory and time than they have to.
 func TestMemoryOfCryptoTLSIsKnown(t *testing.T) {
@@ -21,5 +26,25 @@ func TestMemoryOfCryptoTLSIsKnown(t *testing.T) {
 		if !known {
 			t.Errorf("crypto/tls.Conn has no field %s of the expected type", name)
 		}
+	}
+}
+
+// What a session has received before it is idle must not be kept for as long as it is idle.
+func TestShrinkLetsGoOfTheLastRecord(t *testing.T) {
+	t.Parallel()
+	u := newUpward(t, tls.VersionTLS13)
+	if _, err := u.client.Raw.Write(u.client.Record(tlstest.Application, []byte("hello"))); err != nil {
+		t.Fatal(err)
+	}
+	server := u.srcTLS
+	if _, err := server.Read(make([]byte, 16)); err != nil {
+		t.Fatal(err)
+	}
+	shrink(server)
+	if size := inputField.in(server).Size(); size != 0 {
+		t.Errorf("crypto/tls still refers to %d bytes that were read", size)
+	}
+	if size := rawInput(server).Cap(); size != 0 {
+		t.Errorf("crypto/tls still has room for %d bytes", size)
 	}
 }

@@ -216,6 +216,9 @@ func (s *Store) throttle(ctx context.Context) *crl.Throttle {
 
 // start makes the first generation, unless there is something to wait for.
 func (s *Store) start(a *attempt) (Result, error) {
+	if age := a.now.Sub(a.set.modified()); !a.force && 0 <= age && age < quietTime {
+		return Settling, nil // they have just been written: reading a large list twice would take its memory twice
+	}
 	first := a.make()
 	err := a.startProblem()
 	if err == nil && first == nil {
@@ -227,9 +230,6 @@ func (s *Store) start(a *attempt) (Result, error) {
 			s.log.Warn("there are no good trust files yet", "err", err)
 		}
 		return Refused, err
-	}
-	if age := a.now.Sub(a.set.modified()); !a.force && 0 <= age && age < quietTime {
-		return Settling, nil // they have just been written
 	}
 	s.proceed(a, first)
 	return Swapped, nil

@@ -129,7 +129,11 @@ func (p *Pipe) read(s *scratch) (int, error) {
 	}
 	p.src.scratch = s
 	defer func() { p.src.scratch = nil }()
-	if !feedsRecords || p.src.raw == nil || decrypted(p.srcTLS) > 0 || rawInput(p.srcTLS).Len() > wireSize {
+	switch {
+	case !feedsRecords || p.src.raw == nil:
+		return p.pull(s)
+	case decrypted(p.srcTLS) > 0 || rawInput(p.srcTLS).Len() > wireSize: // of what came with the CONNECT
+		defer shrink(p.srcTLS)
 		return p.pull(s)
 	}
 	return p.readRecords(s)

@@ -24,7 +24,7 @@ import (
 // by itself and keeps what it keeps, and a test says so.
 var (
 	rawInputField = fieldOf[bytes.Buffer]("rawInput") // records as received, not yet decrypted
-	inputField    = fieldOf[bytes.Reader]("input")    // what is left of the last record, decrypted
+	inputField    = fieldOf[bytes.Reader]("input")    // what is left of the last record, decrypted; keeps its memory when that is nothing
 	handField     = fieldOf[bytes.Buffer]("hand")     // handshake messages as received
 
 	// Read by ConnectionState alone, once the handshake is over.
@@ -68,7 +68,7 @@ func decrypted(c *tls.Conn) int { return inputField.in(c).Len() }
 // write to b, up to its capacity, until it is called again.
 func setRawInput(c *tls.Conn, b []byte) {
 	*rawInputField.in(c) = *bytes.NewBuffer(b)
-	inputField.clear(c) // it is empty, and refers to the memory of the last record
+	inputField.clear(c)
 }
 
 // unfinishedHandshake returns how many bytes c holds of a handshake message that is not complete.
@@ -83,7 +83,7 @@ func shrink(c *tls.Conn) {
 		}
 	}
 	if inputField.known && decrypted(c) == 0 {
-		inputField.clear(c) // it is empty, and refers to the memory of the last record
+		inputField.clear(c)
 	}
 	peerField.clear(c)
 	chainsField.clear(c)

@@ -7,6 +7,7 @@ package relay
 
 import (
 	"crypto/tls"
+	"io"
 	"testing"
 
 	"github.com/vernegate/vernegate/internal/tlstest"
@@ -29,22 +30,34 @@ func TestMemoryOfCryptoTLSIsKnown(t *testing.T) {
 	}
 }
 
-// What a session has received before it is idle must not be kept for as long as it is idle.
-func TestShrinkLetsGoOfTheLastRecord(t *testing.T) {
+// What came with the CONNECT must not be kept for as long as a session is idle, whether or not more came with it.
+func TestIdleSessionKeepsNoRecord(t *testing.T) {
 	t.Parallel()
-	u := newUpward(t, tls.VersionTLS13)
-	if _, err := u.client.Raw.Write(u.client.Record(tlstest.Application, []byte("hello"))); err != nil {
-		t.Fatal(err)
-	}
-	server := u.srcTLS
-	if _, err := server.Read(make([]byte, 16)); err != nil {
-		t.Fatal(err)
-	}
-	shrink(server)
-	if size := inputField.in(server).Size(); size != 0 {
-		t.Errorf("crypto/tls still refers to %d bytes that were read", size)
-	}
-	if size := rawInput(server).Cap(); size != 0 {
-		t.Errorf("crypto/tls still has room for %d bytes", size)
+	for name, more := range map[string]string{"a CONNECT alone": "", "one with a PINGREQ behind": "\xc0\x00"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newUpward(t, tls.VersionTLS13)
+			const first = "CONNECT"
+			if _, err := u.client.Raw.Write(u.client.Record(tlstest.Application, []byte(first+more))); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(u.srcTLS, make([]byte, len(first))); err != nil {
+				t.Fatal(err)
+			}
+			shrink(u.srcTLS)
+			if r := u.pump(newScratch()); !r.dry || r.Cause != None {
+				t.Fatalf("got %+v, want nothing more to read", r)
+			}
+			passed := make([]byte, len(more))
+			if _, err := io.ReadFull(u.broker, passed); err != nil || string(passed) != more {
+				t.Errorf("the broker got %q and %v, want %q", passed, err, more)
+			}
+			if size := inputField.in(u.srcTLS).Size(); size != 0 {
+				t.Errorf("crypto/tls still refers to %d bytes that were read", size)
+			}
+			if size := rawInput(u.srcTLS).Cap(); size != 0 {
+				t.Errorf("crypto/tls still has room for %d bytes", size)
+			}
+		})
 	}
 }

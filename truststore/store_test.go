@@ -463,7 +463,7 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestFilesJustWrittenAreLookedAtTwiceAtTheStart(t *testing.T) {
+func TestFilesJustWrittenAreLeftAloneAtTheStart(t *testing.T) {
 	t.Parallel()
 	v := newVolume(t) // in real time, which the files are dated in
 	var looks []truststore.Result
@@ -480,6 +480,16 @@ func TestFilesJustWrittenAreLookedAtTwiceAtTheStart(t *testing.T) {
 	open(t, config)
 	if len(looks) < 2 || looks[0] != truststore.Settling || looks[len(looks)-1] != truststore.Swapped {
 		t.Errorf("young files: %v, want first %v and then %v", looks, truststore.Settling, truststore.Swapped)
+	}
+	looks = nil
+	v.write("ca.crl", []byte("-----BEGIN X509 CRL-----")) // half written
+	v.date(time.Now())
+	config.StartTimeout = time.Second
+	if _, err := truststore.Open(t.Context(), config); err == nil {
+		t.Error("half a file was taken for a good one")
+	}
+	if len(looks) < 2 || looks[0] != truststore.Settling || looks[len(looks)-1] != truststore.Refused {
+		t.Errorf("young and broken files: %v, want first %v and then %v", looks, truststore.Settling, truststore.Refused)
 	}
 }
 

@@ -49,7 +49,7 @@ demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it r
 .PHONY: test
 test: tools ## Run all tests with the race detector, end-to-end against Mosquitto (or E2E_BROKER=host:port)
 	go test -race $(TESTFLAGS) ./...
-	go test -race -tags portable $(TESTFLAGS) ./proxy # as on systems without epoll
+	go test -race -tags portable $(TESTFLAGS) ./proxy/... # as on systems without epoll
 	cd charts && go test $(TESTFLAGS) ./...
 
 .PHONY: e2e-image
@@ -96,6 +96,7 @@ peers: ## Install the proxies to compare with, where apt is; elsewhere say what
 .PHONY: budget
 budget: ## Hold allocations and bytes against what they may be; UPDATE=1 writes down what they are
 	go test -count=1 -run Budget ./proxy
+	go test -count=1 -run Budget -tags portable ./proxy
 	go test -count=1 -run Budget ./bench $(if $(UPDATE),-args -update)
 
 .PHONY: microbench

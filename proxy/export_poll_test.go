@@ -10,5 +10,8 @@ import "time"
 // Polls reports whether pollers wait for sessions.
 const Polls = true
 
+// MessageAllocations is how often a message there and back makes the server allocate.
+const MessageAllocations = 0
+
 // TestingOnlyStall has what carries sessions call f before it does, and be looked at all the time.
 func (s *Server) TestingOnlyStall(f func()) { s.loops.TestingOnlyStall(f, 5*time.Millisecond) }

@@ -34,17 +34,18 @@ type ACL struct {
 
 // StartACL starts a stand-in that owns nothing yet. The caller closes it.
 func StartACL() (*ACL, error) {
-	addr, err := FreeAddr()
+	l, err := listenFree()
 	if err != nil {
 		return nil, err
 	}
 	a := &ACL{
-		URL:      "http://" + addr + aclPath,
-		addr:     addr,
+		URL:      "http://" + l.Addr().String() + aclPath,
+		addr:     l.Addr().String(),
 		owners:   make(map[string]string),
 		requests: make(map[string]int),
 	}
-	return a, a.Up()
+	a.serveOn(l)
+	return a, nil
 }
 
 // Own makes owner the answer for a fingerprint. No check is made: owners that
@@ -95,12 +96,17 @@ func (a *ACL) Up() error {
 	if err != nil {
 		return fmt.Errorf("starting certificate-acl: %w", err)
 	}
+	a.serveOn(l)
+	return nil
+}
+
+// serveOn answers what comes to a listener, until Down.
+func (a *ACL) serveOn(l net.Listener) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+aclPath+"{fingerprint}", a.serve)
 	mux.HandleFunc("/", NoRoute)
 	a.server = &http.Server{Handler: mux}
 	go serve(a.server, l)
-	return nil
 }
 
 // serve serves until the server is closed.

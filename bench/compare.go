@@ -71,12 +71,14 @@ func installed(ctx context.Context, o *options, dir string, out io.Writer) ([]*p
 		return nil, fmt.Errorf("building the io.Copy proxy: %w\n%s", err, said)
 	}
 	var there []*peer.Kind
-	for _, k := range peer.Kinds(o.vernegate, iocopy) {
+	for _, k := range peer.Kinds(o.vernegate, iocopy, o.haproxies...) {
 		switch {
 		case k.Missing == "":
 			there = append(there, k)
 		case k.Name == peer.Vernegate:
 			return nil, fmt.Errorf("there is no %s: %s", o.vernegate, k.Missing)
+		case k.Asked:
+			return nil, fmt.Errorf("%s=%q: cannot be run", peerVariable, k.Name)
 		default:
 			fmt.Fprintf(out, "%s is left out, it needs %s (make peers)\n", k.Name, k.Missing)
 		}
@@ -98,7 +100,7 @@ func (s *testbed) measure(ctx context.Context, o *options, kinds []*peer.Kind, f
 					return fmt.Errorf("measuring %s of %s: %w", r.key, k.Name, err)
 				}
 				found.add(k.Name, r.figures, values)
-				fmt.Fprintf(out, "round %d  %-10s%s\n", round+1, k.Name, summary(r.figures, values))
+				fmt.Fprintf(out, "round %d  %-16s %s\n", round+1, k.Name, summary(r.figures, values))
 			}
 		}
 	}
@@ -112,7 +114,7 @@ func (s *testbed) measure(ctx context.Context, o *options, kinds []*peer.Kind, f
 	values, err := s.idle(ctx, kinds, &e)
 	for i, v := range values {
 		found.add(kinds[i].Name, idleFigures, v)
-		fmt.Fprintf(out, "%d idle  %-10s%s\n", e.idle, kinds[i].Name, summary(idleFigures, v))
+		fmt.Fprintf(out, "%d idle  %-16s %s\n", e.idle, kinds[i].Name, summary(idleFigures, v))
 	}
 	return err
 }

@@ -35,7 +35,11 @@ type options struct {
 	rows      *regexp.Regexp // keys of what is to be measured
 	write     bool           // into the documents
 	vernegate string         // path of the binary
+	haproxies []string       // paths of the binaries of more HAProxies than the installed one
 }
+
+// peerVariable names the binary of one more HAProxy, such as a newer build.
+const peerVariable = "PEER_HAPROXY"
 
 // everything matches the keys of all rows.
 const everything = "."
@@ -71,6 +75,9 @@ func parse(name string, args []string) (*options, error) {
 	flags.StringVar(&o.vernegate, "vernegate", "bin/vernegate", "the binary to measure")
 	if err := flags.Parse(args); err != nil {
 		return nil, err // which it has printed, with what there is
+	}
+	if bin := os.Getenv(peerVariable); bin != "" {
+		o.haproxies = []string{bin}
 	}
 	var err error
 	if o.rows, err = regexp.Compile(*pattern); err != nil {

@@ -38,13 +38,30 @@ func TestTableHasMediansAndRatios(t *testing.T) {
 	}
 	want := `| | unit | vernegate | HAProxy | io.Copy | ÷ HAProxy | ÷ io.Copy |
 |---|---|---|---|---|---|---|
-| work | µs | 200 | 800 | – | 0.25 | – |
+| work | µs | 200 (100–300) | 800 (400–1200) | – | 0.25 | – |
 `
 	if got := found.markdown(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	if bars := found.bars(); bars.Base != peer.HAProxy || bars.Groups[0].Values[0] != .25 || bars.Groups[0].Values[2] != 0 {
 		t.Errorf("got bars %+v, want .25 of HAProxy and none of io.Copy", bars)
+	}
+}
+
+func TestTableHasRatiosToEachHAProxy(t *testing.T) {
+	t.Parallel()
+	const newer = peer.HAProxy + " 3.5"
+	found := newTable([]*peer.Kind{{Name: peer.Vernegate}, {Name: peer.HAProxy}, {Name: newer}})
+	work := []figure{{"work", "µs", micro}}
+	for proxy, seconds := range map[string]float64{peer.Vernegate: 100e-6, peer.HAProxy: 400e-6, newer: 200e-6} {
+		found.add(proxy, work, []float64{seconds})
+	}
+	want := `| | unit | vernegate | HAProxy | HAProxy 3.5 | ÷ HAProxy | ÷ HAProxy 3.5 | ÷ io.Copy |
+|---|---|---|---|---|---|---|---|
+| work | µs | 100 | 400 | 200 | 0.25 | 0.50 | – |
+`
+	if got := found.markdown(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
 

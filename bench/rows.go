@@ -85,11 +85,11 @@ func rsaFiles(s *testbed) peer.Files   { return s.rsa }
 
 // rows are what is measured in each round; idle sessions are measured by themselves.
 var rows = []row{
-	{"tls13", ecdsaFiles, one("TLS 1.3, full handshake", "µs", micro), connects(tls.VersionTLS13, false)},
-	{"resumed", ecdsaFiles, one("TLS 1.3, resumed", "µs", micro), connects(tls.VersionTLS13, true)},
-	{"tls12", ecdsaFiles, one("TLS 1.2, full handshake", "µs", micro), connects(tls.VersionTLS12, false)},
-	{"rsa13", rsaFiles, one("TLS 1.3, full, RSA-2048", "µs", micro), connects(tls.VersionTLS13, false)},
-	{"rsa12", rsaFiles, one("TLS 1.2, full, RSA-2048", "µs", micro), connects(tls.VersionTLS12, false)},
+	{"tls13", ecdsaFiles, connection("TLS 1.3, full handshake"), connects(tls.VersionTLS13, false)},
+	{"resumed", ecdsaFiles, connection("TLS 1.3, resumed"), connects(tls.VersionTLS13, true)},
+	{"tls12", ecdsaFiles, connection("TLS 1.2, full handshake"), connects(tls.VersionTLS12, false)},
+	{"rsa13", rsaFiles, connection("TLS 1.3, full, RSA-2048"), connects(tls.VersionTLS13, false)},
+	{"rsa12", rsaFiles, connection("TLS 1.2, full, RSA-2048"), connects(tls.VersionTLS12, false)},
 	{"echo", ecdsaFiles, []figure{
 		{"1000 sessions × 10 messages/s, a message", "µs", micro},
 		{"… round trip, median", "µs elapsed", micro},
@@ -104,6 +104,14 @@ var rows = []row{
 
 func one(name, unit string, factor float64) []figure { return []figure{{name, unit, factor}} }
 
+// connection is the figures of whole connections.
+func connection(name string) []figure {
+	return []figure{
+		{name, "µs", micro},
+		{name + ", until CONNACK, 99th percentile", "µs elapsed", micro},
+	}
+}
+
 // connects measures whole connections: TCP, TLS, CONNECT, CONNACK and the end.
 func connects(version uint16, resume bool) func(context.Context, *trial) ([]float64, error) {
 	return func(ctx context.Context, t *trial) ([]float64, error) {
@@ -114,8 +122,10 @@ func connects(version uint16, resume bool) func(context.Context, *trial) ([]floa
 			return nil, err
 		}
 		sessions.Close()
-		s, err := t.measureLoad(ctx, f.Reconnect(t.effort.atOnce), t.effort.span, nil)
-		return []float64{s.each()}, err
+		c := load.NewConnectLoad(f, t.effort.atOnce)
+		s, err := t.measureLoad(ctx, c.Reconnect(), t.effort.span, nil)
+		took := c.Durations(t.effort.warmUp, c.Elapsed())
+		return []float64{s.each(), load.Percentile(took, .99).Seconds()}, err
 	}
 }
 
@@ -134,7 +144,7 @@ func echo(ctx context.Context, t *trial) ([]float64, error) {
 		c := load.NewEchoLoad(sessions, messageSize)
 		s, err := t.measureLoad(ctx, c.OpenLoop(float64(perSession*len(sessions))), t.effort.echo, nil)
 		to := c.Elapsed()
-		took := c.RoundTrips(t.effort.warmUp, to)
+		took := c.Durations(t.effort.warmUp, to)
 		return []float64{s.each(), load.Percentile(took, .50).Seconds(), load.Percentile(took, .99).Seconds()}, err
 	})
 }

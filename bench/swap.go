@@ -72,7 +72,7 @@ type window struct{ from, to time.Duration }
 func took(c *load.EchoLoad, windows []window) []time.Duration {
 	var all []time.Duration
 	for _, w := range windows {
-		all = append(all, c.RoundTrips(w.from, w.to)...)
+		all = append(all, c.Durations(w.from, w.to)...)
 	}
 	slices.Sort(all)
 	return all

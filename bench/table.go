@@ -50,6 +50,15 @@ func median(values []float64) (float64, bool) {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2, true
 }
 
+// spread is the smallest and the largest of what was measured, false unless there are several.
+func (t *table) spread(f figure, proxy string) (least, most float64, ok bool) {
+	values := t.values[f.name+proxy]
+	if len(values) < 2 {
+		return 0, 0, false
+	}
+	return slices.Min(values), slices.Max(values), true
+}
+
 // ratio is vernegate's part of what another proxy takes.
 func (t *table) ratio(f figure, proxy, to string) (float64, bool) {
 	a, ok := t.median(f, proxy)
@@ -57,24 +66,48 @@ func (t *table) ratio(f figure, proxy, to string) (float64, bool) {
 	return a / b, ok && there && b > 0
 }
 
-// markdown is the table with the medians, and vernegate's ratios to the others that matter most.
+// bases are the proxies that vernegate is compared with by ratios: each HAProxy, and io.Copy.
+func (t *table) bases() []string {
+	var bases []string
+	for _, proxy := range t.proxies {
+		if strings.HasPrefix(proxy, peer.HAProxy) {
+			bases = append(bases, proxy)
+		}
+	}
+	if len(bases) == 0 {
+		bases = []string{peer.HAProxy}
+	}
+	return append(bases, peer.IOCopy)
+}
+
+// markdown is the table with the medians, the spread of several rounds in brackets, and vernegate's ratios to the others
+// that matter most.
 func (t *table) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| | unit | %s | ÷ %s | ÷ %s |\n", strings.Join(t.proxies, " | "), peer.HAProxy, peer.IOCopy)
-	b.WriteString("|---|---|" + strings.Repeat("---|", len(t.proxies)+2) + "\n")
+	bases := t.bases()
+	fmt.Fprintf(&b, "| | unit | %s | ÷ %s |\n", strings.Join(t.proxies, " | "), strings.Join(bases, " | ÷ "))
+	b.WriteString("|---|---|" + strings.Repeat("---|", len(t.proxies)+len(bases)) + "\n")
 	for _, f := range t.figures {
 		fmt.Fprintf(&b, "| %s | %s |", f.name, f.unit)
 		for _, proxy := range t.proxies {
-			v, ok := t.median(f, proxy)
-			b.WriteString(cell(number(v), ok))
+			b.WriteString(t.cell(f, proxy))
 		}
-		for _, to := range []string{peer.HAProxy, peer.IOCopy} {
-			v, ok := t.ratio(f, peer.Vernegate, to)
+		for _, base := range bases {
+			v, ok := t.ratio(f, peer.Vernegate, base)
 			b.WriteString(cell(fmt.Sprintf("%.2f", v), ok))
 		}
 		b.WriteString("\n")
 	}
 	return b.String()
+}
+
+func (t *table) cell(f figure, proxy string) string {
+	v, ok := t.median(f, proxy)
+	text := number(v)
+	if least, most, several := t.spread(f, proxy); several {
+		text += fmt.Sprintf(" (%s–%s)", number(least), number(most))
+	}
+	return cell(text, ok)
 }
 
 func cell(s string, known bool) string {
@@ -95,7 +128,7 @@ func number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// said is one line about what was just measured.
+// summary is one line about what was just measured.
 func summary(figures []figure, values []float64) string {
 	var parts []string
 	for i, f := range figures {

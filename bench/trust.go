@@ -143,7 +143,7 @@ func (t *trial) asking(ctx context.Context, devices int) (asked, cost, heap floa
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	s, err := t.measureLoad(ctx, f.Reconnect(t.effort.atOnce), t.effort.span, nil)
+	s, err := t.measureLoad(ctx, load.NewConnectLoad(f, t.effort.atOnce).Reconnect(), t.effort.span, nil)
 	if err != nil {
 		return 0, 0, 0, err
 	}

@@ -139,7 +139,7 @@ func (t *trial) execute(ctx context.Context, c command, fleet *load.Fleet, sessi
 	echoes := load.NewEchoLoad(*sessions, messageSize)
 	s, err := t.measureLoad(ctx, echoes.ClosedLoop(c.UnderWay), t.effort.echo, nil)
 	r.CPU, r.Messages = s.cpu.Seconds(), s.units
-	r.P99 = load.Percentile(echoes.RoundTrips(t.effort.warmUp, echoes.Elapsed()), .99).Seconds()
+	r.P99 = load.Percentile(echoes.Durations(t.effort.warmUp, echoes.Elapsed()), .99).Seconds()
 	return r, err
 }
 

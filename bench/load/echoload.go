@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,14 +19,10 @@ import (
 
 // An EchoLoad sends messages over sessions, receives their echoes, and records each round trip.
 type EchoLoad struct {
-	sessions Sessions
-	size     int // of a payload
-	began    time.Time
-	trips    [][]trip // of the n-th session, which alone appends to them
+	*timeline // with a track for each session
+	sessions  Sessions
+	size      int // of a payload
 }
-
-// A trip is one message there and back.
-type trip struct{ sent, back time.Duration } // since the EchoLoad began
 
 // stampSize is how many bytes of a payload hold the time when it was sent.
 const stampSize = 8
@@ -37,7 +32,7 @@ const senders = 8
 
 // NewEchoLoad makes an EchoLoad of messages with a payload of that size, in bytes, at least 8.
 func NewEchoLoad(s Sessions, size int) *EchoLoad {
-	return &EchoLoad{sessions: s, size: max(size, stampSize), began: time.Now(), trips: make([][]trip, len(s))}
+	return &EchoLoad{timeline: newTimeline(len(s)), sessions: s, size: max(size, stampSize)}
 }
 
 // ClosedLoop has so many messages under way at any time, at most one for each session, and the next one of those is sent by
@@ -127,8 +122,7 @@ func (c *EchoLoad) receive(i int, buf []byte, done *atomic.Int64) error {
 	if _, err := io.ReadFull(c.sessions[i], buf); err != nil {
 		return fmt.Errorf("receiving: %w", err)
 	}
-	sent := time.Duration(binary.BigEndian.Uint64(buf[len(buf)-c.size:]))
-	c.trips[i] = append(c.trips[i], trip{sent, time.Since(c.began)})
+	c.add(i, time.Duration(binary.BigEndian.Uint64(buf[len(buf)-c.size:])))
 	done.Add(1)
 	return nil
 }
@@ -144,30 +138,4 @@ func (c *EchoLoad) receiveAll(i int, done *atomic.Int64) error {
 			return err
 		}
 	}
-}
-
-// Elapsed is the time since the EchoLoad began; RoundTrips takes moments as such.
-func (c *EchoLoad) Elapsed() time.Duration { return time.Since(c.began) }
-
-// RoundTrips returns how long the messages took that were sent between two moments, the fastest first. The load must have
-// ended.
-func (c *EchoLoad) RoundTrips(from, to time.Duration) []time.Duration {
-	var all []time.Duration
-	for _, trips := range c.trips {
-		for _, t := range trips {
-			if from <= t.sent && t.sent < to {
-				all = append(all, t.back-t.sent)
-			}
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
-// Percentile returns the time within which that share of the messages was back, of times in order; 0 for none.
-func Percentile(took []time.Duration, share float64) time.Duration {
-	if len(took) == 0 {
-		return 0
-	}
-	return took[min(len(took)-1, int(share*float64(len(took))))]
 }

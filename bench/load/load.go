@@ -6,7 +6,6 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -16,27 +15,6 @@ import (
 // A Load runs until its context is done, adding up what it has achieved so far, and returns nil then. In which unit it
 // counts is said where it is made. A Load runs once.
 type Load func(ctx context.Context, done *atomic.Int64) error
-
-// Reconnect has so many devices at a time connect and leave again, one after the other. It counts connections. Where
-// they are to resume, each device must have been there before.
-func (f *Fleet) Reconnect(atOnce int) Load {
-	return func(ctx context.Context, done *atomic.Int64) error {
-		var turn atomic.Int64
-		return each(ctx, atOnce, func(int) error {
-			n := int(turn.Add(1)) - 1
-			c, err := f.Connect(n)
-			if err != nil {
-				return err
-			}
-			if resumed := c.ConnectionState().DidResume; resumed != f.Resume {
-				return fmt.Errorf("device %d resumed its TLS session: %t, want %t", n, resumed, f.Resume)
-			}
-			_, err = c.Write(wire.DisconnectPacket)
-			done.Add(1)
-			return errors.Join(err, c.Close())
-		})
-	}
-}
 
 // each repeats a step in so many goroutines until the context is done or a step fails.
 func each(ctx context.Context, n int, step func(i int) error) error {

@@ -116,7 +116,7 @@ func TestDevicesReconnect(t *testing.T) {
 			t.Parallel()
 			f, _ := startFleet(t)
 			f.Version = version
-			until(t, f.Reconnect(2), atLeast(10))
+			until(t, load.NewConnectLoad(f, 2).Reconnect(), atLeast(10))
 		})
 	}
 }
@@ -126,7 +126,7 @@ func TestDevicesResume(t *testing.T) {
 	f, _ := startFleet(t)
 	f.Resume = true
 	open(t, f, 2)
-	until(t, f.Reconnect(1), atLeast(10))
+	until(t, load.NewConnectLoad(f, 1).Reconnect(), atLeast(10))
 }
 
 func TestDevicesThatHaveNotBeenThereDoNotResume(t *testing.T) {
@@ -136,7 +136,7 @@ func TestDevicesThatHaveNotBeenThereDoNotResume(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	var done atomic.Int64
-	if err := f.Reconnect(1)(ctx, &done); err == nil {
+	if err := load.NewConnectLoad(f, 1).Reconnect()(ctx, &done); err == nil {
 		t.Error("full handshakes passed as resumed ones")
 	}
 }
@@ -152,7 +152,7 @@ func TestMessagesComeBack(t *testing.T) {
 	until(t, c.ClosedLoop(2), atLeast(20))
 	toured := c.Elapsed()
 	until(t, c.OpenLoop(2000), atLeast(20))
-	for span, took := range map[string][]time.Duration{"tour": c.RoundTrips(0, toured), "paced": c.RoundTrips(toured, c.Elapsed())} {
+	for span, took := range map[string][]time.Duration{"tour": c.Durations(0, toured), "paced": c.Durations(toured, c.Elapsed())} {
 		if len(took) < 20 {
 			t.Errorf("%s: %d messages have come back, want 20 or more", span, len(took))
 		}

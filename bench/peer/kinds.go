@@ -26,9 +26,23 @@ const (
 )
 
 // Kinds returns all proxies in the order of the tables, those that are missing here included. The first two are
-// paths of binaries.
-func Kinds(vernegate, iocopy string) []*Kind {
-	return []*Kind{vernegateAt(vernegate), haproxy(), nginx(), iocopyAt(iocopy)}
+// paths of binaries, and more are paths of further HAProxies.
+func Kinds(vernegate, iocopy string, more ...string) []*Kind {
+	kinds := []*Kind{vernegateAt(vernegate), haproxyAt(HAProxy, find("haproxy"))}
+	for _, bin := range more {
+		kinds = append(kinds, anotherHAProxy(bin))
+	}
+	return append(kinds, nginx(), iocopyAt(iocopy))
+}
+
+// anotherHAProxy is a HAProxy that goes by its version, as there is more than one.
+func anotherHAProxy(bin string) *Kind {
+	k := haproxyAt(bin, bin)
+	k.Asked = true
+	if k.Version != "" {
+		k.Name = k.Version
+	}
+	return k
 }
 
 // vernegateAt leaves everything at its default but where it listens, where its files are and whom it asks.
@@ -68,9 +82,8 @@ func iocopyAt(bin string) *Kind {
 	return k
 }
 
-func haproxy() *Kind {
-	bin := find("haproxy")
-	k := &Kind{Name: HAProxy, Missing: missing(bin, "haproxy"), Version: versionOf(bin, "-v", `HAProxy version [0-9.]+`)}
+func haproxyAt(name, bin string) *Kind {
+	k := &Kind{Name: name, Missing: missing(bin, "haproxy"), Version: versionOf(bin, "-v", `HAProxy version [0-9.]+(-dev[0-9]+)?`)}
 	k.command = func(setup *Setup, addr string) (*exec.Cmd, error) {
 		file, err := setup.configure("haproxy.cfg", addr, "")
 		return exec.Command(bin, "-db", "-f", file), err

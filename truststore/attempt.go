@@ -13,7 +13,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vernegate/vernegate/truststore/crl"
+	"github.com/vernegate/vernegate/internal/pace"
+	"github.com/vernegate/vernegate/internal/watch"
 )
 
 // parts are the versions in use of all parts.
@@ -46,7 +47,7 @@ type attempt struct {
 	before   *parts
 	force    bool // believe at once also what takes something away
 	now      time.Time
-	throttle *crl.Throttle
+	throttle *pace.Throttle
 
 	next     parts
 	problems []problem
@@ -65,7 +66,7 @@ func (a *attempt) notice(message string, attrs ...slog.Attr) {
 // settle notes that a version is not believed yet, since when, and what it lacks.
 func (a *attempt) settle(since time.Time, lacks string) {
 	a.settling = append(a.settling, lacks)
-	a.until = earlier(a.until, since.Add(settleDelay))
+	a.until = earlier(a.until, since.Add(watch.SettleDelay))
 }
 
 // believes reports whether a good version counts now. One that lacks something that the version in use has may be half

@@ -8,13 +8,15 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/watch"
 )
 
 // The pace of the store, for tests that measure it.
 const (
-	QuietTime   = quietTime
-	Patience    = patience
-	SettleDelay = settleDelay
+	QuietTime   = watch.QuietTime
+	Patience    = watch.Patience
+	SettleDelay = watch.SettleDelay
 )
 
 // MemoryPipe is what trials shake hands over.
@@ -27,5 +29,5 @@ func (s *Store) Follow(ctx context.Context, changes <-chan struct{}, interval ti
 
 // TestingOnlyFailWatching makes watching impossible.
 func (s *Store) TestingOnlyFailWatching(err error) {
-	s.watch = func([]string, *slog.Logger) (*watcher, error) { return nil, err }
+	s.watch = func([]string, *slog.Logger) (*watch.Watcher, error) { return nil, err }
 }

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/vernegate/vernegate/truststore/crl"
+	"github.com/vernegate/vernegate/internal/pace"
 )
 
 const (
@@ -43,7 +43,7 @@ type source struct {
 }
 
 // contents reads what the file held when it was first read.
-func (s *source) contents(t *crl.Throttle) io.Reader {
+func (s *source) contents(t *pace.Throttle) io.Reader {
 	if s.large == nil {
 		return bytes.NewReader(s.data)
 	}
@@ -72,7 +72,7 @@ const pieceSize = 64 << 10
 // throttledReader reads in pieces and may pause in between.
 type throttledReader struct {
 	io.Reader
-	throttle *crl.Throttle
+	throttle *pace.Throttle
 }
 
 func (r *throttledReader) Read(b []byte) (int, error) {
@@ -87,7 +87,7 @@ type fileSet struct {
 
 // readFiles reads every file once. What went wrong is kept with the file it
 // went wrong for, so that it is reported together with all other mistakes.
-func readFiles(c *Config, t *crl.Throttle) *fileSet {
+func readFiles(c *Config, t *pace.Throttle) *fileSet {
 	return &fileSet{
 		certs: readAll(c.Certs, maxFileSize, t),
 		keys:  readAll(c.Keys, maxFileSize, t),
@@ -107,7 +107,7 @@ func (set *fileSet) close() {
 	}
 }
 
-func readAll(paths []string, kept int64, t *crl.Throttle) []source {
+func readAll(paths []string, kept int64, t *pace.Throttle) []source {
 	sources := make([]source, len(paths))
 	for i, path := range paths {
 		sources[i] = readFile(path, kept, t)
@@ -116,7 +116,7 @@ func readAll(paths []string, kept int64, t *crl.Throttle) []source {
 }
 
 // readFile reads a file, and keeps it open if it has more bytes than kept.
-func readFile(path string, kept int64, t *crl.Throttle) source {
+func readFile(path string, kept int64, t *pace.Throttle) source {
 	s := source{File: File{Path: path}}
 	f, err := os.Open(path)
 	if err != nil {
@@ -129,7 +129,7 @@ func readFile(path string, kept int64, t *crl.Throttle) source {
 	return s
 }
 
-func (s *source) read(f *os.File, kept int64, t *crl.Throttle) error {
+func (s *source) read(f *os.File, kept int64, t *pace.Throttle) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (s *source) read(f *os.File, kept int64, t *crl.Throttle) error {
 }
 
 // digest reads a large file for its hash.
-func (s *source) digest(t *crl.Throttle) error {
+func (s *source) digest(t *pace.Throttle) error {
 	digest := sha256.New()
 	if _, err := io.Copy(digest, s.contents(t)); err != nil {
 		return err

@@ -6,6 +6,8 @@ package truststore
 import (
 	"context"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/watch"
 )
 
 // follow reads the files when something has changed, when a part that has to
@@ -14,23 +16,23 @@ import (
 // the context ends.
 func (s *Store) follow(ctx context.Context, changes <-chan struct{}, interval time.Duration) {
 	// Nothing has watched for changes since Open.
-	plan := schedule{}
-	plan.changed(time.Now())
-	timer := time.NewTimer(quietTime)
+	var burst watch.Burst
+	next := burst.Changed(time.Now())
+	timer := time.NewTimer(watch.QuietTime)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changes:
-			plan.changed(time.Now())
+			next = burst.Changed(time.Now())
 		case <-timer.C:
 			s.reload(ctx, false)
-			plan = schedule{next: s.nextReload(time.Now(), interval)}
+			burst, next = watch.Burst{}, s.nextReload(time.Now(), interval)
 		}
 		timer.Stop()
-		if !plan.next.IsZero() {
-			timer.Reset(time.Until(plan.next))
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
 		}
 	}
 }
@@ -46,20 +48,6 @@ func (s *Store) nextReload(now time.Time, interval time.Duration) time.Time {
 	}
 	next = earlier(earlier(next, s.until), s.later)
 	return earlier(next, s.Current().nextLateness(now))
-}
-
-// schedule says when to read the files next.
-type schedule struct {
-	burst time.Time // the first change since the last time, zero if none
-	next  time.Time // zero means not at all
-}
-
-// changed puts reading off until it has been quiet, but not for ever.
-func (s *schedule) changed(now time.Time) {
-	if s.burst.IsZero() {
-		s.burst = now
-	}
-	s.next = earlier(now.Add(quietTime), s.burst.Add(patience))
 }
 
 // earlier returns the earlier of two times, of which zero is none.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore/crl"
 )
@@ -89,7 +90,7 @@ func (f *listFile) isCurrent(file *source, b *bundle, now time.Time) bool {
 }
 
 // readListFile reads a file of CRLs and checks each of them.
-func readListFile(file *source, b *bundle, now time.Time, t *crl.Throttle) *listFile {
+func readListFile(file *source, b *bundle, now time.Time, t *pace.Throttle) *listFile {
 	f := &listFile{File: file.File, bundle: b}
 	if file.err != nil {
 		f.err = fmt.Errorf("reading CRL file: %w", file.err)

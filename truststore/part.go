@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/watch"
 )
 
 // Kind is what a part of the trust files is.
@@ -95,5 +97,5 @@ func (c *candidate) hasSettled(files []File, now time.Time) bool {
 	if !slices.Equal(c.files, files) {
 		*c = candidate{files, now}
 	}
-	return now.Sub(c.since) >= settleDelay
+	return now.Sub(c.since) >= watch.SettleDelay
 }

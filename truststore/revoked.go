@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore/crl"
 )
@@ -36,7 +37,7 @@ func (g *Generation) Withdrawn(next *Generation, now time.Time) []*x509.Certific
 // are only valid until the next one.
 func (g *Generation) Revoked(next *Generation) iter.Seq2[[]byte, []byte] {
 	return func(yield func(issuer, serial []byte) bool) {
-		throttle, n := crl.NewThrottle(nil), 0
+		throttle, n := pace.NewThrottle(nil), 0
 		for _, l := range next.lists {
 			subjects := next.subjectsOf(l)
 			known := g.known(l, subjects)

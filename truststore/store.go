@@ -30,34 +30,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/vernegate/vernegate/truststore/crl"
+	"github.com/vernegate/vernegate/internal/pace"
+	"github.com/vernegate/vernegate/internal/watch"
 )
 
 // DefaultRefreshInterval is used when watching is impossible and the
 // configuration leaves it at that: five minutes, as the patched broker's.
 const DefaultRefreshInterval = 5 * time.Minute
 
-// How the files are given time to be written. Programs that write in place,
-// one file after the other, leave them empty, cut and inconsistent on the way.
-const (
-	// quietTime is how long the directories have to be quiet before the
-	// files are read. A file younger than that is not believed at the
-	// start either.
-	quietTime = 250 * time.Millisecond
-
-	// patience is how long quiet is waited for. Reading too early does no
-	// harm: what is half-written is refused, or has to settle.
-	patience = 1500 * time.Millisecond
-
-	// settleDelay is how long a part that lacks something has to stay as it
-	// is before it is believed: longer than a writer pauses between two
-	// blocks of a file. Until then a CA that was removed is trusted, and one
-	// that has come in its place in the same file is not.
-	settleDelay = 2500 * time.Millisecond
-
-	// startInterval is how often Open reads the files until they are good.
-	startInterval = quietTime
-)
+// startInterval is how often Open reads the files until they are good.
+const startInterval = watch.QuietTime
 
 // Store holds the current generation. Its methods may be called from any
 // goroutine.
@@ -67,7 +49,7 @@ type Store struct {
 	current atomic.Pointer[Generation]
 
 	// watch begins to watch the files; tests make it fail.
-	watch func(paths []string, log *slog.Logger) (*watcher, error)
+	watch func(paths []string, log *slog.Logger) (*watch.Watcher, error)
 
 	report atomic.Pointer[report]
 
@@ -95,7 +77,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{config: config, log: config.Logger, watch: newWatcher, parts: newParts(&config)}
+	s := &Store{config: config, log: config.Logger, watch: watch.Files, parts: newParts(&config)}
 	s.report.Store(new(report))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -136,8 +118,8 @@ func (s *Store) Run(ctx context.Context) error {
 	var changes <-chan struct{}
 	w, err := s.watch(s.config.paths(), s.log)
 	if w != nil {
-		defer w.stop()
-		changes = w.changes
+		defer w.Stop()
+		changes = w.Changes()
 	}
 	if err != nil {
 		interval = s.withoutWatching(interval, err)
@@ -207,16 +189,16 @@ func (s *Store) reload(ctx context.Context, force bool) (Result, error) {
 
 // throttle returns how to read: without pauses as long as nobody is served yet,
 // and once the context has ended.
-func (s *Store) throttle(ctx context.Context) *crl.Throttle {
+func (s *Store) throttle(ctx context.Context) *pace.Throttle {
 	if s.Current() == nil {
 		return nil
 	}
-	return crl.NewThrottle(ctx.Done())
+	return pace.NewThrottle(ctx.Done())
 }
 
 // start makes the first generation, unless there is something to wait for.
 func (s *Store) start(a *attempt) (Result, error) {
-	if age := a.now.Sub(a.set.modified()); !a.force && 0 <= age && age < quietTime {
+	if age := a.now.Sub(a.set.modified()); !a.force && 0 <= age && age < watch.QuietTime {
 		return Settling, nil // they have just been written: reading a large list twice would take its memory twice
 	}
 	first := a.make()
@@ -239,7 +221,7 @@ func (s *Store) start(a *attempt) (Result, error) {
 func (s *Store) proceed(a *attempt, next *Generation) Result {
 	changed := a.changes(next)
 	if len(a.settling) > 0 && s.until.IsZero() {
-		s.log.Info("trust files are good and used if they stay so", "wait", settleDelay, "because", "they lack "+strings.Join(a.settling, ", "))
+		s.log.Info("trust files are good and used if they stay so", "wait", watch.SettleDelay, "because", "they lack "+strings.Join(a.settling, ", "))
 	}
 	s.parts, s.until, s.later = a.next, a.until, a.later
 	s.tell(a)

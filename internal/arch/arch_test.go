@@ -42,7 +42,7 @@ const (
 	tested          = "what is tested does not know its tests"
 	brokersApart    = "a broker is a process of its own"
 	ownersRemember  = "what is remembered about owners is certacl's business"
-	filesFollowed   = "files are truststore's business"
+	filesFollowed   = "files are internal/watch's business"
 	sharedByAll     = "packages that do not know each other import it, so it imports nothing of ours"
 	oracleNotReader = "paho is the tests' oracle and client, never the first reader of a stranger's bytes"
 	realBinary      = "it runs the real binary, and sees it from outside"
@@ -60,7 +60,7 @@ var everywhere = []struct {
 	{tint, []pattern{"cmd/..."}, onlyCmdLogs},
 	{term, []pattern{"cmd/...", "e2e/demo"}, onlyCmdLogs},
 	{lru, []pattern{"certacl"}, ownersRemember},
-	{fsnotify, []pattern{"truststore"}, filesFollowed},
+	{fsnotify, []pattern{"internal/watch"}, filesFollowed},
 	{mochi, []pattern{"e2e/..."}, brokersApart},
 	{paho, []pattern{"e2e/..."}, oracleNotReader},
 	{"e2e/...", []pattern{"e2e/...", "bench/..."}, tested},
@@ -121,6 +121,20 @@ var forbidden = map[pattern]map[pattern]string{
 		"truststore/...": sharedByAll,
 	},
 	"internal/untrusted/...": {
+		"internal/...":   sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+	},
+	"internal/watch/...": {
+		"internal/...":   sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+	},
+	"internal/pace/...": {
 		"internal/...":   sharedByAll,
 		"proxy/...":      sharedByAll,
 		"packets/...":    sharedByAll,

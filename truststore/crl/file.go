@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
@@ -25,7 +26,7 @@ var (
 // visit gets what Parse returns, with an error that says which list it is about; for a PEM block of another type, the
 // list is nil and the error is ErrUnsupported. The error of Read says why there is nothing to read, or where the file is
 // no PEM any more: it may end there or be in the middle of being written. Lists before that place have been visited.
-func Read(file io.Reader, t *Throttle, visit func(*List, error)) error {
+func Read(file io.Reader, t *pace.Throttle, visit func(*List, error)) error {
 	n := 0
 	parse := func(der io.Reader) (*List, error) {
 		n++

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -63,11 +64,11 @@ func TestLargeListsAreReadWithPauses(t *testing.T) {
 	data := certtest.PEMEncodeCRL(largeList(t))
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		err := Read(bytes.NewReader(data), new(Throttle), func(list *List, err error) {
+		err := Read(bytes.NewReader(data), new(pace.Throttle), func(list *List, err error) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, want := int(time.Since(began)/pause), list.Entries/batch; got < want {
+			if got, want := int(time.Since(began)/pace.Pause), list.Entries/batch; got < want {
 				t.Errorf("%d pauses for %d entries, want at least %d", got, list.Entries, want)
 			}
 		})

@@ -15,6 +15,8 @@ import (
 	"iter"
 	"math/big"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pace"
 )
 
 // Errors of Parse and Read; others tell what is wrong with a list in their words alone.
@@ -53,7 +55,7 @@ type List struct {
 
 // Parse reads one DER-encoded CertificateList (RFC 5280 §5.1), which ends where the stream does. The signature remains
 // to be checked. With an error, the list is nil, or only its issuer is good: that is known as soon as it has been read.
-func Parse(der io.Reader, t *Throttle) (*List, error) {
+func Parse(der io.Reader, t *pace.Throttle) (*List, error) {
 	r := reader{in: newDERReader(der), throttle: t, list: &List{signed: new(signed)}}
 	err := r.read()
 	if err != nil && r.list.RawIssuer == nil {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
@@ -20,7 +21,7 @@ import (
 // without them and without its issuer.
 type reader struct {
 	in       *derReader
-	throttle *Throttle
+	throttle *pace.Throttle
 	list     *List
 
 	version, algorithm, times, extensions, signature []byte // elements, nil if absent

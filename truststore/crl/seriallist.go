@@ -6,6 +6,8 @@ package crl
 import (
 	"hash/maphash"
 	"iter"
+
+	"github.com/vernegate/vernegate/internal/pace"
 )
 
 // serialList collects serial numbers as long as it is not known how many there
@@ -66,7 +68,7 @@ func (c *chunks) all() iter.Seq[[]byte] {
 const batch = 256
 
 // set makes a set of the numbers, and leaves the list empty.
-func (l *serialList) set(t *Throttle) *serialSet {
+func (l *serialList) set(t *pace.Throttle) *serialSet {
 	s := &serialSet{seed: maphash.MakeSeed(), zero: l.zero}
 	for size := range l.numbers {
 		c := &l.numbers[size]

@@ -9,6 +9,8 @@ import (
 	"iter"
 	"math/big"
 	"math/bits"
+
+	"github.com/vernegate/vernegate/internal/pace"
 )
 
 // maxSerialOctets is the longest serial number that a CRL may hold. RFC 5280
@@ -37,7 +39,7 @@ type serialTable struct {
 // pageSlots is how many slots a page has, but for the last one.
 const pageSlots = 1 << 12
 
-func newSerialTable(numbers, size int, throttle *Throttle) serialTable {
+func newSerialTable(numbers, size int, throttle *pace.Throttle) serialTable {
 	slots := numbers + numbers/5 + 1
 	t := serialTable{slots: uint64(slots)}
 	for ; slots > 0; slots -= pageSlots {

@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+// Package watch notices that files change, however they are replaced, and says
+// when they have been quiet for long enough to be read. It reads none.
+package watch
 
 import (
 	"errors"
@@ -14,11 +16,11 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// watcher notices changes of files. It watches directories, not the files: a
+// A Watcher notices changes of files. It watches directories, not the files: a
 // file may be replaced by another one of its name, and a symbolic link anywhere
 // on the way to it by another link, as Kubernetes does with ..data. It does not
 // notice that a directory above those has been replaced.
-type watcher struct {
+type Watcher struct {
 	// changes has room for one value, which stands for all changes since it
 	// was last received.
 	changes chan struct{}
@@ -31,15 +33,15 @@ type watcher struct {
 	log     *slog.Logger
 }
 
-// newWatcher begins to watch; stop ends it. The error says what cannot be
-// watched, for lack of inotify watches perhaps. When that is everything, the
-// watcher is nil.
-func newWatcher(paths []string, log *slog.Logger) (*watcher, error) {
+// Files begins to watch files, which need not exist; Stop ends it. The error says
+// what cannot be watched, for lack of inotify watches perhaps. When that is
+// everything, the Watcher is nil.
+func Files(paths []string, log *slog.Logger) (*Watcher, error) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{
+	w := &Watcher{
 		changes: make(chan struct{}, 1),
 		paths:   paths,
 		failing: make(map[string]bool),
@@ -54,14 +56,18 @@ func newWatcher(paths []string, log *slog.Logger) (*watcher, error) {
 	return w, err
 }
 
-// stop returns when nothing of the watcher runs any more.
-func (w *watcher) stop() {
+// Changes returns the channel on which changes are told. One value stands for all
+// changes since the last one was received. It is never closed.
+func (w *Watcher) Changes() <-chan struct{} { return w.changes }
+
+// Stop returns when nothing of the Watcher runs any more.
+func (w *Watcher) Stop() {
 	w.notify.Close()
 	w.running.Wait()
 }
 
 // run passes changes on until the watcher is stopped.
-func (w *watcher) run() {
+func (w *Watcher) run() {
 	for {
 		select {
 		case event, ok := <-w.notify.Events:
@@ -76,10 +82,10 @@ func (w *watcher) run() {
 				return
 			}
 			// Events were lost, most likely because there were too many.
-			w.log.Warn("changes of trust files may have been missed, reading them again", "err", err)
+			w.log.Warn("changes of files may have been missed, reading them again", "err", err)
 		}
 		if err := w.renew(); err != nil {
-			w.log.Error("some trust files can no longer be watched", "err", err)
+			w.log.Error("some files can no longer be watched", "err", err)
 		}
 		select {
 		case w.changes <- struct{}{}:
@@ -93,7 +99,7 @@ const maxRenewals = 5
 
 // renew watches the directories on the way to the files as it is now, and no
 // others. It returns the failures that are new.
-func (w *watcher) renew() error {
+func (w *Watcher) renew() error {
 	var failures []error
 	for range maxRenewals {
 		var dirs map[string]bool
@@ -108,7 +114,7 @@ func (w *watcher) renew() error {
 
 // resolve returns the paths of which a change matters, and which of them are
 // the directories that tell of it.
-func (w *watcher) resolve() (marks, dirs map[string]bool) {
+func (w *Watcher) resolve() (marks, dirs map[string]bool) {
 	marks, dirs = make(map[string]bool), make(map[string]bool)
 	for _, path := range w.paths {
 		for _, mark := range watchPaths(path) {
@@ -120,7 +126,7 @@ func (w *watcher) resolve() (marks, dirs map[string]bool) {
 }
 
 // watch watches these directories and no others.
-func (w *watcher) watch(dirs map[string]bool) error {
+func (w *Watcher) watch(dirs map[string]bool) error {
 	for _, dir := range w.notify.WatchList() {
 		if !dirs[dir] {
 			// It may be gone already, and its watch with it.

@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package crl
+// Package pace spreads long computations over time, so that live sessions do not
+// feel them.
+package pace
 
 import "time"
 
@@ -10,8 +12,8 @@ const (
 	// to wait for it where there is one processor for both.
 	workTime = 500 * time.Microsecond
 
-	// pause is long enough for other goroutines to be served.
-	pause = time.Millisecond
+	// Pause is long enough for other goroutines to be served.
+	Pause = time.Millisecond
 )
 
 // A Throttle spreads a long computation over time, so that nothing else in the process is held up by it: Go takes
@@ -41,7 +43,7 @@ func (t *Throttle) Yield() {
 	select {
 	case <-t.hurry:
 	default:
-		time.Sleep(pause)
+		time.Sleep(Pause)
 	}
 	t.began = time.Now()
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package truststore
+package watch
 
 import (
 	"log/slog"
@@ -67,14 +67,14 @@ func TestWatchPathsAreLinksAndTheFile(t *testing.T) {
 
 func TestLostEventsCountAsAChange(t *testing.T) {
 	t.Parallel()
-	w, err := newWatcher([]string{filepath.Join(t.TempDir(), "ca.crt")}, slog.New(slog.DiscardHandler))
+	w, err := Files([]string{filepath.Join(t.TempDir(), "ca.crt")}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.stop()
+	defer w.Stop()
 	w.notify.Errors <- fsnotify.ErrEventOverflow
 	select {
-	case <-w.changes:
+	case <-w.Changes():
 	case <-time.After(10 * time.Second):
 		t.Error("no change is told")
 	}
@@ -83,17 +83,17 @@ func TestLostEventsCountAsAChange(t *testing.T) {
 func TestOtherFilesOfTheDirectoryDoNotMatter(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	w, err := newWatcher([]string{filepath.Join(dir, "ca.crt")}, slog.New(slog.DiscardHandler))
+	w, err := Files([]string{filepath.Join(dir, "ca.crt")}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.stop()
+	defer w.Stop()
 	// Once the second one is taken, the first has been dealt with.
 	for range 2 {
 		w.notify.Events <- fsnotify.Event{Name: filepath.Join(dir, "other"), Op: fsnotify.Write}
 	}
 	select {
-	case <-w.changes:
+	case <-w.Changes():
 		t.Error("a change is told")
 	default:
 	}

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package crl
+package pace
 
 import (
 	"testing"
@@ -20,7 +20,7 @@ func TestThrottlePausesOnlyAfterWork(t *testing.T) {
 		hurry := make(chan struct{})
 		throttle := NewThrottle(hurry)
 		for i, step := range []struct{ worked, want time.Duration }{
-			{0, 0}, {workTime - 1, 0}, {1, pause}, {workTime - 1, 0}, {10 * workTime, pause},
+			{0, 0}, {workTime - 1, 0}, {1, Pause}, {workTime - 1, 0}, {10 * workTime, Pause},
 		} {
 			time.Sleep(step.worked)
 			if got := yield(throttle); got != step.want {

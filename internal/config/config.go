@@ -18,6 +18,7 @@ import (
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config/legacy"
+	"github.com/vernegate/vernegate/internal/outbound"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -45,6 +46,9 @@ type Config struct {
 	CRLExpired           truststore.Policy `env:"VERNEGATE_CRL_EXPIRED" envDefault:"allow"`
 	CRLExpiredGrace      interval          `env:"VERNEGATE_CRL_EXPIRED_GRACE" envDefault:"24h"`
 	CRLMissing           truststore.Policy `env:"VERNEGATE_CRL_MISSING" envDefault:"allow"`
+
+	CRLHosts outbound.Hosts `env:"VERNEGATE_CRL_HOSTS"` // none: only those of URLs in other variables
+	CRLProxy outbound.Proxy `env:"VERNEGATE_CRL_PROXY" envDefault:"off"`
 
 	ACLURL            lookupURL    `env:"CERTIFICATE_ACL_URL" envDefault:"http://certificate-acl:3000/internal/api/v1/acl-entries/"`
 	ACLRequestTimeout milliseconds `env:"CERTIFICATE_ACL_REQ_TIMEOUT_MS" envDefault:"1000"`

@@ -14,7 +14,7 @@ type Role uint8
 
 // The roles of listeners.
 const (
-	Devices  Role = iota // owners are devices ("tenant:device") and services
+	Devices  Role = iota // owners are devices and services
 	Services             // owners are services; see Config.Admit
 )
 
@@ -33,11 +33,12 @@ type Config struct {
 	Trust func() Trust
 	// Owner finds the owner of a certificate, beside the reading of the CONNECT, and again for live sessions.
 	Owner OwnerFunc
-	// Authorize runs beside Owner for newcomers, and again for live sessions at the times that it says; nil = what the Trust
-	// accepts is welcome.
+	// Authorize runs beside Owner, whenever that does; nil = what the Trust accepts is welcome.
 	Authorize AuthorizeFunc
-	// Admit decides which owners may use which listeners; nil = devices, whose owner is "tenant:device", may not use those
-	// for services.
+	// Service reports whether an owner is a service, and not a device; nil = if it has no colon, as dojot's devices are
+	// "tenant:device". It is called from many goroutines.
+	Service func(owner string) bool
+	// Admit decides which owners may use which listeners; nil = devices may not use those for services.
 	Admit AdmitFunc
 	// Lease returns a lease of the brokers for a session of this owner's client with that id, "" for none. It is called
 	// for clients that are welcome, from many goroutines.
@@ -73,8 +74,7 @@ type Config struct {
 
 	// MaxLifetime ends the sessions of devices, give or take a tenth; 0 = never.
 	MaxLifetime time.Duration
-	// Recheck is how often the owner of each certificate with live sessions is asked for, and Authorize asked that has named
-	// no time; 0 = never.
+	// Recheck is how often the owner of each certificate with live sessions is asked for; 0 = never.
 	Recheck time.Duration
 
 	// ServerReference is where MQTT 5.0 clients are sent by Drain and Shutdown, as one or more "host:port" with
@@ -127,8 +127,11 @@ func (c *Config) setDefaults() {
 	if c.MaxConnectSize == 0 {
 		c.MaxConnectSize = 256 << 10
 	}
+	if c.Service == nil {
+		c.Service = hasNoColon
+	}
 	if c.Admit == nil {
-		c.Admit = admitByName
+		c.Admit = admitServices(c.Service)
 	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)

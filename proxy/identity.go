@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -23,45 +22,45 @@ type Peer struct {
 	Chain []*x509.Certificate
 	// Fingerprint is that of the client's certificate.
 	Fingerprint pki.Fingerprint
-	// Live says that the question is about the client's live sessions, and was answered when they began.
-	Live bool
 }
+
+// ErrNoOwner is matched by the errors of an OwnerFunc that say why a certificate has no owner.
+var ErrNoOwner = errors.New("no owner")
 
 // An OwnerFunc finds the owner of a client's certificate. ok is false when the certificate is known to have no
 // owner; an error says that this could not be found out, so that a service that is down never reads as a
-// refusal. It is called from many goroutines and has to return soon after ctx is done.
+// refusal. An error that matches ErrNoOwner is the exception: the certificate is known to have no owner, and the error
+// is what the log says about it. It is called from many goroutines and has to return soon after ctx is done.
 type OwnerFunc func(ctx context.Context, peer Peer) (owner string, ok bool, err error)
 
 // An AuthorizeFunc has the last word on a client that the Trust has accepted: it may ask an OCSP responder, say. nil lets
-// the client in; an error that matches pki.ErrRevoked refuses it (TLSRevoked), or ends its live sessions (CertRevoked); any
-// other error says that this could not be found out, which keeps newcomers out and ends no session. The reason is
-// CertStatusUnknown for errors that match pki.ErrRevocationUnknown, else IdentityUnavailable.
-//
-// again is when it is to be asked again about the client's live sessions; zero = after Config.Recheck. It is called like
-// an OwnerFunc, but must not wait for anything when the peer is Live: what is not known yet is asked for again soon.
-type AuthorizeFunc func(ctx context.Context, peer Peer) (again time.Time, err error)
+// the client in; an error that matches pki.ErrRevoked refuses it, or ends its live sessions; any other error says that
+// this could not be found out, which keeps newcomers out (IdentityUnavailable) and ends no session. It is called like an
+// OwnerFunc.
+type AuthorizeFunc func(ctx context.Context, peer Peer) error
 
 // An AdmitFunc reports whether an owner may use the listeners with a role.
 type AdmitFunc func(role Role, owner string) bool
 
-// admitByName keeps devices off the listeners for services.
-func admitByName(role Role, owner string) bool { return role != Services || !isDevice(owner) }
+// admitServices keeps devices off the listeners for services.
+func admitServices(service func(owner string) bool) AdmitFunc {
+	return func(role Role, owner string) bool { return role != Services || service(owner) }
+}
 
 // An identity is what was found out about one client.
 type identity struct {
-	owner string
-	ok    bool
-	err   error // of the look-up
-
-	denied error     // by Authorize
-	again  time.Time // when to ask Authorize again; zero = after Recheck
+	owner  string
+	ok     bool
+	why    error // there is no owner; nil = there is one, or ok says it all
+	err    error // of the look-up
+	denied error // of Authorize
 }
 
 // identify is step 4. It finds out who the client is while the caller goes on; the channel has room for the answer, so
 // that no client has to wait for it.
 func (s *session) identify(ctx context.Context) <-chan identity {
 	answer := make(chan identity, 1)
-	peer := Peer{Chain: s.chain, Fingerprint: pki.FingerprintOf(s.chain[0])}
+	peer := Peer{s.chain, pki.FingerprintOf(s.chain[0])}
 	go func() { answer <- s.server.ask(ctx, peer) }()
 	return answer
 }
@@ -69,14 +68,21 @@ func (s *session) identify(ctx context.Context) <-chan identity {
 // ask asks for the owner and for authorization at the same time.
 func (s *Server) ask(ctx context.Context, peer Peer) (id identity) {
 	if s.cfg.Authorize == nil {
-		id.owner, id.ok, id.err = s.cfg.Owner(ctx, peer)
+		id.askOwner(ctx, s.cfg.Owner, peer)
 		return id
 	}
 	var authorizing sync.WaitGroup
-	authorizing.Go(func() { id.again, id.denied = s.cfg.Authorize(ctx, peer) })
-	id.owner, id.ok, id.err = s.cfg.Owner(ctx, peer)
+	authorizing.Go(func() { id.denied = s.cfg.Authorize(ctx, peer) })
+	id.askOwner(ctx, s.cfg.Owner, peer)
 	authorizing.Wait()
 	return id
+}
+
+func (id *identity) askOwner(ctx context.Context, owner OwnerFunc, peer Peer) {
+	id.owner, id.ok, id.err = owner(ctx, peer)
+	if errors.Is(id.err, ErrNoOwner) {
+		id.ok, id.why, id.err = false, id.err, nil
+	}
 }
 
 // verdict is nil when the client may come in by a listener with this role; else it is an *endError.
@@ -84,14 +90,12 @@ func (id identity) verdict(admit AdmitFunc, role Role) error {
 	switch {
 	case errors.Is(id.denied, pki.ErrRevoked):
 		return because(TLSRevoked, id.denied)
-	case errors.Is(id.denied, pki.ErrRevocationUnknown):
-		return because(CertStatusUnknown, id.denied)
 	case id.err != nil || id.denied != nil:
 		return because(IdentityUnavailable, errors.Join(id.err, id.denied))
 	case !id.ok:
-		return because(IdentityUnknown, nil)
+		return because(IdentityUnknown, id.why)
 	}
-	if err := checkOwner(id.owner); err != nil {
+	if err := CheckOwner(id.owner); err != nil {
 		return because(IdentityInvalid, err)
 	}
 	if !admit(role, id.owner) {
@@ -100,19 +104,27 @@ func (id identity) verdict(admit AdmitFunc, role Role) error {
 	return nil
 }
 
-// keeps reports whether a live session may go on after its owner was looked up again. That the owner could not be found
-// out ends nothing.
-func (id identity) keeps(s *session) bool {
-	return id.err != nil || id.owner == s.owner && id.verdict(s.server.cfg.Admit, s.role) == nil
+// ending returns why a live session has to end after what was found out, and with which detail; 0 = it lives on. What
+// could not be found out ends nothing.
+func (id identity) ending(s *session) (Reason, error) {
+	switch {
+	case errors.Is(id.denied, pki.ErrRevoked):
+		return CertRevoked, id.denied
+	case id.err != nil:
+		return 0, nil
+	case id.owner != s.owner, identity{owner: id.owner, ok: id.ok}.verdict(s.server.cfg.Admit, s.role) != nil:
+		return OwnerChanged, nil
+	}
+	return 0, nil
 }
 
-// isDevice reports whether an owner is a device, "tenant:device". The name of a service has no colon.
-func isDevice(owner string) bool { return strings.Contains(owner, ":") }
+// hasNoColon is how dojot tells services from devices, whose owner is "tenant:device".
+func hasNoColon(owner string) bool { return !strings.Contains(owner, ":") }
 
-// checkOwner refuses what must not become a username, whatever its source. A username of "+" would match every
+// CheckOwner says why an owner must not become a username, whatever its source; nil = it may. A username of "+" would match every
 // topic through a broker's "%u" ACL patterns, "/" would add topic levels to them; the rest cannot be an MQTT
 // UTF-8 string [MQTT-1.5.3-1] [MQTT-1.5.3-2] or only serves to mislead the readers of a log.
-func checkOwner(owner string) error {
+func CheckOwner(owner string) error {
 	const maxLen = 65535 // MQTT 3.1.1 §1.5.3: two bytes of length
 	switch {
 	case owner == "":

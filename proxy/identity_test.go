@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,14 +28,11 @@ func TestWhoIsNotAuthorizedIsRefused(t *testing.T) {
 	}{
 		"revoked": {fmt.Errorf("OCSP: %w", pki.ErrRevoked), nil, proxy.TLSRevoked},
 		"unknown": {errResponder, []byte("\x20\x02\x00\x03"), proxy.IdentityUnavailable},
-		"demanded and unknown": {
-			fmt.Errorf("OCSP: %w", pki.ErrRevocationUnknown), []byte("\x20\x02\x00\x03"), proxy.CertStatusUnknown,
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := startGate(t, func(c *proxy.Config) {
-				c.Authorize = func(context.Context, proxy.Peer) (time.Time, error) { return time.Time{}, test.denied }
+				c.Authorize = func(context.Context, proxy.Peer) error { return test.denied }
 			})
 			client := g.device(connect311)
 			wantBytes(t, client, test.connack)
@@ -44,25 +42,10 @@ func TestWhoIsNotAuthorizedIsRefused(t *testing.T) {
 	}
 }
 
-// The two questions about a client are asked at the same time, with the chain that the Trust has accepted. The second one
-// is asked again for live sessions when its answer says so, or else with the owner.
+// The two questions about a client are asked at the same time, with the chain that the Trust has accepted, and again for
+// its live sessions.
 func TestAuthorizationIsAskedBesideTheOwner(t *testing.T) {
 	t.Parallel()
-	const often = 20 * time.Millisecond
-	for name, test := range map[string]struct{ recheck, again time.Duration }{
-		"again when its answer ends": {0, often},
-		"again with the owner":       {often, 0},
-		"again before the owner":     {time.Hour, often},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			testAuthorization(t, test.recheck, test.again)
-		})
-	}
-}
-
-// testAuthorization has Authorize say that it is to be asked again after a while; 0 = nothing.
-func testAuthorization(t *testing.T, recheck, after time.Duration) {
 	device := testPKI().ca.Intermediate("plant 7").Issue("admin:dev1")
 	b := startBroker(t)
 	asked := make(chan proxy.Peer, 100)
@@ -70,7 +53,7 @@ func testAuthorization(t *testing.T, recheck, after time.Duration) {
 	var looked, authorized atomic.Bool // once
 	g := startGate(t, func(c *proxy.Config) {
 		brokers(b)(c)
-		c.Recheck = recheck
+		c.Recheck = 20 * time.Millisecond
 		meet := make(chan struct{})
 		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) {
 			if looked.CompareAndSwap(false, true) {
@@ -78,18 +61,15 @@ func testAuthorization(t *testing.T, recheck, after time.Duration) {
 			}
 			return "admin:dev1", true, nil
 		}
-		c.Authorize = func(_ context.Context, peer proxy.Peer) (again time.Time, err error) {
-			if after > 0 {
-				again = time.Now().Add(after)
-			}
+		c.Authorize = func(_ context.Context, peer proxy.Peer) error {
 			if authorized.CompareAndSwap(false, true) {
 				meet <- struct{}{}
 			}
 			asked <- peer
 			if err := denied.Load(); err != nil {
-				return again, *err
+				return *err
 			}
-			return again, nil
+			return nil
 		}
 	})
 	client, backend := session5(g, b, device)
@@ -98,9 +78,6 @@ func testAuthorization(t *testing.T, recheck, after time.Duration) {
 		if peer.Fingerprint != pki.FingerprintOf(device.Leaf) || len(peer.Chain) != 3 ||
 			!peer.Chain[0].Equal(device.Leaf) || !peer.Chain[2].Equal(testPKI().ca.Cert) {
 			t.Fatalf("question %d: got a chain of %d certificates, want the one that was accepted", i, len(peer.Chain))
-		}
-		if peer.Live != (i > 0) {
-			t.Errorf("question %d: live is %v", i, peer.Live)
 		}
 	}
 	denied.Store(&errResponder)
@@ -113,35 +90,6 @@ func testAuthorization(t *testing.T, recheck, after time.Duration) {
 	denied.Store(&revoked)
 	wantStopped(t, client, backend, 0x87)
 	g.wantEnd(proxy.CertRevoked)
-}
-
-// The answer that ends first decides when the sessions of a certificate are asked about again, and an end that is over
-// when the session begins counts.
-func TestAuthorizationIsAskedAgainAtTheEarliestTime(t *testing.T) {
-	t.Parallel()
-	b := startBroker(t)
-	answers := make(chan time.Duration, 3)
-	revoked := make(chan struct{})
-	g := startGate(t, func(c *proxy.Config) {
-		brokers(b)(c)
-		c.Authorize = func(_ context.Context, peer proxy.Peer) (time.Time, error) {
-			if peer.Live {
-				<-revoked
-				return time.Time{}, fmt.Errorf("OCSP: %w", pki.ErrRevoked)
-			}
-			return time.Now().Add(<-answers), nil
-		}
-	})
-	answers <- time.Hour
-	first, firstBackend := session5(g, b, testPKI().device)
-	answers <- -time.Hour
-	second, secondBackend := session5(g, b, testPKI().device)
-	answers <- time.Hour
-	third, thirdBackend := session5(g, b, testPKI().device)
-	close(revoked)
-	wantStopped(t, first, firstBackend, 0x87)
-	wantStopped(t, second, secondBackend, 0x87)
-	wantStopped(t, third, thirdBackend, 0x87)
 }
 
 func TestAdmitDecidesWhoUsesAListener(t *testing.T) {
@@ -179,4 +127,54 @@ func TestSlowRechecksDoNotKeepSessionsAlive(t *testing.T) {
 	if late := time.Since(device.Leaf.NotAfter); late > 2*time.Second {
 		t.Errorf("ended %v after the certificate expired", late)
 	}
+}
+
+// Why a certificate has no owner is for the log; the client is told that it is not authorized, and a live session ends.
+func TestReasonForNoOwnerIsLogged(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	var gone atomic.Bool
+	g := startGate(t, func(c *proxy.Config) {
+		brokers(b)(c)
+		c.Recheck = 10 * time.Millisecond
+		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) {
+			if gone.Load() {
+				return "", false, fmt.Errorf("%w: two names", proxy.ErrNoOwner)
+			}
+			return "admin:dev1", true, nil
+		}
+	})
+	client, backend := session5(g, b, testPKI().ca.Issue("admin:dev1"))
+	gone.Store(true)
+	wantStopped(t, client, backend, 0x87)
+	g.wantEnd(proxy.OwnerChanged)
+
+	g = startGate(t, func(c *proxy.Config) {
+		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) {
+			return "", false, fmt.Errorf("%w: two names", proxy.ErrNoOwner)
+		}
+	})
+	wantBytes(t, g.device(connect311), []byte("\x20\x02\x00\x05"))
+	if line := g.wantEnd(proxy.IdentityUnknown); !strings.Contains(fmt.Sprint(line["err"]), "two names") {
+		t.Errorf("the line is %v, want the reason in it", line)
+	}
+}
+
+// Sessions of services have no lifetime. The service's, which is older, would have ended before the device's.
+func TestServicesAreThoseThatServiceNames(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	var service atomic.Bool
+	service.Store(true)
+	g := startGate(t, func(c *proxy.Config) {
+		brokers(b)(c)
+		c.MaxLifetime = 50 * time.Millisecond
+		c.Service = func(string) bool { return service.Load() }
+	})
+	hub, behindHub := session5(g, b, testPKI().ca.Issue("admin:dev1"))
+	service.Store(false)
+	device, behindDevice := session5(g, b, testPKI().ca.Issue("admin:dev1"))
+	wantStopped(t, device, behindDevice, 0xA0)
+	write(t, hub, pingreq)
+	wantBytes(t, behindHub, pingreq)
 }

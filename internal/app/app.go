@@ -184,9 +184,14 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 	if err != nil {
 		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
 	}
+	owners, err := newSources(a.cfg, cache.Owner)
+	if err != nil {
+		return nil, err
+	}
 	return proxy.New(proxy.Config{
 		Trust:                func() proxy.Trust { return trust{store.Current()} },
-		Owner:                ownerFunc(cache),
+		Owner:                owners.ownerFunc(a.identity.asked),
+		Service:              a.cfg.Services.Func(),
 		Lease:                leaseFunc(pool),
 		TLS:                  tlsPolicy(a.cfg),
 		ProxyProtocolFrom:    a.cfg.ProxyProtocolFrom,
@@ -294,6 +299,7 @@ func (a *App) logStart(current *truststore.Generation) {
 		"server_certificates", len(current.ServerCertificates()),
 		"cas", len(current.CAs()),
 		"crls", len(current.CRLs()),
+		"identity", a.cfg.Identity.String(),
 		"certificate_acl", config.Redact(string(a.cfg.ACLURL)),
 		"backends", []string(a.cfg.Backends),
 		"balance", a.cfg.Balance.String(),

@@ -47,7 +47,9 @@ func Check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer)
 		r.print("note", "VERNEGATE_CLIENT_ID=any: an owner may use every client id, also one of another owner, whose session the broker then ends")
 	}
 	r.checkFiles(ctx, cfg)
-	r.checkACL(ctx, cfg)
+	if cfg.Identity.Has(config.CertificateACL) {
+		r.checkACL(ctx, cfg)
+	}
 	r.checkBackends(ctx, cfg, noMQTT)
 	return !r.failed
 }

@@ -4,12 +4,10 @@
 package app
 
 import (
-	"context"
 	"time"
 
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/config"
-	"github.com/vernegate/vernegate/proxy"
 )
 
 // aclClient returns what asks certificate-acl. It starts nothing.
@@ -29,12 +27,5 @@ func aclCache(cfg config.Config, client *certacl.Client, m *identityMetrics) *ce
 		NegativeTTL:  time.Duration(cfg.ACLNegativeTTL),
 		StaleIfError: time.Duration(cfg.ACLStaleIfError),
 		Observe:      m.answered,
-	}
-}
-
-// ownerFunc lets the proxy ask a cache.
-func ownerFunc(cache *certacl.Cache) proxy.OwnerFunc {
-	return func(ctx context.Context, peer proxy.Peer) (owner string, ok bool, err error) {
-		return cache.Owner(ctx, peer.Fingerprint)
 	}
 }

@@ -15,12 +15,14 @@ import (
 
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // identityMetrics count what came of asking who owns a certificate, and remember
 // the last time.
 type identityMetrics struct {
+	sources *prometheus.CounterVec
 	answers *prometheus.CounterVec
 	lookups *prometheus.HistogramVec
 	cache   atomic.Pointer[certacl.Cache] // nil before there is one
@@ -40,15 +42,24 @@ var outcomes = [...]certacl.Outcome{
 // exist from the start, so that a rate over the first failure is right.
 func newIdentityMetrics(r prometheus.Registerer) *identityMetrics {
 	m := &identityMetrics{
+		sources: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "vernegate_identity_source_answers_total",
+			Help: "Answers of each source of VERNEGATE_IDENTITY about who owns a certificate, by result: owner, none (then the next source is asked), failed (could not tell).",
+		}, []string{"source", "result"}),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vernegate_identity_answers_total",
-			Help: "Answers to sessions about who owns their certificate, by outcome: hit and negative_hit (remembered), miss (asked), stale (remembered, as asking failed), failed (could not tell).",
+			Help: "Answers of certificate-acl to sessions about who owns their certificate, by outcome: hit and negative_hit (remembered), miss (asked), stale (remembered, as asking failed), failed (could not tell).",
 		}, []string{"outcome"}),
 		lookups: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "vernegate_identity_lookup_duration_seconds",
 			Help:    "Requests to certificate-acl, by result: owned, unowned, or why it could not be told.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"result"}),
+	}
+	for _, s := range config.Sources {
+		for _, result := range []string{resultOwner, resultNone, resultFailed} {
+			m.sources.WithLabelValues(string(s), result)
+		}
 	}
 	for _, o := range outcomes {
 		m.answers.WithLabelValues(string(o))
@@ -68,7 +79,7 @@ func newIdentityMetrics(r prometheus.Registerer) *identityMetrics {
 		}
 		return 0
 	})
-	r.MustRegister(m.answers, m.lookups, entries)
+	r.MustRegister(m.sources, m.answers, m.lookups, entries)
 	return m
 }
 
@@ -80,6 +91,11 @@ const (
 	resultOwned   = "owned"
 	resultUnowned = "unowned"
 )
+
+// asked counts what came of asking one source.
+func (m *identityMetrics) asked(s config.Source, result string) {
+	m.sources.WithLabelValues(string(s), result).Inc()
+}
 
 // answered is a certacl.Cache's observer.
 func (m *identityMetrics) answered(o certacl.Outcome) { m.answers.WithLabelValues(string(o)).Inc() }

@@ -41,7 +41,9 @@ func (a *App) status() admin.Status {
 	if w := a.parts.Load(); w != nil {
 		s.Trust = trustStatus(w.store.Current(), now)
 		s.Trust.Refused, s.Trust.Notices = partsStatus(w.store)
-		s.CertificateACL = a.aclStatus(w)
+		if a.cfg.Identity.Has(config.CertificateACL) {
+			s.CertificateACL = a.aclStatus(w)
+		}
 		s.Sessions = map[string]int{}
 		for _, role := range []proxy.Role{proxy.Devices, proxy.Services} {
 			s.Sessions[role.String()] = w.server.Count(role)

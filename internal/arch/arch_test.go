@@ -104,6 +104,16 @@ var forbidden = map[pattern]map[pattern]string{
 		"truststore/...":       siblings,
 		"packets/...":          siblings,
 	},
+	"internal/identity/...": {
+		"internal/config/...":  siblings,
+		"internal/admin/...":   siblings,
+		"internal/backend/...": siblings,
+		"proxy/...":            "internal/app makes an Owner func of it",
+		"packets/...":          siblings,
+		"certacl/...":          "a source does not know the others",
+		"truststore/...":       siblings,
+		metrics:                "internal/app counts",
+	},
 	"internal/backend/...": {
 		"internal/config/...": siblings,
 		"internal/admin/...":  siblings,
@@ -114,13 +124,6 @@ var forbidden = map[pattern]map[pattern]string{
 		metrics:               "internal/app counts what Status tells",
 	},
 	"internal/pki/...": {
-		"internal/...":   sharedByAll,
-		"proxy/...":      sharedByAll,
-		"packets/...":    sharedByAll,
-		"certacl/...":    sharedByAll,
-		"truststore/...": sharedByAll,
-	},
-	"internal/outbound/...": {
 		"internal/...":   sharedByAll,
 		"proxy/...":      sharedByAll,
 		"packets/...":    sharedByAll,
@@ -231,8 +234,8 @@ var inTests = map[pattern]map[pattern]string{
 	},
 	"cmd/...":                {"proxy/listen": "a port has to be held as other processes hold it"},
 	"certacl/...":            {"truststore/certtest": "a test CA"},
+	"internal/identity/...":  {"truststore/certtest": "a test CA"},
 	"internal/pki/...":       {"internal/pki": "its tests see it from outside"},
-	"internal/outbound/...":  {"internal/outbound": "its tests see it from outside"},
 	"internal/untrusted/...": {"internal/untrusted": "its tests see it from outside"},
 }
 

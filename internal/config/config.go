@@ -18,7 +18,7 @@ import (
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config/legacy"
-	"github.com/vernegate/vernegate/internal/outbound"
+	"github.com/vernegate/vernegate/internal/identity/subject"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -47,8 +47,10 @@ type Config struct {
 	CRLExpiredGrace      interval          `env:"VERNEGATE_CRL_EXPIRED_GRACE" envDefault:"24h"`
 	CRLMissing           truststore.Policy `env:"VERNEGATE_CRL_MISSING" envDefault:"allow"`
 
-	CRLHosts outbound.Hosts `env:"VERNEGATE_CRL_HOSTS"` // none: only those of URLs in other variables
-	CRLProxy outbound.Proxy `env:"VERNEGATE_CRL_PROXY" envDefault:"off"`
+	Identity         sourceList       `env:"VERNEGATE_IDENTITY" envDefault:"certificate-acl"`
+	IdentityTemplate subject.Template `env:"VERNEGATE_IDENTITY_TEMPLATE"` // not set: there is no source "subject"
+	IdentityPattern  subject.Patterns `env:"VERNEGATE_IDENTITY_PATTERN"`  // nil: none
+	Services         ownerPattern     `env:"VERNEGATE_SERVICES"`          // zero: owners without a colon
 
 	ACLURL            lookupURL    `env:"CERTIFICATE_ACL_URL" envDefault:"http://certificate-acl:3000/internal/api/v1/acl-entries/"`
 	ACLRequestTimeout milliseconds `env:"CERTIFICATE_ACL_REQ_TIMEOUT_MS" envDefault:"1000"`

@@ -17,6 +17,7 @@ func (c Config) validate(m *mistakes) {
 	if c.AdminToken.IsSet() && c.AdminTokenFile.IsSet() {
 		m.add("VERNEGATE_ADMIN_TOKEN_FILE", "expected only one of it and VERNEGATE_ADMIN_TOKEN")
 	}
+	c.validateIdentity(m)
 	c.validateListeners(m)
 }
 

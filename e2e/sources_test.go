@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/vernegate/vernegate/e2e/stack"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// withSubject gives a certificate an organization and a common name.
+func withSubject(organization, commonName string) certtest.Option {
+	return certtest.Template(func(c *x509.Certificate) {
+		c.Subject = pkix.Name{Organization: []string{organization}, CommonName: commonName}
+	})
+}
+
+// withURI gives a certificate one more alternative name.
+func withURI(text string) certtest.Option {
+	return certtest.Template(func(c *x509.Certificate) {
+		u, err := url.Parse(text)
+		if err != nil {
+			panic(err)
+		}
+		c.URIs = append(c.URIs, u)
+	})
+}
+
+// checkOwner has a device connect with each version of MQTT; the broker must get owner, and
+// the rest as it was sent.
+func (s *fixture) checkOwner(t *testing.T, fake *stack.FakeBroker, dial stack.Dial, owner string) {
+	t.Helper()
+	for _, v := range versions {
+		sent := connectPacket{version: v, clientID: unique(), username: "somebody-else"}
+		want := sent
+		want.username = owner
+		checkConnect(t, fake, dial, sent, want)
+	}
+}
+
+// checkRefused has a device connect with each version of MQTT; it must be told that it is not
+// authorized, and the log why.
+func (s *fixture) checkRefused(t *testing.T, dial stack.Dial, reason, why string) {
+	t.Helper()
+	for _, v := range versions {
+		before := len(s.Output.All())
+		if got, want := answerTo(within(t, stepTime), t, dial, v), codeOf(v, 5, 0x87); got != want {
+			t.Errorf("%v: got 0x%02X, want 0x%02X", v, got, want)
+		}
+		eventually(t, stepTime, "the log says why", func() bool {
+			for _, line := range s.Output.All()[before:] {
+				if strings.Contains(line, `"reason":"`+reason+`"`) && strings.Contains(line, why) {
+					return true
+				}
+			}
+			return false
+		})
+	}
+}
+
+// TestOwnersByTemplate needs no certificate-acl at all.
+func TestOwnersByTemplate(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_IDENTITY", "subject", "VERNEGATE_IDENTITY_TEMPLATE", "{o}:{cn}")
+	if err := s.acl.Down(); err != nil {
+		t.Fatal(err)
+	}
+	issue := func(opts ...certtest.Option) *certtest.Cert { return s.pki.Root.Issue("device", opts...) }
+
+	s.checkOwner(t, fake, s.through(issue(withSubject("acme", "lamp")), 0), "acme:lamp")
+	reached := len(fake.Sessions())
+	s.checkRefused(t, s.through(issue(), 0), "identity_unknown", "the certificate has 0 values of o")
+	s.checkRefused(t, s.through(issue(withSubject("acme", "lamp/+")), 0), "identity_invalid", "the owner contains")
+	s.checkRefused(t, s.through(issue(withSubject("acme:door", "lamp")), 0), "identity_unknown", "which ends it in the template")
+	toServices := stack.Through(s.Services, s.clientTLS(issue(withSubject("acme", "lamp")), 0))
+	s.checkRefused(t, toServices, "identity_not_allowed", "services")
+	if n := len(fake.Sessions()); n != reached {
+		t.Errorf("the broker heard of %d clients that were refused", n-reached)
+	}
+	if asked := s.acl.Asked(); len(asked) > 0 {
+		t.Errorf("certificate-acl was asked %v", asked)
+	}
+	m := must(s.Metrics(within(t, stepTime)))(t)
+	if owners, none := m.Sum("vernegate_identity_source_answers_total", `source="subject"`, `result="owner"`), m.Sum("vernegate_identity_source_answers_total", `source="subject"`, `result="none"`); owners < 9 || none != 6 {
+		t.Errorf("%v owners and %v refusals are counted for the source, want at least 9 and 6", owners, none)
+	}
+}
+
+func TestOwnersBySPIFFE(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_IDENTITY", "subject", "VERNEGATE_IDENTITY_TEMPLATE", "{tenant}:{device}",
+		"VERNEGATE_IDENTITY_PATTERN", `san.uri=spiffe://example\.org/(?<tenant>[a-z]+)/(?<device>[^/]+)`)
+	id := "spiffe://example.org/acme/lamp"
+	s.checkOwner(t, fake, s.through(s.pki.Root.Issue("x", withURI(id)), 0), "acme:lamp")
+	s.checkRefused(t, s.through(s.pki.Root.Issue("x", withURI(id), withURI(id)), 0), "identity_unknown", "2 values of san.uri")
+	s.checkRefused(t, s.through(s.pki.Root.Issue("x", withURI("spiffe://evil.org/acme/lamp")), 0), "identity_unknown", "does not match its pattern")
+}
+
+// TestServicesByPattern has owners with a colon be services, and others devices.
+func TestServicesByPattern(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_IDENTITY", "subject", "VERNEGATE_IDENTITY_TEMPLATE", "{cn}", "VERNEGATE_SERVICES", "svc:.*")
+	toServices := func(name string) stack.Dial {
+		return stack.Through(s.Services, s.clientTLS(s.pki.Root.Issue(name), 0))
+	}
+	s.checkOwner(t, fake, toServices("svc:hub"), "svc:hub")
+	s.checkOwner(t, fake, s.through(s.pki.Root.Issue("svc:hub"), 0), "svc:hub")
+	s.checkOwner(t, fake, s.through(s.pki.Root.Issue("lamp"), 0), "lamp")
+	s.checkRefused(t, toServices("lamp"), "identity_not_allowed", "services")
+}
+
+// TestFirstSourceCounts asks certificate-acl about those alone whom the template does not know.
+func TestFirstSourceCounts(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_IDENTITY", "subject,certificate-acl", "VERNEGATE_IDENTITY_TEMPLATE", "{o}:{cn}")
+	s.checkOwner(t, fake, s.through(s.device("acme:door", withSubject("acme", "lamp")), 0), "acme:lamp")
+	if asked := s.acl.Asked(); len(asked) > 0 {
+		t.Errorf("certificate-acl was asked %v", asked)
+	}
+	other := s.device("acme:door")
+	s.checkOwner(t, fake, s.through(other, 0), "acme:door")
+	s.checkRefused(t, s.through(s.pki.Root.Issue("nobody's"), 0), "identity_unknown", "no owner by certificate-acl")
+}
+
+// TestSourceThatCannotTellEndsTheQuestion: what certificate-acl would have said must not be overruled by
+// a source behind it.
+func TestSourceThatCannotTellEndsTheQuestion(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_IDENTITY", "certificate-acl,subject", "VERNEGATE_IDENTITY_TEMPLATE", "{o}:{cn}",
+		"VERNEGATE_ACL_NEGATIVE_TTL", "0s")
+	dial := s.through(s.pki.Root.Issue("x", withSubject("acme", "lamp")), 0)
+	s.checkOwner(t, fake, dial, "acme:lamp") // which certificate-acl does not know
+	reached := len(fake.Sessions())
+	s.acl.Answer(stack.ServerError)
+	for _, v := range versions {
+		if got, want := answerTo(within(t, stepTime), t, dial, v), codeOf(v, 3, 0x88); got != want {
+			t.Errorf("%v: got 0x%02X, want 0x%02X", v, got, want)
+		}
+	}
+	if n := len(fake.Sessions()); n != reached {
+		t.Errorf("%d clients reached the broker while certificate-acl could not tell", n-reached)
+	}
+}

@@ -1,0 +1,106 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/identity/subject"
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/proxy"
+)
+
+// A source is one of those that are asked for an owner.
+type source struct {
+	name config.Source
+	find proxy.OwnerFunc
+}
+
+// sources are asked one after the other, and the first that names an owner counts.
+//
+// One that cannot tell ends the question: had it told, the certificate might belong to
+// somebody else, or to nobody, than those behind it say.
+type sources []source
+
+// An answer is what the sources say of a certificate.
+type answer struct {
+	owner  string
+	source config.Source // "" = there is no owner
+}
+
+// Results of asking one source.
+const (
+	resultOwner  = "owner"
+	resultNone   = "none"
+	resultFailed = "failed"
+)
+
+// ask returns the first answer. An error matches proxy.ErrNoOwner, and says what each source
+// has against the certificate, or means that this could not be told. Each result is told to
+// observe.
+func (all sources) ask(ctx context.Context, peer proxy.Peer, observe func(s config.Source, result string)) (answer, error) {
+	var reasons []error
+	for _, s := range all {
+		owner, ok, err := s.find(ctx, peer)
+		switch {
+		case errors.Is(err, proxy.ErrNoOwner):
+			reasons = append(reasons, err)
+		case err != nil:
+			observe(s.name, resultFailed)
+			return answer{}, err
+		case ok:
+			observe(s.name, resultOwner)
+			return answer{owner, s.name}, nil
+		case len(all) > 1: // else the reason of the ending says it all
+			reasons = append(reasons, fmt.Errorf("%w by %s", proxy.ErrNoOwner, s.name))
+		}
+		observe(s.name, resultNone)
+	}
+	return answer{}, errors.Join(reasons...)
+}
+
+// ownerFunc lets the proxy ask sources.
+func (all sources) ownerFunc(observe func(s config.Source, result string)) proxy.OwnerFunc {
+	return func(ctx context.Context, peer proxy.Peer) (owner string, ok bool, err error) {
+		found, err := all.ask(ctx, peer, observe)
+		return found.owner, found.source != "", err
+	}
+}
+
+// newSources returns the sources of the configuration in their order. acl asks
+// certificate-acl, or what remembers its answers.
+func newSources(cfg config.Config, acl func(context.Context, pki.Fingerprint) (owner string, ok bool, err error)) (sources, error) {
+	var all sources
+	for _, name := range cfg.Identity {
+		var find proxy.OwnerFunc
+		switch name {
+		case config.CertificateACL:
+			find = func(ctx context.Context, peer proxy.Peer) (owner string, ok bool, err error) {
+				return acl(ctx, peer.Fingerprint)
+			}
+		case config.Subject:
+			rule, err := subject.NewRule(cfg.IdentityTemplate, cfg.IdentityPattern)
+			if err != nil {
+				return nil, err // which config has told already
+			}
+			find = subjectFunc(rule)
+		}
+		all = append(all, source{name, find})
+	}
+	return all, nil
+}
+
+// subjectFunc reads owners from certificates.
+func subjectFunc(rule *subject.Rule) proxy.OwnerFunc {
+	return func(_ context.Context, peer proxy.Peer) (owner string, ok bool, err error) {
+		owner, err = rule.Owner(peer.Chain[0])
+		if err != nil {
+			return "", false, fmt.Errorf("%w by subject: %w", proxy.ErrNoOwner, err)
+		}
+		return owner, true, nil
+	}
+}

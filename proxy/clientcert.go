@@ -44,6 +44,7 @@ type clientCert struct {
 	sessions   []*session
 	expiry     timer // of the chain
 	recheck    timer // of the owner
+	authorize  timer // when Authorize is asked again
 }
 
 // An issuerChain is a verified chain without the client's certificate. Most clients share a few of them. A client
@@ -100,6 +101,6 @@ func newClientCert(leaf *x509.Certificate, name certName) *clientCert {
 		name:        name,
 	}
 	c.fp = pki.FingerprintOf(leaf)
-	c.expiry.cert, c.recheck.cert = c, c
+	c.expiry.cert, c.recheck.cert, c.authorize.cert = c, c, c
 	return c
 }

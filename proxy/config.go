@@ -33,7 +33,8 @@ type Config struct {
 	Trust func() Trust
 	// Owner finds the owner of a certificate, beside the reading of the CONNECT, and again for live sessions.
 	Owner OwnerFunc
-	// Authorize runs beside Owner, whenever that does; nil = what the Trust accepts is welcome.
+	// Authorize runs beside Owner for newcomers, and again for live sessions at the times that it says; nil = what the Trust
+	// accepts is welcome.
 	Authorize AuthorizeFunc
 	// Service reports whether an owner is a service, and not a device; nil = if it has no colon, as dojot's devices are
 	// "tenant:device". It is called from many goroutines.
@@ -74,7 +75,8 @@ type Config struct {
 
 	// MaxLifetime ends the sessions of devices, give or take a tenth; 0 = never.
 	MaxLifetime time.Duration
-	// Recheck is how often the owner of each certificate with live sessions is asked for; 0 = never.
+	// Recheck is how often the owner of each certificate with live sessions is asked for, and Authorize asked that has named
+	// no time; 0 = never.
 	Recheck time.Duration
 
 	// ServerReference is where MQTT 5.0 clients are sent by Drain and Shutdown, as one or more "host:port" with

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -22,6 +23,8 @@ type Peer struct {
 	Chain []*x509.Certificate
 	// Fingerprint is that of the client's certificate.
 	Fingerprint pki.Fingerprint
+	// Live says that the question is about the client's live sessions, and was answered when they began.
+	Live bool
 }
 
 // ErrNoOwner is matched by the errors of an OwnerFunc that say why a certificate has no owner.
@@ -34,10 +37,13 @@ var ErrNoOwner = errors.New("no owner")
 type OwnerFunc func(ctx context.Context, peer Peer) (owner string, ok bool, err error)
 
 // An AuthorizeFunc has the last word on a client that the Trust has accepted: it may ask an OCSP responder, say. nil lets
-// the client in; an error that matches pki.ErrRevoked refuses it, or ends its live sessions; any other error says that
-// this could not be found out, which keeps newcomers out (IdentityUnavailable) and ends no session. It is called like an
-// OwnerFunc.
-type AuthorizeFunc func(ctx context.Context, peer Peer) error
+// the client in; an error that matches pki.ErrRevoked refuses it (TLSRevoked), or ends its live sessions (CertRevoked); any
+// other error says that this could not be found out, which keeps newcomers out and ends no session. The reason is
+// CertStatusUnknown for errors that match pki.ErrRevocationUnknown, else IdentityUnavailable.
+//
+// again is when it is to be asked again about the client's live sessions; zero = after Config.Recheck. It is called like
+// an OwnerFunc, but must not wait for anything when the peer is Live: what is not known yet is asked for again soon.
+type AuthorizeFunc func(ctx context.Context, peer Peer) (again time.Time, err error)
 
 // An AdmitFunc reports whether an owner may use the listeners with a role.
 type AdmitFunc func(role Role, owner string) bool
@@ -49,18 +55,20 @@ func admitServices(service func(owner string) bool) AdmitFunc {
 
 // An identity is what was found out about one client.
 type identity struct {
-	owner  string
-	ok     bool
-	why    error // there is no owner; nil = there is one, or ok says it all
-	err    error // of the look-up
-	denied error // of Authorize
+	owner string
+	ok    bool
+	why   error // there is no owner; nil = there is one, or ok says it all
+	err   error // of the look-up
+
+	denied error     // by Authorize
+	again  time.Time // when to ask Authorize again; zero = after Recheck
 }
 
 // identify is step 4. It finds out who the client is while the caller goes on; the channel has room for the answer, so
 // that no client has to wait for it.
 func (s *session) identify(ctx context.Context) <-chan identity {
 	answer := make(chan identity, 1)
-	peer := Peer{s.chain, pki.FingerprintOf(s.chain[0])}
+	peer := Peer{Chain: s.chain, Fingerprint: pki.FingerprintOf(s.chain[0])}
 	go func() { answer <- s.server.ask(ctx, peer) }()
 	return answer
 }
@@ -72,7 +80,7 @@ func (s *Server) ask(ctx context.Context, peer Peer) (id identity) {
 		return id
 	}
 	var authorizing sync.WaitGroup
-	authorizing.Go(func() { id.denied = s.cfg.Authorize(ctx, peer) })
+	authorizing.Go(func() { id.again, id.denied = s.cfg.Authorize(ctx, peer) })
 	id.askOwner(ctx, s.cfg.Owner, peer)
 	authorizing.Wait()
 	return id
@@ -90,6 +98,8 @@ func (id identity) verdict(admit AdmitFunc, role Role) error {
 	switch {
 	case errors.Is(id.denied, pki.ErrRevoked):
 		return because(TLSRevoked, id.denied)
+	case errors.Is(id.denied, pki.ErrRevocationUnknown):
+		return because(CertStatusUnknown, id.denied)
 	case id.err != nil || id.denied != nil:
 		return because(IdentityUnavailable, errors.Join(id.err, id.denied))
 	case !id.ok:
@@ -104,18 +114,10 @@ func (id identity) verdict(admit AdmitFunc, role Role) error {
 	return nil
 }
 
-// ending returns why a live session has to end after what was found out, and with which detail; 0 = it lives on. What
-// could not be found out ends nothing.
-func (id identity) ending(s *session) (Reason, error) {
-	switch {
-	case errors.Is(id.denied, pki.ErrRevoked):
-		return CertRevoked, id.denied
-	case id.err != nil:
-		return 0, nil
-	case id.owner != s.owner, identity{owner: id.owner, ok: id.ok}.verdict(s.server.cfg.Admit, s.role) != nil:
-		return OwnerChanged, nil
-	}
-	return 0, nil
+// keeps reports whether a live session may go on after its owner was looked up again. That the owner could not be found
+// out ends nothing.
+func (id identity) keeps(s *session) bool {
+	return id.err != nil || id.owner == s.owner && id.verdict(s.server.cfg.Admit, s.role) == nil
 }
 
 // hasNoColon is how dojot tells services from devices, whose owner is "tenant:device".

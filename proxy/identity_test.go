@@ -28,11 +28,14 @@ func TestWhoIsNotAuthorizedIsRefused(t *testing.T) {
 	}{
 		"revoked": {fmt.Errorf("OCSP: %w", pki.ErrRevoked), nil, proxy.TLSRevoked},
 		"unknown": {errResponder, []byte("\x20\x02\x00\x03"), proxy.IdentityUnavailable},
+		"demanded and unknown": {
+			fmt.Errorf("OCSP: %w", pki.ErrRevocationUnknown), []byte("\x20\x02\x00\x03"), proxy.CertStatusUnknown,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := startGate(t, func(c *proxy.Config) {
-				c.Authorize = func(context.Context, proxy.Peer) error { return test.denied }
+				c.Authorize = func(context.Context, proxy.Peer) (time.Time, error) { return time.Time{}, test.denied }
 			})
 			client := g.device(connect311)
 			wantBytes(t, client, test.connack)
@@ -42,10 +45,25 @@ func TestWhoIsNotAuthorizedIsRefused(t *testing.T) {
 	}
 }
 
-// The two questions about a client are asked at the same time, with the chain that the Trust has accepted, and again for
-// its live sessions.
+// The two questions about a client are asked at the same time, with the chain that the Trust has accepted. The second one
+// is asked again for live sessions when its answer says so, or else with the owner.
 func TestAuthorizationIsAskedBesideTheOwner(t *testing.T) {
 	t.Parallel()
+	const often = 20 * time.Millisecond
+	for name, test := range map[string]struct{ recheck, again time.Duration }{
+		"again when its answer ends": {0, often},
+		"again with the owner":       {often, 0},
+		"again before the owner":     {time.Hour, often},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testAuthorization(t, test.recheck, test.again)
+		})
+	}
+}
+
+// testAuthorization has Authorize say that it is to be asked again after a while; 0 = nothing.
+func testAuthorization(t *testing.T, recheck, after time.Duration) {
 	device := testPKI().ca.Intermediate("plant 7").Issue("admin:dev1")
 	b := startBroker(t)
 	asked := make(chan proxy.Peer, 100)
@@ -53,7 +71,7 @@ func TestAuthorizationIsAskedBesideTheOwner(t *testing.T) {
 	var looked, authorized atomic.Bool // once
 	g := startGate(t, func(c *proxy.Config) {
 		brokers(b)(c)
-		c.Recheck = 20 * time.Millisecond
+		c.Recheck = recheck
 		meet := make(chan struct{})
 		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) {
 			if looked.CompareAndSwap(false, true) {
@@ -61,15 +79,18 @@ func TestAuthorizationIsAskedBesideTheOwner(t *testing.T) {
 			}
 			return "admin:dev1", true, nil
 		}
-		c.Authorize = func(_ context.Context, peer proxy.Peer) error {
+		c.Authorize = func(_ context.Context, peer proxy.Peer) (again time.Time, err error) {
+			if after > 0 {
+				again = time.Now().Add(after)
+			}
 			if authorized.CompareAndSwap(false, true) {
 				meet <- struct{}{}
 			}
 			asked <- peer
 			if err := denied.Load(); err != nil {
-				return *err
+				return again, *err
 			}
-			return nil
+			return again, nil
 		}
 	})
 	client, backend := session5(g, b, device)
@@ -78,6 +99,9 @@ func TestAuthorizationIsAskedBesideTheOwner(t *testing.T) {
 		if peer.Fingerprint != pki.FingerprintOf(device.Leaf) || len(peer.Chain) != 3 ||
 			!peer.Chain[0].Equal(device.Leaf) || !peer.Chain[2].Equal(testPKI().ca.Cert) {
 			t.Fatalf("question %d: got a chain of %d certificates, want the one that was accepted", i, len(peer.Chain))
+		}
+		if peer.Live != (i > 0) {
+			t.Errorf("question %d: live is %v", i, peer.Live)
 		}
 	}
 	denied.Store(&errResponder)
@@ -90,6 +114,35 @@ func TestAuthorizationIsAskedBesideTheOwner(t *testing.T) {
 	denied.Store(&revoked)
 	wantStopped(t, client, backend, 0x87)
 	g.wantEnd(proxy.CertRevoked)
+}
+
+// The answer that ends first decides when the sessions of a certificate are asked about again, and an end that is over
+// when the session begins counts.
+func TestAuthorizationIsAskedAgainAtTheEarliestTime(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	answers := make(chan time.Duration, 3)
+	revoked := make(chan struct{})
+	g := startGate(t, func(c *proxy.Config) {
+		brokers(b)(c)
+		c.Authorize = func(_ context.Context, peer proxy.Peer) (time.Time, error) {
+			if peer.Live {
+				<-revoked
+				return time.Time{}, fmt.Errorf("OCSP: %w", pki.ErrRevoked)
+			}
+			return time.Now().Add(<-answers), nil
+		}
+	})
+	answers <- time.Hour
+	first, firstBackend := session5(g, b, testPKI().device)
+	answers <- -time.Hour
+	second, secondBackend := session5(g, b, testPKI().device)
+	answers <- time.Hour
+	third, thirdBackend := session5(g, b, testPKI().device)
+	close(revoked)
+	wantStopped(t, first, firstBackend, 0x87)
+	wantStopped(t, second, secondBackend, 0x87)
+	wantStopped(t, third, thirdBackend, 0x87)
 }
 
 func TestAdmitDecidesWhoUsesAListener(t *testing.T) {

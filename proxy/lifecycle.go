@@ -100,12 +100,17 @@ func withdrawn(err error) Reason {
 }
 
 // enter makes the session a live one: from now on it ends when its certificate is no longer trusted, has
-// expired, or belongs to another owner, and at the end of its lifetime. The error is an *endError.
-func (s *session) enter() error {
+// expired, or belongs to another owner, and at the end of its lifetime. again is as in an identity. The error is an
+// *endError.
+func (s *session) enter(again time.Time) error {
 	state := s.tls.ConnectionState()
 	s.tlsVersion, s.resumed = state.Version, state.DidResume
 	now := time.Now()
-	cert, err := s.server.live.add(s, state.PeerCertificates, s.chain, s.lifetimeEnd(now), s.firstRecheck(now))
+	cert, err := s.server.live.add(s, state.PeerCertificates, s.chain, times{
+		lifetime:  s.lifetimeEnd(now),
+		recheck:   s.firstRecheck(now),
+		authorize: s.server.nextAuthorization(again, now),
+	})
 	if err != nil {
 		return because(TLSUntrusted, err)
 	}
@@ -136,6 +141,17 @@ func (s *session) firstRecheck(now time.Time) time.Time {
 	return now.Add(time.Duration(float64(interval) * rand.Float64()))
 }
 
+// nextAuthorization is when to ask Authorize again that has said so, or has left it to Recheck. Zero means never.
+func (s *Server) nextAuthorization(again, now time.Time) time.Time {
+	switch {
+	case s.cfg.Authorize == nil:
+		return time.Time{}
+	case again.IsZero() && s.cfg.Recheck > 0:
+		return now.Add(s.cfg.Recheck)
+	}
+	return again
+}
+
 // earlier returns the earlier of two times, of which the zero one means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
@@ -149,6 +165,7 @@ func earlier(a, b time.Time) time.Time {
 func (s *Server) serveTimers() {
 	defer s.running.Done()
 	s.running.Go(func() { s.live.rechecks.serve(s.ctx, s.startRecheckers()) })
+	s.running.Go(func() { s.live.authorizations.serve(s.ctx, s.authorizeAgain) })
 	s.running.Go(func() { s.live.ends.serve(s.ctx, s.timeIsUp) })
 	suppressed := time.NewTicker(suppressedInterval)
 	defer suppressed.Stop()
@@ -196,15 +213,32 @@ func (s *Server) startRecheckers() func(*timer) {
 	}
 }
 
-// recheck finds out anew who a client with live sessions is.
+// recheck finds out anew who the owner of a certificate with live sessions is.
 func (s *Server) recheck(c *clientCert) {
 	if peer, err := s.live.peerOf(c); err == nil {
-		id := s.ask(s.ctx, peer)
+		var id identity
+		id.owner, id.ok, id.err = s.cfg.Owner(s.ctx, peer)
 		for _, session := range s.live.sessionsOf(c) {
-			if reason, err := id.ending(session); reason != 0 {
-				session.stop(reason, err)
+			if !id.keeps(session) {
+				session.stop(OwnerChanged, nil)
 			}
 		}
 	}
 	s.live.resetTimer(&s.live.rechecks, &c.recheck, time.Now().Add(s.cfg.Recheck))
+}
+
+// authorizeAgain asks Authorize about a client with live sessions, and ends them if it is revoked by now.
+func (s *Server) authorizeAgain(t *timer) {
+	var again time.Time
+	if peer, err := s.live.peerOf(t.cert); err == nil {
+		peer.Live = true
+		if again, err = s.cfg.Authorize(s.ctx, peer); errors.Is(err, pki.ErrRevoked) {
+			for _, session := range s.live.sessionsOf(t.cert) {
+				session.stop(CertRevoked, err)
+			}
+		}
+	}
+	if next := s.nextAuthorization(again, time.Now()); !next.IsZero() {
+		s.live.resetTimer(&s.live.authorizations, t, next)
+	}
 }

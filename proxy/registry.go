@@ -34,6 +34,8 @@ type registry struct {
 
 	ends     timers // lifetimes of sessions, expiries of certificates
 	rechecks timers // of owners
+
+	authorizations timers // when Authorize is asked again
 }
 
 // A certName is what a CRL calls a certificate by: a hash of its issuer's name and its serial number. Two
@@ -61,6 +63,7 @@ func newRegistry() *registry {
 	}
 	r.ends.init(&r.mu)
 	r.rechecks.init(&r.mu)
+	r.authorizations.init(&r.mu)
 	return r
 }
 
@@ -78,10 +81,16 @@ func (r *registry) nameOf(cert *x509.Certificate) certName {
 	return r.name(cert.RawIssuer, cert.SerialNumber.Bytes())
 }
 
+// times are when something is to be done about a session that enters the registry; zero = never.
+type times struct {
+	lifetime  time.Time // it ends
+	recheck   time.Time // its owner is looked up again
+	authorize time.Time // Authorize is asked again
+}
+
 // add enters a session whose client has sent peer, of which chain was accepted. All sessions of the certificate are bound
-// to that chain from now on. The session ends at the end of its lifetime, and its owner is looked up again at the time
-// recheck, if those are not zero. Without a chain there is no session: the error is errNoChain.
-func (r *registry) add(s *session, peer, chain []*x509.Certificate, lifetime, recheck time.Time) (*clientCert, error) {
+// to that chain from now on. Without a chain there is no session: the error is errNoChain.
+func (r *registry) add(s *session, peer, chain []*x509.Certificate, at times) (*clientCert, error) {
 	if len(chain) == 0 {
 		return nil, errNoChain
 	}
@@ -91,17 +100,20 @@ func (r *registry) add(s *session, peer, chain []*x509.Certificate, lifetime, re
 	c := r.certs[fp]
 	if c == nil {
 		c = r.addCert(chain[0])
-		if !recheck.IsZero() {
-			r.rechecks.set(&c.recheck, recheck)
+		if !at.recheck.IsZero() {
+			r.rechecks.set(&c.recheck, at.recheck)
 		}
+	}
+	if t := &c.authorize; !at.authorize.IsZero() && (t.index == 0 || at.authorize.Before(t.at)) {
+		r.authorizations.set(t, at.authorize)
 	}
 	if r.bind(c, chain) {
 		c.sent = boundedSent(peer)
 	}
 	r.addSession(c, s)
-	if !lifetime.IsZero() {
+	if !at.lifetime.IsZero() {
 		s.live.lifetime.session = s
-		r.ends.set(&s.live.lifetime, lifetime)
+		r.ends.set(&s.live.lifetime, at.lifetime)
 	}
 	return c, nil
 }
@@ -222,6 +234,7 @@ func (r *registry) remove(s *session) {
 func (r *registry) removeCert(c *clientCert) {
 	r.ends.queue.cancel(&c.expiry)
 	r.rechecks.queue.cancel(&c.recheck)
+	r.authorizations.queue.cancel(&c.authorize)
 	delete(r.certs, c.fp)
 	r.unbind(c)
 	if c.next != nil {
@@ -265,9 +278,9 @@ func (r *registry) peerOf(c *clientCert) (Peer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(c.issuers.cas) == 1 && c.issuers.cas[0].Equal(leaf) {
-		return Peer{[]*x509.Certificate{leaf}, c.fp}, nil
+		return Peer{Chain: []*x509.Certificate{leaf}, Fingerprint: c.fp}, nil
 	}
-	return Peer{append([]*x509.Certificate{leaf}, c.issuers.cas...), c.fp}, nil
+	return Peer{Chain: append([]*x509.Certificate{leaf}, c.issuers.cas...), Fingerprint: c.fp}, nil
 }
 
 // sessionsOf returns the live sessions of a certificate, which may have none any more.

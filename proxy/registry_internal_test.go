@@ -67,7 +67,7 @@ func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
 // enter adds a session that sent its own certificate alone.
 func enter(tb testing.TB, r *registry, s *session, chain []*x509.Certificate, at time.Time) *clientCert {
 	tb.Helper()
-	c, err := r.add(s, chain[:1], chain, at, at)
+	c, err := r.add(s, chain[:1], chain, times{at, at, at})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestRegistryForgets(t *testing.T) {
 	for _, s := range in {
 		r.remove(s)
 	}
-	if n := len(r.certs) + len(r.names) + len(r.chains) + len(r.above) + len(r.owners) + len(r.ends.queue) + len(r.rechecks.queue); n != 0 {
+	if n := len(r.certs) + len(r.names) + len(r.chains) + len(r.above) + len(r.owners) + len(r.ends.queue) + len(r.rechecks.queue) + len(r.authorizations.queue); n != 0 {
 		t.Errorf("got %d entries left, want none", n)
 	}
 }
@@ -202,7 +202,7 @@ func TestRegistryFindsACertificateThatIsItsOwnIssuer(t *testing.T) {
 func TestNoSessionWithoutAChain(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
-	if _, err := r.add(&session{}, device(1, authority("one")), nil, time.Time{}, time.Time{}); !errors.Is(err, errNoChain) {
+	if _, err := r.add(&session{}, device(1, authority("one")), nil, times{}); !errors.Is(err, errNoChain) {
 		t.Errorf("got %v, want %v", err, errNoChain)
 	}
 	if got := r.find(&Filter{}, 0, -1); len(got) != 0 {

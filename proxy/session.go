@@ -106,13 +106,14 @@ func (s *session) establish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.decide(<-identity); err != nil {
+	id := <-identity
+	if err := s.decide(id); err != nil {
 		return err
 	}
 	if reason, stopped := s.stoppedBy(); stopped {
 		return because(reason, nil)
 	}
-	return s.connectBroker(ctx, connect)
+	return s.connectBroker(ctx, connect, id.again)
 }
 
 // getToKnow is steps 2 and 3. A connection that fails in them is pending until it is closed.
@@ -180,8 +181,8 @@ func (s *session) decide(id identity) error {
 	return s.acquireSession()
 }
 
-// connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
-func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) error {
+// connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client. again is as in an identity.
+func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, again time.Time) error {
 	packet, err := s.forBroker(connect)
 	if err != nil {
 		return err
@@ -194,7 +195,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect) e
 		return err
 	}
 	s.join(broker)
-	if err := s.enter(); err != nil {
+	if err := s.enter(again); err != nil {
 		return err
 	}
 	answer := append(broker.reply.Bytes, broker.rest...)

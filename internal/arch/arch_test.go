@@ -130,6 +130,13 @@ var forbidden = map[pattern]map[pattern]string{
 		"certacl/...":    sharedByAll,
 		"truststore/...": sharedByAll,
 	},
+	"internal/outbound/...": {
+		"internal/...":   sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+	},
 	"internal/untrusted/...": {
 		"internal/...":   sharedByAll,
 		"proxy/...":      sharedByAll,
@@ -236,6 +243,7 @@ var inTests = map[pattern]map[pattern]string{
 	"certacl/...":            {"truststore/certtest": "a test CA"},
 	"internal/identity/...":  {"truststore/certtest": "a test CA"},
 	"internal/pki/...":       {"internal/pki": "its tests see it from outside"},
+	"internal/outbound/...":  {"internal/outbound": "its tests see it from outside"},
 	"internal/untrusted/...": {"internal/untrusted": "its tests see it from outside"},
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config/legacy"
 	"github.com/vernegate/vernegate/internal/identity/subject"
+	"github.com/vernegate/vernegate/internal/outbound"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -46,6 +47,9 @@ type Config struct {
 	CRLExpired           truststore.Policy `env:"VERNEGATE_CRL_EXPIRED" envDefault:"allow"`
 	CRLExpiredGrace      interval          `env:"VERNEGATE_CRL_EXPIRED_GRACE" envDefault:"24h"`
 	CRLMissing           truststore.Policy `env:"VERNEGATE_CRL_MISSING" envDefault:"allow"`
+
+	CRLHosts outbound.Hosts `env:"VERNEGATE_CRL_HOSTS"` // none: only those of URLs in other variables
+	CRLProxy outbound.Proxy `env:"VERNEGATE_CRL_PROXY" envDefault:"off"`
 
 	Identity         sourceList       `env:"VERNEGATE_IDENTITY" envDefault:"certificate-acl"`
 	IdentityTemplate subject.Template `env:"VERNEGATE_IDENTITY_TEMPLATE"` // not set: there is no source "subject"

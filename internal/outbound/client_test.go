@@ -1,0 +1,224 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outbound_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/outbound"
+)
+
+func serve(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *url.URL) {
+	t.Helper()
+	s := httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, u
+}
+
+func get(t *testing.T, c outbound.Config, target string) (string, error) {
+	t.Helper()
+	client := outbound.NewClient(c)
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
+}
+
+func hello(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }
+
+func unreached(t *testing.T) http.HandlerFunc {
+	return func(_ http.ResponseWriter, r *http.Request) { t.Errorf("called with %s", r.URL) }
+}
+
+func TestOnlyAllowedHostsAreCalled(t *testing.T) {
+	t.Parallel()
+	_, good := serve(t, hello)
+	_, bad := serve(t, unreached(t))
+	allowed := outbound.Config{Hosts: outbound.Hosts{}.With(good)}
+	if got, err := get(t, allowed, good.String()); got != "hello" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := get(t, allowed, bad.String()); !errors.Is(err, outbound.ErrHost) {
+		t.Errorf("got %v, want %v", err, outbound.ErrHost)
+	}
+}
+
+func TestRedirectsStayWithTheirServer(t *testing.T) {
+	t.Parallel()
+	_, elsewhere := serve(t, unreached(t))
+	var target string
+	_, u := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/there" {
+			hello(w, r)
+			return
+		}
+		http.Redirect(w, r, target, http.StatusFound)
+	})
+	allowed := outbound.Config{Hosts: outbound.Hosts{}.With(u, elsewhere)}
+	for where, want := range map[string]error{
+		"/there":                         nil,
+		elsewhere.String():               outbound.ErrRedirect, // though it may be called
+		"http://169.254.169.254/":        outbound.ErrRedirect,
+		"http://user:secret@" + u.Host:   nil, // and then round and round
+		"https://" + u.Host:              nil, // where it does not speak TLS
+		"file:///etc/passwd":             outbound.ErrRedirect,
+		"http://localhost:" + u.Port():   outbound.ErrRedirect,
+		"http://127.0.0.1.:" + u.Port():  nil,
+		"http://127.0.0.1:1/another/way": outbound.ErrRedirect,
+	} {
+		target = where
+		got, err := get(t, allowed, u.String())
+		switch {
+		case where == "/there" && got != "hello":
+			t.Errorf("%s: got %q, %v", where, got, err)
+		case want != nil && !errors.Is(err, want):
+			t.Errorf("%s: got %v, want %v", where, err, want)
+		case where != "/there" && err == nil:
+			t.Errorf("%s: followed without end", where)
+		}
+	}
+}
+
+// Who writes into the DNS of an allowed domain must not choose that this machine's own
+// services are called.
+func TestADomainDoesNotLeadToThisMachine(t *testing.T) {
+	t.Parallel()
+	_, u := serve(t, hello)
+	var domain outbound.Hosts
+	if err := domain.UnmarshalText([]byte("*.localhost:" + u.Port())); err != nil {
+		t.Fatal(err)
+	}
+	target := "http://metadata.localhost:" + u.Port() // which is 127.0.0.1 (RFC 6761 §6.3)
+	if _, err := net.DefaultResolver.LookupHost(t.Context(), "metadata.localhost"); err != nil {
+		t.Skip("this machine does not resolve names below localhost: ", err)
+	}
+	if _, err := get(t, outbound.Config{Hosts: domain}, target); !errors.Is(err, outbound.ErrAddress) {
+		t.Errorf("below an allowed domain: got %v, want %v", err, outbound.ErrAddress)
+	}
+	named, _ := url.Parse(target)
+	if got, err := get(t, outbound.Config{Hosts: domain.With(named)}, target); got != "hello" {
+		t.Errorf("named by itself: got %q, %v", got, err)
+	}
+}
+
+func TestTheProxyIsTheOneConfigured(t *testing.T) {
+	_, server := serve(t, unreached(t))
+	_, via := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "proxied "+r.URL.String()) })
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+	target := "http://crl.example.org/"
+	var named outbound.Hosts
+	if err := named.UnmarshalText([]byte("crl.example.org")); err != nil {
+		t.Fatal(err)
+	}
+	var proxy outbound.Proxy
+	if err := proxy.UnmarshalText([]byte(via.String())); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := get(t, outbound.Config{Hosts: named, Proxy: proxy}, target); got != "proxied "+target {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := get(t, outbound.Config{Hosts: named, Proxy: proxy}, server.String()); !errors.Is(err, outbound.ErrHost) {
+		t.Errorf("a host that is not allowed is asked for at the proxy: %v", err)
+	}
+	_, direct := serve(t, hello)
+	if got, err := get(t, outbound.Config{Hosts: named.With(direct)}, direct.String()); got != "hello" {
+		t.Errorf("the environment is asked for a proxy: %q, %v", got, err)
+	}
+}
+
+func TestProxiesThatAreNoneAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "on", "socks5://a:1", "proxy:3128", "http://", "http://a/path"} {
+		var p outbound.Proxy
+		if err := p.UnmarshalText([]byte(text)); err == nil || text != "" && strings.Contains(err.Error(), "\""+text) {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+func TestASilentServerIsLeft(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	_, u := serve(t, func(http.ResponseWriter, *http.Request) { <-done })
+	t.Cleanup(func() { close(done) })
+	if _, err := get(t, outbound.Config{Hosts: outbound.Hosts{}.With(u), Timeout: 50 * time.Millisecond}, u.String()); err == nil {
+		t.Error("answered")
+	}
+}
+
+func TestLongHeadersAreRefused(t *testing.T) {
+	t.Parallel()
+	_, u := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Long", strings.Repeat("a", 64<<10)) })
+	if _, err := get(t, outbound.Config{Hosts: outbound.Hosts{}.With(u)}, u.String()); err == nil {
+		t.Error("read")
+	}
+}
+
+func TestBodiesAreLimited(t *testing.T) {
+	t.Parallel()
+	const limit = 1000
+	for name, row := range map[string]struct {
+		size     int
+		announce bool
+		good     bool
+	}{
+		"as large as it may be":     {limit, true, true},
+		"likewise, not announced":   {limit, false, true},
+		"one byte more":             {limit + 1, true, false},
+		"one byte more, unknown":    {limit + 1, false, false},
+		"far more, in large pieces": {1 << 20, false, false},
+	} {
+		resp := &http.Response{Body: io.NopCloser(strings.NewReader(strings.Repeat("x", row.size))), ContentLength: -1}
+		if row.announce {
+			resp.ContentLength = int64(row.size)
+		}
+		got, err := io.ReadAll(outbound.LimitBody(resp, limit))
+		if row.good && (err != nil || len(got) != row.size) || !row.good && !errors.Is(err, outbound.ErrTooLarge) || len(got) > limit {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+}
+
+func TestRequestsEndWithTheirContext(t *testing.T) {
+	t.Parallel()
+	_, u := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	client := outbound.NewClient(outbound.Config{Hosts: outbound.Hosts{}.With(u)})
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithCancel(t.Context())
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	cancel()
+	if _, err := io.ReadAll(resp.Body); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

@@ -217,7 +217,7 @@ func (s *Server) startRecheckers() func(*timer) {
 func (s *Server) recheck(c *clientCert) {
 	if peer, err := s.live.peerOf(c); err == nil {
 		var id identity
-		id.owner, id.ok, id.err = s.cfg.Owner(s.ctx, peer)
+		id.askOwner(s.ctx, s.cfg.Owner, peer)
 		for _, session := range s.live.sessionsOf(c) {
 			if !id.keeps(session) {
 				session.stop(OwnerChanged, nil)

@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -53,6 +54,10 @@ type Config struct {
 	// BackendProxyProtocol is the version of the PROXY header, 1 or 2, that tells brokers who the client is;
 	// 0 = none. Brokers that do not expect one take it for garbage, those that do want it from everybody.
 	BackendProxyProtocol byte
+
+	// BackendTLS returns what TLS with the broker at this address is to be like, of the brokers that a Lease has named;
+	// nil = brokers are spoken to in plain TCP. It is called for each connection, from many goroutines.
+	BackendTLS func(addr string) *tls.Config
 
 	// ClientID says which client ids each owner may use; the zero value is any.
 	ClientID ClientIDPolicy

@@ -40,20 +40,18 @@ func (p ClientIDPolicy) check(clientID, owner string) error {
 	return fmt.Errorf("client id %q, expected %q, alone or with one of %s behind it", clientID, owner, clientIDSeparators)
 }
 
-// forBroker is what a broker gets first: the CONNECT as the owner's, behind a PROXY header where brokers want
-// one. The two go out in one write, and so in one segment up to the header's end, as VerneMQ wants it.
-func (s *session) forBroker(connect *packets.Connect) ([]byte, error) {
-	packet, err := connect.Rewrite(packets.Edit{Username: &s.owner, DropPassword: s.server.cfg.StripPassword})
+// forBroker is what a broker gets first: the CONNECT as the owner's, behind a PROXY header where brokers want one.
+func (s *session) forBroker(connect *packets.Connect) (hello greeting, err error) {
+	hello.connect, err = connect.Rewrite(packets.Edit{Username: &s.owner, DropPassword: s.server.cfg.StripPassword})
 	if err != nil {
-		return nil, because(IdentityInvalid, err)
+		return hello, because(IdentityInvalid, err)
 	}
 	version := s.server.cfg.BackendProxyProtocol
 	if version == 0 {
-		return packet, nil
+		return hello, nil
 	}
-	header, err := s.client.appendProxyHeader(nil, version)
-	if err != nil {
-		return nil, because(BackendUnavailable, err)
+	if hello.header, err = s.client.appendProxyHeader(nil, version); err != nil {
+		return hello, because(BackendUnavailable, err)
 	}
-	return append(header, packet...), nil
+	return hello, nil
 }

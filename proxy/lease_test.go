@@ -56,6 +56,7 @@ func (p *turn) Next() (string, bool) {
 
 func (p *turn) Succeeded(bool)        { p.hear("succeeded") }
 func (p *turn) Unreachable(err error) { p.hear("unreachable") }
+func (p *turn) HandshakeFailed(error) { p.hear("handshake failed") }
 func (p *turn) Silent()               { p.hear("silent") }
 func (p *turn) Unavailable()          { p.hear("unavailable") }
 

@@ -54,10 +54,23 @@ func (s *session) upEnded(r relay.Result) {
 	if _, stopped := s.stoppedBy(); stopped {
 		return // the broker must not end yet: a packet of it may be half way to the client
 	}
+	s.sayCloseNotify()
 	_ = closeWrite(s.backend.NetConn()) // fails when the broker is gone, which the other direction will see
 	soon := time.Now().Add(lingerTimeout)
 	s.setReadDeadline(s.backend.NetConn(), soon)
 	_ = s.client.SetWriteDeadline(soon)
+}
+
+// sayCloseNotify ends TLS with the broker, if there is TLS, from our side (RFC 8446 §6.1): without that a broker takes the
+// end for a loss. Only the first call does something.
+func (s *session) sayCloseNotify() {
+	if over := s.up.DestinationTLS(); over != nil {
+		_ = s.backend.WriteLater(func() error {
+			err := over.CloseWrite() // sets a write deadline that has passed
+			_ = s.backend.SetWriteDeadline(time.Now().Add(silenceTimeout))
+			return err
+		})
+	}
 }
 
 // protocolReason classifies what relay refuses to forward.

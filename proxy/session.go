@@ -183,13 +183,13 @@ func (s *session) decide(id identity) error {
 
 // connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client. again is as in an identity.
 func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, again time.Time) error {
-	packet, err := s.forBroker(connect)
+	hello, err := s.forBroker(connect)
 	if err != nil {
 		return err
 	}
 	s.server.descriptors.Take()
 	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
-	broker, err := s.server.backends.open(ctx, s.lease, packet, s.version)
+	broker, err := s.server.backends.open(ctx, s.lease, hello, s.version)
 	if err != nil {
 		s.server.descriptors.Give()
 		return err
@@ -216,16 +216,15 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, a
 
 // join makes the broker the other side of the session.
 func (s *session) join(b *brokerConn) {
-	backend := new(relay.Conn)
-	backend.Open(b.conn)
+	client := relay.End{Conn: &s.client.Conn, TLS: s.tls, Record: s.server.cfg.MaxRecord}
 	s.backendAddr, s.connack = b.addr, connackOf(b.reply)
-	s.up.ConnectUp(&s.client.Conn, s.tls, backend, s)
-	s.down.ConnectDown(backend, &s.client.Conn, s.tls, s.server.cfg.MaxRecord, s)
+	s.up.Connect(client, b.link.end(), s)
+	s.down.Connect(b.link.end(), client, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.backend = backend
+	s.backend = b.link.conn
 	if s.stopped {
-		s.halt(b.conn)
+		s.halt(s.backend.NetConn())
 	}
 }
 
@@ -272,6 +271,7 @@ func (s *session) close() {
 	patience := silenceTimeout
 	if s.backend != nil {
 		patience = s.reason.patience()
+		s.sayCloseNotify()
 	}
 	lingerClose(time.Now().Add(patience), s.speaking()...)
 	for range s.conns() {

@@ -18,26 +18,27 @@ import (
 // tryUsername is no owner's: a "/" is not allowed in one.
 const tryUsername = "vernegate/check"
 
-// TryBroker speaks MQTT to the broker at addr, an IP address and a port, as a session of 3.1.1 would: with the PROXY header
-// and the timeouts of cfg, of which it uses nothing else. It has a clean session, a client id of its own and a username that
+// TryBroker speaks MQTT to the broker at addr, an IP address and a port, as a session of 3.1.1 would: with the PROXY header,
+// TLS and the timeouts of cfg, of which it uses nothing else. It has a clean session, a client id of its own and a username that
 // no owner can have, and leaves with a DISCONNECT as soon as it has been let in. It returns the code of the CONNACK, with
 // which the broker may refuse this client alone; the error is what would keep any client from being served.
 func TryBroker(ctx context.Context, cfg Config, addr string) (packets.ReturnCode, error) {
 	cfg.setDefaults()
-	packet, err := tryHeader(cfg.BackendProxyProtocol, addr)
+	header, err := tryHeader(cfg.BackendProxyProtocol, addr)
 	if err != nil {
 		return 0, err
 	}
-	packet = packets.AppendConnect(packet, "vernegate-check-"+rand.Text()[:8], tryUsername)
+	hello := greeting{header, packets.AppendConnect(nil, "vernegate-check-"+rand.Text()[:8], tryUsername)}
 	latest := time.Now().Add(cfg.DialTimeout + cfg.ConnackTimeout)
-	broker, err := newBackends(&cfg).connect(ctx, latest, addr, packet, packets.V311)
+	broker, err := newBackends(&cfg).connect(ctx, latest, addr, hello, packets.V311)
 	if err != nil {
 		return 0, err
 	}
+	stream := broker.link.stream()
 	if connackOf(broker.reply).accepted() {
-		_, _ = broker.conn.Write(packets.AppendLeave(nil)) // behind the CONNACK: VerneMQ would not read it before
+		_, _ = stream.Write(packets.AppendLeave(nil)) // behind the CONNACK: VerneMQ would not read it before
 	}
-	_ = broker.conn.Close()
+	_ = stream.Close()
 	return packets.ReturnCode(broker.reply.Code), nil
 }
 

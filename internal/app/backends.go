@@ -32,7 +32,7 @@ func backendProbe(cfg config.Config) backend.Probe {
 	if cfg.BackendProxyProtocol != 0 {
 		hello = proxy.LocalHeader()
 	}
-	dial := backend.DialProbe(hello)
+	dial := backend.DialProbe(hello, nil)
 	if cfg.BackendHealthURL != "" {
 		return cfg.BackendHealthURL.Probe(dial)
 	}

@@ -74,6 +74,7 @@ type Reason string
 // The reasons.
 const (
 	Dial        Reason = "dial"        // it could not be dialed
+	TLS         Reason = "tls"         // TLS with it did not come about
 	Silent      Reason = "silent"      // it did not answer CONNECTs
 	Unavailable Reason = "unavailable" // it answered CONNECTs with "server unavailable"
 	Closed      Reason = "closed"      // it ended connections without an answer to the CONNECT
@@ -82,7 +83,7 @@ const (
 )
 
 // Reasons returns all reasons there are.
-func Reasons() []Reason { return []Reason{Dial, Silent, Unavailable, Closed, Reset, Health} }
+func Reasons() []Reason { return []Reason{Dial, TLS, Silent, Unavailable, Closed, Reset, Health} }
 
 // A member is a broker at one address. The pool's mu guards it.
 type member struct {
@@ -201,7 +202,7 @@ func (p *Pool) succeeded(m *member, l *Lease, accepted bool) {
 func (p *Pool) failed(m *member, why Reason, err error) {
 	m.connectFailures++
 	onTrial := m.state == Returning && !m.proven(time.Now())
-	if m.state != Ejected && (why == Dial || onTrial || m.connectFailures >= connectFailureLimit) {
+	if m.state != Ejected && (why == Dial || why == TLS || onTrial || m.connectFailures >= connectFailureLimit) {
 		p.eject(m, why, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // A Lease is what a session holds of the pool, from the first attempt to connect to the session's end: it counts as
 // one session of the broker that Next returned last. Its methods may be called from one goroutine at a time.
 //
-// What became of a broker is reported by one of Succeeded, Unreachable, Silent, Unavailable and HungUp. It counts only in
+// What became of a broker is reported by one of Succeeded, Unreachable, HandshakeFailed, Silent, Unavailable and HungUp. It counts only in
 // the epoch in which the broker was chosen: what comes late, when the broker has been ejected or has returned meanwhile,
 // is ignored.
 type Lease struct {
@@ -72,6 +72,13 @@ func (l *Lease) Succeeded(accepted bool) {
 func (l *Lease) Unreachable(err error) {
 	if !isLocalError(err) {
 		l.failed(Dial, err)
+	}
+}
+
+// HandshakeFailed says that TLS with the broker did not come about. That does not depend on any client.
+func (l *Lease) HandshakeFailed(err error) {
+	if !isLocalError(err) {
+		l.failed(TLS, err)
 	}
 }
 

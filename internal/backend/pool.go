@@ -18,9 +18,10 @@
 //
 // # Health
 //
-//   - A broker that is [Up] is [Ejected] when it cannot be dialed, when three CONNECTs in a row were met with silence
-//     or "server unavailable", when it ended the connections of three different clients in a row without an answer, or
-//     their sessions soon after it had accepted them, or when two probes in a row failed.
+//   - A broker that is [Up] is [Ejected] when it cannot be dialed, when TLS with it does not come about, when three
+//     CONNECTs in a row were met with silence or "server unavailable", when it ended the connections of three different
+//     clients in a row without an answer, or their sessions soon after it had accepted them, or when two probes in a row
+//     failed.
 //   - An ejected broker is probed after a back-off of one second, then twice that and so on up to 30 s. When that
 //     succeeds, it is [Returning], and all other ejected brokers are probed at once.
 //   - A returning broker is up again after some 30 s, or ejected again, with the back-off going on from where it was.
@@ -43,6 +44,7 @@ package backend
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -57,7 +59,7 @@ type Config struct {
 	Addrs []string
 	// Balance is how a broker is chosen.
 	Balance Balance
-	// Probe asks whether a broker is well; nil = DialProbe(nil). It is called for different brokers at a time.
+	// Probe asks whether a broker is well; nil = DialProbe(nil, nil). It is called for different brokers at a time.
 	Probe Probe
 	// ProbeDecides has ejected brokers return by a probe alone, as Probe knows more than whether they can be dialed.
 	// Otherwise one that answers a CONNECT, sent to it for want of another, returns unless probes have ejected it.
@@ -85,7 +87,7 @@ type Pool struct {
 // has found out what they stand for.
 func New(cfg Config) *Pool {
 	if cfg.Probe == nil {
-		cfg.Probe = DialProbe(nil)
+		cfg.Probe = DialProbe(nil, nil)
 	}
 	if cfg.Lookup == nil {
 		cfg.Lookup = lookUp
@@ -201,6 +203,18 @@ func (p *Pool) member(addr string, n *name, state State) *member {
 		m.due = m.since.Add(jittered(probeInterval))
 	}
 	return m
+}
+
+// Host returns the host that a broker was configured by, a name or an IP address: of the broker that Next or Status has
+// called addr, or else the host of addr itself.
+func (p *Pool) Host(addr string) string {
+	p.mu.Lock()
+	if m := p.known[addr]; m != nil {
+		addr = m.name
+	}
+	p.mu.Unlock()
+	host, _, _ := net.SplitHostPort(addr)
+	return host
 }
 
 // forget drops a member that left and has no sessions any more; p.mu is held.

@@ -6,6 +6,7 @@ package backend
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +34,10 @@ const (
 type Probe func(ctx context.Context, addr string) error
 
 // DialProbe returns a probe that connects, says hello, which may be nothing, and hangs up: a CONNECT would leave its
-// trace in the broker's log, hooks and metrics. A broker that expects a PROXY header wants one as its hello.
-func DialProbe(hello []byte) Probe {
+// trace in the broker's log, hooks and metrics. A broker that expects a PROXY header wants one as its hello. Brokers that
+// speak TLS are probed with it, behind the hello: tlsOf returns what it is to be like with the broker at an address; nil =
+// brokers are spoken to in plain TCP.
+func DialProbe(hello []byte, tlsOf func(addr string) *tls.Config) Probe {
 	return func(ctx context.Context, addr string) error {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 		if err != nil {
@@ -43,8 +46,39 @@ func DialProbe(hello []byte) Probe {
 		if len(hello) > 0 {
 			_, err = conn.Write(hello) // fits into any socket's buffer
 		}
+		if err == nil && tlsOf != nil {
+			err = probeTLS(ctx, conn, tlsOf(addr))
+		}
 		return errors.Join(err, conn.Close())
 	}
+}
+
+// alertTime is how long a probe waits, once its own side is through the handshake, for a broker to refuse the certificate
+// of this side. With TLS 1.3 that comes later than the end of the handshake, and acceptance is silent. What comes later
+// still is found out by a session.
+const alertTime = 200 * time.Millisecond
+
+// probeTLS shakes hands on conn, which is the caller's to close.
+func probeTLS(ctx context.Context, conn net.Conn, cfg *tls.Config) error {
+	began := time.Now()
+	over := tls.Client(conn, cfg)
+	if err := over.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("TLS handshake: %w", err)
+	}
+	if over.ConnectionState().Version >= tls.VersionTLS13 {
+		_ = conn.SetReadDeadline(time.Now().Add(max(alertTime, 2*time.Since(began))))
+		if _, err := over.Read(make([]byte, 1)); isAlert(err) {
+			return fmt.Errorf("TLS handshake: %w", err)
+		}
+	}
+	_ = over.CloseWrite() // without that a broker takes the end for a loss
+	return nil
+}
+
+// isAlert reports whether an error is a TLS alert of the peer.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // hostPattern stands for a broker's address in a health URL.

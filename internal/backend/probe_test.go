@@ -36,10 +36,10 @@ func listen(t *testing.T) (open, closed string) {
 func TestDialProbe(t *testing.T) {
 	t.Parallel()
 	open, closed := listen(t)
-	if err := backend.DialProbe(nil)(t.Context(), open); err != nil {
+	if err := backend.DialProbe(nil, nil)(t.Context(), open); err != nil {
 		t.Errorf("got %v, want nil", err)
 	}
-	if err := backend.DialProbe(nil)(t.Context(), closed); !errors.Is(err, syscall.ECONNREFUSED) {
+	if err := backend.DialProbe(nil, nil)(t.Context(), closed); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("got %v, want %v", err, syscall.ECONNREFUSED)
 	}
 }
@@ -72,7 +72,7 @@ func TestHealthURL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := healthPage(t, test.page).Probe(backend.DialProbe(nil))(t.Context(), test.addr)
+			err := healthPage(t, test.page).Probe(backend.DialProbe(nil, nil))(t.Context(), test.addr)
 			switch {
 			case test.want == "" && err != nil:
 				t.Errorf("got %v, want nil", err)
@@ -87,7 +87,7 @@ func TestHealthURLThatHangs(t *testing.T) {
 	t.Parallel()
 	open, _ := listen(t)
 	hang := make(chan struct{})
-	probe := healthPage(t, func(http.ResponseWriter, *http.Request) { <-hang }).Probe(backend.DialProbe(nil))
+	probe := healthPage(t, func(http.ResponseWriter, *http.Request) { <-hang }).Probe(backend.DialProbe(nil, nil))
 	t.Cleanup(func() { close(hang) }) // before the server is closed
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -131,7 +131,7 @@ func TestHealthURLKeepsItsPassword(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusTeapot)
 	})
-	err := backend.HealthURL(strings.Replace(string(h), "{host}", "me:hunter2@{host}", 1)).Probe(backend.DialProbe(nil))(t.Context(), open)
+	err := backend.HealthURL(strings.Replace(string(h), "{host}", "me:hunter2@{host}", 1)).Probe(backend.DialProbe(nil, nil))(t.Context(), open)
 	if err == nil || !strings.Contains(err.Error(), "status 418") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v, want status 418 and no password", err)
 	}
@@ -147,7 +147,7 @@ func TestHealthURLOfIPv6(t *testing.T) {
 	server.Start()
 	t.Cleanup(server.Close)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	err = backend.HealthURL("http://{host}:"+port+"/").Probe(backend.DialProbe(nil))(t.Context(), l.Addr().String())
+	err = backend.HealthURL("http://{host}:"+port+"/").Probe(backend.DialProbe(nil, nil))(t.Context(), l.Addr().String())
 	if err == nil || !strings.Contains(err.Error(), "status 404") {
 		t.Errorf("got %v, want status 404", err)
 	}

@@ -44,6 +44,9 @@ func NewLoops(log *slog.Logger) *Loops {
 // Start carries both directions of a session until they have ended.
 func (ls *Loops) Start(up, down *Pipe) {
 	shrink(up.srcTLS)
+	if down.srcTLS != nil {
+		shrinkBuffers(down.srcTLS)
+	}
 	l := ls.choose()
 	if l == nil || up.src.raw == nil || down.src.raw == nil {
 		startAlone(up, down)

@@ -35,19 +35,26 @@ type Pipe struct {
 	packets atomic.Uint64 // that have begun
 }
 
-// ConnectUp makes p carry from a client, whose TLS connection is over src, to a broker.
-func (p *Pipe) ConnectUp(src *Conn, srcTLS *tls.Conn, dst *Conn, handler Handler) {
-	p.src, p.srcTLS, p.dst, p.handler = src, srcTLS, dst, handler
+// An End is one side of a session: the client's, or the broker's.
+type End struct {
+	Conn *Conn
+	TLS  *tls.Conn // over Conn; nil = Conn carries what the side says as it is
+	// Record is how many bytes a TLS record to this side holds at most, from 1 to 16 KiB; without TLS it is not used.
+	Record int
 }
 
-// ConnectDown makes p carry from a broker to a client, whose TLS connection is over dst, in records that hold up to record
-// bytes.
-func (p *Pipe) ConnectDown(src, dst *Conn, dstTLS *tls.Conn, record int, handler Handler) {
-	p.src, p.dst, p.dstTLS, p.record, p.handler = src, dst, dstTLS, record, handler
+// Connect makes p carry from one side to the other.
+func (p *Pipe) Connect(src, dst End, handler Handler) {
+	p.src, p.srcTLS = src.Conn, src.TLS
+	p.dst, p.dstTLS, p.record = dst.Conn, dst.TLS, dst.Record
+	p.handler = handler
 }
 
 // Carried returns how many bytes and packets have gone through so far. It may be called concurrently.
 func (p *Pipe) Carried() (bytes int64, packets uint64) { return p.bytes.Load(), p.packets.Load() }
+
+// DestinationTLS is what Connect was given as the TLS of the destination.
+func (p *Pipe) DestinationTLS() *tls.Conn { return p.dstTLS }
 
 // SourceEnded reports whether the source has ended in an orderly way. It is for the handler, once p has ended.
 func (p *Pipe) SourceEnded() bool { return p.sourceEnded }
@@ -133,7 +140,7 @@ func (p *Pipe) read(s *scratch) (int, error) {
 	case !feedsRecords || p.src.raw == nil:
 		return p.pull(s)
 	case decrypted(p.srcTLS) > 0 || rawInput(p.srcTLS).Len() > wireSize: // of what came with the CONNECT
-		defer shrink(p.srcTLS)
+		defer shrinkBuffers(p.srcTLS)
 		return p.pull(s)
 	}
 	return p.readRecords(s)

@@ -50,7 +50,7 @@ func newUpward(t testing.TB, version uint16) *upward {
 		t.Fatal(err)
 	}
 	u.broker = broker
-	u.ConnectUp(src, server, dst, u)
+	u.Connect(End{Conn: src, TLS: server}, End{Conn: dst}, u)
 	shrink(server)
 	return u
 }

@@ -74,8 +74,20 @@ func setRawInput(c *tls.Conn, b []byte) {
 // unfinishedHandshake returns how many bytes c holds of a handshake message that is not complete.
 func unfinishedHandshake(c *tls.Conn) int { return handField.in(c).Len() }
 
-// shrink makes c hold what it needs to read and write, and no more. From then on ConnectionState knows no certificates.
+// shrink makes c, the server of a connection, hold what it needs to read and write, and no more. From then on
+// ConnectionState knows no certificates.
+//
+// It is not for the client of a connection: a session ticket can still come, and crypto/tls remembers it together with the
+// server's certificates, which it expects to find when it resumes the session.
 func shrink(c *tls.Conn) {
+	shrinkBuffers(c)
+	peerField.clear(c)
+	chainsField.clear(c)
+	exporterField.clear(c)
+}
+
+// shrinkBuffers makes c keep no memory for what it has received and decrypted, beyond what that takes now.
+func shrinkBuffers(c *tls.Conn) {
 	for _, f := range []field[bytes.Buffer]{rawInputField, handField} {
 		if f.known {
 			b := f.in(c)
@@ -85,9 +97,6 @@ func shrink(c *tls.Conn) {
 	if inputField.known && decrypted(c) == 0 {
 		inputField.clear(c)
 	}
-	peerField.clear(c)
-	chainsField.clear(c)
-	exporterField.clear(c)
 }
 
 // System calls that do not wait are made without telling Go's scheduler. To tell it would be right for a call that may take

@@ -121,13 +121,14 @@ func (b *onlyBroker) Next() (string, bool) {
 	return b.addr, first
 }
 
-func (*onlyBroker) Succeeded(bool)    {}
-func (*onlyBroker) Unreachable(error) {}
-func (*onlyBroker) Silent()           {}
-func (*onlyBroker) Unavailable()      {}
-func (*onlyBroker) HungUp(error)      {}
-func (*onlyBroker) Dropped()          {}
-func (*onlyBroker) Release()          {}
+func (*onlyBroker) Succeeded(bool)        {}
+func (*onlyBroker) Unreachable(error)     {}
+func (*onlyBroker) HandshakeFailed(error) {}
+func (*onlyBroker) Silent()               {}
+func (*onlyBroker) Unavailable()          {}
+func (*onlyBroker) HungUp(error)          {}
+func (*onlyBroker) Dropped()              {}
+func (*onlyBroker) Release()              {}
 
 // Whatever becomes of a CA while a session lives, and however the session began:
 // when the last CA that leads to its certificate is gone, so is the session.

@@ -61,3 +61,24 @@ func TestIdleSessionKeepsNoRecord(t *testing.T) {
 		})
 	}
 }
+
+// crypto/tls remembers a TLS session together with the certificates of the server, and takes it for granted that they are
+// there when it resumes the session: a ticket can come when the session is idle.
+func TestShrunkBuffersLeaveTheServersCertificates(t *testing.T) {
+	t.Parallel()
+	clientSide, serverSide := sockets(t)
+	server := tls.Server(serverSide, serverConfig())
+	client := tls.Client(clientSide, &tls.Config{InsecureSkipVerify: true})
+	shaken := make(chan error, 1)
+	go func() { shaken <- server.Handshake() }()
+	if err := client.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-shaken; err != nil {
+		t.Fatal(err)
+	}
+	shrinkBuffers(client)
+	if got := len(client.ConnectionState().PeerCertificates); got == 0 {
+		t.Error("the certificates are gone")
+	}
+}

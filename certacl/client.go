@@ -66,13 +66,22 @@ type Client struct {
 	// connections kept between them. Zero means DefaultMaxInFlight.
 	MaxInFlight int
 
-	// TLS is used for an https URL. Nil means Go's defaults and the roots
-	// of the system.
-	TLS *tls.Config
+	// TLS returns what is used for an https URL; nil, as itself and as its
+	// result, means Go's defaults and the roots of the system. It is called
+	// for each Lookup. When it returns another configuration than before,
+	// the connections made with that one carry no further requests.
+	TLS func() *tls.Config
+
+	// Token returns the bearer token of a request; nil, and "", mean none.
+	// It goes to the host of the URL alone, and is in no error.
+	Token func() string
 
 	once  sync.Once
-	http  http.Client
 	slots chan struct{} // one element for each request under way
+
+	mu   sync.Mutex
+	tls  *tls.Config  // that http was made with
+	http *http.Client // nil = there was no Lookup yet
 }
 
 // Lookup asks for the owner of the certificate with this fingerprint. Status
@@ -107,15 +116,37 @@ func (c *Client) Lookup(ctx context.Context, fp pki.Fingerprint) (owner string, 
 // that is no longer needed leaves nothing behind once its last Lookup has
 // returned and this was called.
 func (c *Client) CloseIdleConnections() {
-	c.once.Do(c.init)
-	c.http.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.http != nil {
+		c.http.CloseIdleConnections()
+	}
 }
 
 func (c *Client) init() {
+	c.slots = make(chan struct{}, orDefault(c.MaxInFlight, DefaultMaxInFlight))
+}
+
+// client returns what makes a request, with the TLS configuration of now.
+func (c *Client) client() *http.Client {
+	var config *tls.Config
+	if c.TLS != nil {
+		config = c.TLS()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.http == nil || config != c.tls {
+		if c.http != nil {
+			c.http.CloseIdleConnections() // those in use end with their requests
+		}
+		c.http, c.tls = c.newHTTPClient(config), config
+	}
+	return c.http
+}
+
+func (c *Client) newHTTPClient(config *tls.Config) *http.Client {
 	timeout := orDefault(c.Timeout, DefaultTimeout)
-	slots := orDefault(c.MaxInFlight, DefaultMaxInFlight)
-	c.slots = make(chan struct{}, slots)
-	c.http = http.Client{
+	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy: nil, // see Client
@@ -124,9 +155,9 @@ func (c *Client) init() {
 			// connection has given up, so dialing has bounds of its own.
 			DialContext:         (&net.Dialer{Timeout: timeout}).DialContext,
 			TLSHandshakeTimeout: timeout,
-			TLSClientConfig:     c.TLS.Clone(),
+			TLSClientConfig:     config.Clone(),
 
-			MaxIdleConnsPerHost:    slots, // net/http's 2 would close most of a burst
+			MaxIdleConnsPerHost:    cap(c.slots), // net/http's 2 would close most of a burst
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxBody,
 			DisableCompression:     true, // maxBody is to bound what arrives, too
@@ -161,7 +192,12 @@ func (c *Client) get(ctx context.Context, fp pki.Fingerprint) (*http.Response, e
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "vernegate")
-	return c.http.Do(req)
+	if c.Token != nil {
+		if token := c.Token(); token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+	}
+	return c.client().Do(req)
 }
 
 // readAnswer reads the body of a 200 or a 404. The Content-Type is not looked at:

@@ -23,6 +23,7 @@ import (
 
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 const (
@@ -605,12 +606,112 @@ func TestHTTPS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 	client := newClient(t, server.URL)
-	client.TLS = &tls.Config{RootCAs: roots}
+	config := &tls.Config{RootCAs: roots}
+	client.TLS = func() *tls.Config { return config }
 	if owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); owner != "admin:a1" || !ok || err != nil {
 		t.Errorf("got %q, %t, %v", owner, ok, err)
 	}
 
 	wantKind(t, newClient(t, server.URL), certacl.KindConnection) // roots of the system
+}
+
+// A new configuration counts for the next Lookup, although a connection of the one before is there.
+func TestTLSIsReloaded(t *testing.T) {
+	t.Parallel()
+	pki1, pki2 := certtest.NewCA("one"), certtest.NewCA("two")
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "%q", r.TLS.PeerCertificates[0].Issuer.CommonName)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	clients := pki1.Pool()
+	clients.AddCert(pki2.Cert)
+	server.TLS = &tls.Config{
+		Certificates: []tls.Certificate{pki1.Issue("acl", certtest.Server("127.0.0.1")).TLS()},
+		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: clients,
+	}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+
+	var current atomic.Pointer[tls.Config]
+	client := newClient(t, server.URL)
+	client.TLS = current.Load
+	for _, step := range []struct {
+		roots, pair *certtest.CA
+		owner       string
+	}{{pki1, pki1, "one"}, {pki1, pki2, "two"}, {pki1, pki1, "one"}} {
+		current.Store(&tls.Config{RootCAs: step.roots.Pool(), Certificates: []tls.Certificate{step.pair.Issue("gate").TLS()}})
+		for range 2 {
+			if owner, ok, err := client.Lookup(t.Context(), pki.Fingerprint{}); owner != step.owner || !ok || err != nil {
+				t.Errorf("got %q, %t, %v, want %q", owner, ok, err, step.owner)
+			}
+		}
+	}
+	current.Store(&tls.Config{RootCAs: pki2.Pool()})
+	wantKind(t, client, certacl.KindConnection)
+}
+
+func TestTokenIsSentAndReloaded(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1)
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Header.Get("Authorization")
+		_, _ = io.WriteString(w, `"admin:a1"`)
+	})
+	token := ""
+	client := newClient(t, server.URL)
+	client.Token = func() string { return token }
+	for _, step := range []struct{ token, want string }{{"", ""}, {"one", "Bearer one"}, {"two", "Bearer two"}} {
+		token = step.token
+		if _, _, err := client.Lookup(t.Context(), pki.Fingerprint{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-asked; got != step.want {
+			t.Errorf("the server saw %q, want %q", got, step.want)
+		}
+	}
+}
+
+// Wherever the server sends us: the token stays with it, and is in no error.
+func TestTokenGoesNowhereElse(t *testing.T) {
+	t.Parallel()
+	var elsewhere atomic.Int32
+	other := serve(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	})
+	client := newClient(t, server.URL)
+	client.Token = func() string { return "hunter2hunter2" }
+	if err := wantKind(t, client, certacl.KindStatus); strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error has the token: %v", err)
+	}
+	if n := elsewhere.Load(); n != 0 {
+		t.Errorf("the other server saw %d requests", n)
+	}
+	server.Close()
+	if err := wantKind(t, client, certacl.KindConnection); strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error has the token: %v", err)
+	}
+}
+
+func TestParseToken(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{
+		"abc":                   "abc",
+		" a.b-c_d~e+f/g== \r\n": "a.b-c_d~e+f/g==",
+	} {
+		if got, err := certacl.ParseToken([]byte(content)); got != want || err != nil {
+			t.Errorf("%q: got %q and %v", content, got, err)
+		}
+	}
+	for _, content := range []string{"", "\n", "two words", "a\nb", "Bearer abc", "a=b", "\x00"} {
+		got, err := certacl.ParseToken([]byte(content))
+		if got != "" || err == nil {
+			t.Errorf("%q: got %q", content, got)
+		}
+		if content != "" && err != nil && len(content) > 2 && strings.Contains(err.Error(), content) {
+			t.Errorf("%q: the error quotes it: %v", content, err)
+		}
+	}
 }
 
 // Not parallel, as it sets the environment. The host is of a network for

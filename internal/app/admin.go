@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/vernegate/vernegate/certacl"
@@ -17,6 +18,7 @@ import (
 // components are what take devices, once they are there.
 type components struct {
 	store  *truststore.Store
+	files  clientFiles
 	cache  *certacl.Cache
 	pool   *backend.Pool
 	server *proxy.Server
@@ -56,14 +58,19 @@ func (a *App) sessions() admin.Sessions {
 	return nil
 }
 
-// reload reads the trust files now.
+// reload reads all files now and returns what is wrong with them.
+func (c *components) reload(ctx context.Context) error {
+	return errors.Join(c.store.Reload(ctx), c.files.reload())
+}
+
+// reload is reload once there are components.
 func (a *App) reload(ctx context.Context) (admin.Reloaded, error) {
 	w := a.parts.Load()
 	if w == nil {
 		return admin.Reloaded{}, admin.ErrNotStarted
 	}
 	before := w.store.Current().Sequence()
-	err := w.store.Reload(ctx)
+	err := w.reload(ctx)
 	now := w.store.Current().Sequence()
 	return admin.Reloaded{Generation: now, Changed: now != before}, err
 }

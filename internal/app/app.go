@@ -24,7 +24,6 @@ import (
 
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/admin"
-	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/proxy/listen"
@@ -120,16 +119,23 @@ func (a *App) takeDevices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client := aclClient(a.cfg)
-	defer client.CloseIdleConnections()
-	cache := aclCache(a.cfg, client, a.identity)
-	defer cache.Close()
-	pool := a.newPool()
-	server, err := a.newServer(store, cache, pool)
+	files, err := a.openClientFiles(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	pool.Resolve(ctx)
+	client := aclClient(a.cfg, files)
+	defer client.CloseIdleConnections()
+	cache := aclCache(a.cfg, client, a.identity)
+	defer cache.Close()
+	brokers := a.newBrokers(files)
+	server, err := a.newServer(store, cache, brokers)
+	if err != nil {
+		return err
+	}
+	brokers.pool.Resolve(ctx)
 	listeners, err := a.openListeners(ctx)
 	if err != nil {
 		return err
@@ -140,12 +146,14 @@ func (a *App) takeDevices(ctx context.Context) error {
 	inUse, unused := context.WithCancel(context.WithoutCancel(ctx))
 	revoker.begin(inUse, server) // before an operator can have the files read
 	defer revoker.wait()
-	a.parts.Store(&components{store, cache, pool, server})
+	parts := &components{store, files, cache, brokers.pool, server}
+	a.parts.Store(parts)
 	a.ready.set(nil)
 	a.logStart(store.Current())
 	tasks.Go(func() error { return store.Run(inUse) })
-	tasks.Go(func() error { pool.Run(inUse); return nil })
-	tasks.Go(func() error { return reloadOnHangup(inUse, hangup, store) })
+	tasks.Go(func() error { files.run(inUse); return nil })
+	tasks.Go(func() error { brokers.pool.Run(inUse); return nil })
+	tasks.Go(func() error { return reloadOnHangup(inUse, hangup, parts.reload) })
 	for _, l := range listeners {
 		tasks.Go(func() error { return server.Serve(l) })
 	}
@@ -171,14 +179,24 @@ func (a *App) openStore(ctx context.Context, onSwap func(old, current *truststor
 	return store, nil
 }
 
-// newPool makes the brokers, whose names are not resolved yet.
-func (a *App) newPool() *backend.Pool {
-	pool := backendPool(a.cfg, a.log)
-	a.registry.MustRegister(backendsCollector(pool.Status))
-	return pool
+// openClientFiles waits for good files for brokers and certificate-acl, but not for ever.
+func (a *App) openClientFiles(ctx context.Context) (clientFiles, error) {
+	files, err := openClientFiles(ctx, a.cfg, startTimeout, a.log)
+	if err != nil {
+		return clientFiles{}, err
+	}
+	a.registry.MustRegister(files)
+	return files, nil
 }
 
-func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *backend.Pool) (*proxy.Server, error) {
+// newBrokers makes the brokers, whose names are not resolved yet.
+func (a *App) newBrokers(files clientFiles) *brokers {
+	b := newBrokers(a.cfg, files, a.log)
+	a.registry.MustRegister(backendsCollector(b.pool.Status))
+	return b
+}
+
+func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, brokers *brokers) (*proxy.Server, error) {
 	a.identity.watch(cache)
 	descriptors, err := connectionDescriptors()
 	if err != nil {
@@ -192,10 +210,11 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, pool *bac
 		Trust:                func() proxy.Trust { return trust{store.Current()} },
 		Owner:                owners.ownerFunc(a.identity.asked),
 		Service:              a.cfg.Services.Func(),
-		Lease:                leaseFunc(pool),
+		Lease:                brokers.lease,
 		TLS:                  tlsPolicy(a.cfg),
 		ProxyProtocolFrom:    a.cfg.ProxyProtocolFrom,
 		BackendProxyProtocol: byte(a.cfg.BackendProxyProtocol),
+		BackendTLS:           brokers.tls,
 
 		ClientID:      proxy.ClientIDPolicy(a.cfg.ClientID),
 		StripPassword: bool(a.cfg.StripPassword),
@@ -253,13 +272,13 @@ func (a *App) openListeners(ctx context.Context) ([]proxy.Listener, error) {
 	return listeners, nil
 }
 
-// reloadOnHangup looks at the trust files at every SIGHUP until ctx ends. What
-// is wrong with them is the store's to tell.
-func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, store *truststore.Store) error {
+// reloadOnHangup has the files read at every SIGHUP until ctx ends. What is wrong
+// with them is told by those who follow them.
+func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, reload func(context.Context) error) error {
 	for {
 		select {
 		case <-hangup:
-			_ = store.Reload(ctx)
+			_ = reload(ctx)
 		case <-ctx.Done():
 			return nil
 		}

@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"time"
 
@@ -14,25 +15,37 @@ import (
 	"github.com/vernegate/vernegate/proxy"
 )
 
-// backendPool returns the brokers. It starts nothing.
-func backendPool(cfg config.Config, log *slog.Logger) *backend.Pool {
-	return backend.New(backend.Config{
+// brokers are how the brokers are chosen and spoken to.
+type brokers struct {
+	cfg   config.Config
+	pool  *backend.Pool
+	tls   func(addr string) *tls.Config // nil = plain TCP
+	probe backend.Probe
+}
+
+// newBrokers returns the brokers. It starts nothing.
+func newBrokers(cfg config.Config, files clientFiles, log *slog.Logger) *brokers {
+	b := &brokers{cfg: cfg}
+	b.tls = files.brokerTLS(cfg, func(addr string) string { return b.pool.Host(addr) })
+	b.probe = backendProbe(cfg, b.tls)
+	b.pool = backend.New(backend.Config{
 		Addrs:   cfg.Backends,
 		Balance: cfg.Balance,
-		Probe:   backendProbe(cfg),
+		Probe:   b.probe,
 
 		ProbeDecides: cfg.BackendHealthURL != "",
 		Logger:       log,
 	})
+	return b
 }
 
 // backendProbe returns how brokers are asked whether they are well.
-func backendProbe(cfg config.Config) backend.Probe {
+func backendProbe(cfg config.Config, tlsOf func(addr string) *tls.Config) backend.Probe {
 	var hello []byte
 	if cfg.BackendProxyProtocol != 0 {
 		hello = proxy.LocalHeader()
 	}
-	dial := backend.DialProbe(hello, nil)
+	dial := backend.DialProbe(hello, tlsOf)
 	if cfg.BackendHealthURL != "" {
 		return cfg.BackendHealthURL.Probe(dial)
 	}
@@ -40,23 +53,22 @@ func backendProbe(cfg config.Config) backend.Probe {
 }
 
 // probeOnce asks the broker at addr whether it is well.
-func probeOnce(ctx context.Context, cfg config.Config, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(cfg.DialTimeout))
+func (b *brokers) probeOnce(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(b.cfg.DialTimeout))
 	defer cancel()
-	return backendProbe(cfg)(ctx, addr)
+	return b.probe(ctx, addr)
 }
 
-// tryBroker is a client of the broker at addr for a moment. It returns the code
-// of the CONNACK.
-func tryBroker(ctx context.Context, cfg config.Config, addr string) (packets.ReturnCode, error) {
+// try is a client of the broker at addr for a moment. It returns the code of the
+// CONNACK.
+func (b *brokers) try(ctx context.Context, addr string) (packets.ReturnCode, error) {
 	return proxy.TryBroker(ctx, proxy.Config{
-		BackendProxyProtocol: byte(cfg.BackendProxyProtocol),
-		DialTimeout:          time.Duration(cfg.DialTimeout),
-		ConnackTimeout:       time.Duration(cfg.ConnackTimeout),
+		BackendProxyProtocol: byte(b.cfg.BackendProxyProtocol),
+		BackendTLS:           b.tls,
+		DialTimeout:          time.Duration(b.cfg.DialTimeout),
+		ConnackTimeout:       time.Duration(b.cfg.ConnackTimeout),
 	}, addr)
 }
 
-// leaseFunc lets the proxy use a pool.
-func leaseFunc(pool *backend.Pool) func(owner, clientID string) proxy.Lease {
-	return func(owner, clientID string) proxy.Lease { return pool.Lease(owner, clientID) }
-}
+// lease lets the proxy use the pool.
+func (b *brokers) lease(owner, clientID string) proxy.Lease { return b.pool.Lease(owner, clientID) }

@@ -14,7 +14,9 @@ import (
 
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/clienttls"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/lastgood"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
@@ -47,10 +49,17 @@ func Check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer)
 		r.print("note", "VERNEGATE_CLIENT_ID=any: an owner may use every client id, also one of another owner, whose session the broker then ends")
 	}
 	r.checkFiles(ctx, cfg)
-	if cfg.Identity.Has(config.CertificateACL) {
-		r.checkACL(ctx, cfg)
+	files, err := openClientFiles(ctx, cfg, 0, nil)
+	if err != nil {
+		r.failedLines("", err)
+		r.print("skipped", "certificate-acl and the backends, as files for them are wrong")
+		return !r.failed
 	}
-	r.checkBackends(ctx, cfg, noMQTT)
+	r.checkClientFiles(files)
+	if cfg.Identity.Has(config.CertificateACL) {
+		r.checkACL(ctx, cfg, files)
+	}
+	r.checkBackends(ctx, newBrokers(cfg, files, nil), noMQTT)
 	return !r.failed
 }
 
@@ -129,11 +138,37 @@ func (r *report) checkCRL(list truststore.CRL, now time.Time) {
 	}
 }
 
+// checkClientFiles tells about what vernegate believes and shows as a client.
+func (r *report) checkClientFiles(files clientFiles) {
+	now := time.Now()
+	for _, c := range []struct {
+		server string
+		files  *lastgood.Files[*clienttls.Credentials]
+	}{{"backends", files.backend}, {"certificate-acl", files.acl}} {
+		if c.files == nil {
+			continue
+		}
+		credentials := c.files.Current()
+		for _, ca := range credentials.CAs {
+			r.checkExpiry("CA for "+c.server, ca, now)
+		}
+		if len(credentials.CAs) == 0 {
+			r.ok("%s are verified against the CAs of the system", c.server)
+		}
+		if credentials.Pair != nil {
+			r.checkExpiry("certificate for "+c.server, credentials.Pair.Leaf, now)
+		}
+	}
+}
+
 // checkACL asks certificate-acl about a certificate that cannot exist.
-func (r *report) checkACL(ctx context.Context, cfg config.Config) {
-	client := aclClient(cfg)
+func (r *report) checkACL(ctx context.Context, cfg config.Config, files clientFiles) {
+	client := aclClient(cfg, files)
 	defer client.CloseIdleConnections()
 	name := "certificate-acl at " + config.Redact(string(cfg.ACLURL))
+	if files.token != nil && strings.HasPrefix(string(cfg.ACLURL), "http:") {
+		r.warn("VERNEGATE_ACL_TOKEN_FILE: the token is sent to %s in clear text", name)
+	}
 	_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
 	switch {
 	case err != nil:
@@ -147,22 +182,21 @@ func (r *report) checkACL(ctx context.Context, cfg config.Config) {
 
 // checkBackends resolves the backends' names and asks each of them whether it
 // is well, as serve will do again and again, and then as a client.
-func (r *report) checkBackends(ctx context.Context, cfg config.Config, noMQTT bool) {
-	pool := backendPool(cfg, nil)
-	pool.Resolve(ctx)
-	for _, b := range pool.Status() {
-		r.checkBackend(ctx, cfg, b, noMQTT)
+func (r *report) checkBackends(ctx context.Context, all *brokers, noMQTT bool) {
+	all.pool.Resolve(ctx)
+	for _, b := range all.pool.Status() {
+		r.checkBackend(ctx, all, b, noMQTT)
 	}
 }
 
-func (r *report) checkBackend(ctx context.Context, cfg config.Config, b backend.Status, noMQTT bool) {
+func (r *report) checkBackend(ctx context.Context, all *brokers, b backend.Status, noMQTT bool) {
 	subject := "backend " + b.Name
 	if b.Addr != b.Name {
 		subject += " at " + b.Addr
 	}
 	err := errors.New(b.Detail)
 	if b.State != backend.Unresolved {
-		err = probeOnce(ctx, cfg, b.Addr)
+		err = all.probeOnce(ctx, b.Addr)
 	}
 	if err != nil {
 		r.failedLines(subject+": ", err)
@@ -172,7 +206,7 @@ func (r *report) checkBackend(ctx context.Context, cfg config.Config, b backend.
 		r.ok("%s is well (MQTT was not spoken)", subject)
 		return
 	}
-	switch code, err := tryBroker(ctx, cfg, b.Addr); {
+	switch code, err := all.try(ctx, b.Addr); {
 	case err != nil:
 		r.failedLines(subject+": ", err)
 	case code != 0:

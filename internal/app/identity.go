@@ -11,10 +11,12 @@ import (
 )
 
 // aclClient returns what asks certificate-acl. It starts nothing.
-func aclClient(cfg config.Config) *certacl.Client {
+func aclClient(cfg config.Config, files clientFiles) *certacl.Client {
 	return &certacl.Client{
 		URL:     string(cfg.ACLURL),
 		Timeout: time.Duration(cfg.ACLRequestTimeout),
+		TLS:     files.aclTLS,
+		Token:   files.aclToken,
 	}
 }
 

@@ -46,14 +46,14 @@ func newTestAppIn(t *testing.T, w *apptest.World) *App {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := aclCache(a.cfg, aclClient(a.cfg), a.identity)
+	cache := aclCache(a.cfg, aclClient(a.cfg, clientFiles{}), a.identity)
 	t.Cleanup(cache.Close)
-	pool := a.newPool()
-	server, err := a.newServer(store, cache, pool)
+	brokers := a.newBrokers(clientFiles{})
+	server, err := a.newServer(store, cache, brokers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.parts.Store(&components{store, cache, pool, server})
+	a.parts.Store(&components{store, clientFiles{}, cache, brokers.pool, server})
 	return a
 }
 

@@ -70,10 +70,7 @@ func (*partsCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c *partsCollector) Collect(metrics chan<- prometheus.Metric) {
-	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "vernegate_trust_part_refused",
-		Help: "1 while a part of the trust files is no good and its last good version stays in use, else 0. Parts are server (a certificate with its key), cas, crl and tickets.",
-	}, []string{"part", "file"})
+	m := newPartRefused()
 	for kind, files := range map[truststore.Kind][]string{
 		truststore.KindServer: c.config.Certs, truststore.KindCAs: c.config.CAs,
 		truststore.KindCRL: c.config.CRLs, truststore.KindTickets: c.config.TicketKeys,
@@ -86,6 +83,13 @@ func (c *partsCollector) Collect(metrics chan<- prometheus.Metric) {
 		m.WithLabelValues(string(r.Kind), untrusted.Text(r.File)).Set(1)
 	}
 	m.Collect(metrics)
+}
+
+func newPartRefused() *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_part_refused",
+		Help: "1 while a part of the files is no good and its last good version stays in use, else 0. Parts are server (a certificate with its key), cas, crl, tickets, backend_tls (CAs and certificate for brokers), acl_tls (for certificate-acl) and acl_token.",
+	}, []string{"part", "file"})
 }
 
 // generationCollector collects metrics of the generation that is in use at a

@@ -40,7 +40,7 @@ func (a *App) status() admin.Status {
 	}
 	if w := a.parts.Load(); w != nil {
 		s.Trust = trustStatus(w.store.Current(), now)
-		s.Trust.Refused, s.Trust.Notices = partsStatus(w.store)
+		s.Trust.Refused, s.Trust.Notices = partsStatus(w)
 		if a.cfg.Identity.Has(config.CertificateACL) {
 			s.CertificateACL = a.aclStatus(w)
 		}
@@ -129,14 +129,19 @@ func trustStatus(g *truststore.Generation, now time.Time) *admin.Trust {
 	return s
 }
 
-// partsStatus is what is wrong with parts of the trust files, and what is odd.
-func partsStatus(store *truststore.Store) (refused []admin.Part, notices []string) {
-	for _, r := range store.Refusals() {
+// partsStatus is what is wrong with parts of the files, and what is odd.
+func partsStatus(c *components) (refused []admin.Part, notices []string) {
+	for _, r := range c.store.Refusals() {
 		refused = append(refused, admin.Part{
 			Part: string(r.Kind), File: untrusted.Text(r.File), Name: untrusted.Text(r.Name), Error: strings.Join(untrustedLines(r.Err), "\n"), Since: r.Since,
 		})
 	}
-	for _, n := range store.Notices() {
+	for _, r := range c.files.refusals() {
+		refused = append(refused, admin.Part{
+			Part: r.Name, File: untrusted.Text(strings.Join(r.Paths, ", ")), Error: strings.Join(untrustedLines(r.Err), "\n"), Since: r.Since,
+		})
+	}
+	for _, n := range c.store.Notices() {
 		notices = append(notices, untrusted.Text(n.String()))
 	}
 	return refused, notices

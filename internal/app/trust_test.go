@@ -25,7 +25,7 @@ func TestReloadOnHangupReadsTheFilesNow(t *testing.T) {
 	}
 	w.Write("ca.crt", certtest.CertsPEM(w.Root.Cert, certtest.NewCA("second").Cert))
 	hangup := make(chan os.Signal) // taking the second one ends the first
-	go func() { _ = reloadOnHangup(t.Context(), hangup, store) }()
+	go func() { _ = reloadOnHangup(t.Context(), hangup, store.Reload) }()
 	hangup <- syscall.SIGHUP
 	hangup <- syscall.SIGHUP
 	if got := store.Current().Sequence(); got != 2 {

@@ -35,7 +35,8 @@ func TryFiles(ctx context.Context, cfg config.Config) error {
 		return nil
 	}
 	_, err := openTrust(ctx, cfg, trustConfig(cfg, nil))
-	return err
+	_, clientErr := openClientFiles(ctx, cfg, 0, nil)
+	return errors.Join(err, clientErr)
 }
 
 // withVariables puts the variable that names a file before each mistake about
@@ -63,9 +64,16 @@ func variablesOf(cfg config.Config, mistake string) (names []string) {
 		{"VERNEGATE_TLS_CA", cfg.TLSCA},
 		{"VERNEGATE_TLS_CRL", cfg.TLSCRL},
 		{"VERNEGATE_TICKET_KEYS", cfg.TicketKeys},
+		{"VERNEGATE_BACKEND_TLS_CA", cfg.BackendTLSCA},
+		{"VERNEGATE_BACKEND_TLS_CERT", []string{cfg.BackendTLSCert}},
+		{"VERNEGATE_BACKEND_TLS_KEY", []string{cfg.BackendTLSKey}},
+		{"VERNEGATE_ACL_CA", cfg.ACLCA},
+		{"VERNEGATE_ACL_CERT", []string{cfg.ACLCert}},
+		{"VERNEGATE_ACL_KEY", []string{cfg.ACLKey}},
+		{"VERNEGATE_ACL_TOKEN_FILE", []string{cfg.ACLTokenFile}},
 	} {
 		for _, path := range files.paths {
-			if strings.Contains(mistake, path) {
+			if path != "" && strings.Contains(mistake, path) {
 				names = append(names, cfg.WithOrigin(files.variable))
 				break
 			}

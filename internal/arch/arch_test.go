@@ -151,6 +151,26 @@ var forbidden = map[pattern]map[pattern]string{
 		"certacl/...":    sharedByAll,
 		"truststore/...": sharedByAll,
 	},
+	"internal/lastgood/...": {
+		"internal/admin/...":     sharedByAll,
+		"internal/backend/...":   sharedByAll,
+		"internal/config/...":    sharedByAll,
+		"internal/clienttls/...": siblings,
+		"proxy/...":              sharedByAll,
+		"packets/...":            sharedByAll,
+		"certacl/...":            sharedByAll,
+		"truststore/...":         sharedByAll,
+	},
+	"internal/clienttls/...": {
+		"internal/admin/...":    sharedByAll,
+		"internal/backend/...":  sharedByAll,
+		"internal/config/...":   sharedByAll,
+		"internal/lastgood/...": siblings,
+		"proxy/...":             sharedByAll,
+		"packets/...":           sharedByAll,
+		"certacl/...":           sharedByAll,
+		"truststore/...":        sharedByAll,
+	},
 	"internal/pace/...": {
 		"internal/...":   sharedByAll,
 		"proxy/...":      sharedByAll,
@@ -244,6 +264,7 @@ var inTests = map[pattern]map[pattern]string{
 	"internal/identity/...":  {"truststore/certtest": "a test CA"},
 	"internal/pki/...":       {"internal/pki": "its tests see it from outside"},
 	"internal/outbound/...":  {"internal/outbound": "its tests see it from outside"},
+	"internal/clienttls/...": {"truststore/certtest": "a test CA"},
 	"internal/untrusted/...": {"internal/untrusted": "its tests see it from outside"},
 }
 

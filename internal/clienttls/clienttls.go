@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
 )
@@ -140,12 +139,4 @@ func wholePEM(kind, path string, content []byte) error {
 
 func isEncrypted(block *pem.Block) bool {
 	return block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != ""
-}
-
-// Expiry returns when the certificate that is shown ends to be valid, false if none is shown.
-func (c *Credentials) Expiry() (end time.Time, ok bool) {
-	if c.Pair == nil {
-		return time.Time{}, false
-	}
-	return c.Pair.Leaf.NotAfter, true
 }

@@ -63,11 +63,21 @@ type Config struct {
 	ACLNegativeTTL    interval     `env:"VERNEGATE_ACL_NEGATIVE_TTL" envDefault:"5s"`
 	ACLStaleIfError   interval     `env:"VERNEGATE_ACL_STALE_IF_ERROR" envDefault:"10m"`
 
+	ACLCA        fileList `env:"VERNEGATE_ACL_CA,expand"`         // nil: the roots of the system
+	ACLCert      string   `env:"VERNEGATE_ACL_CERT,expand"`       // empty: none is shown
+	ACLKey       string   `env:"VERNEGATE_ACL_KEY,expand"`        // of ACLCert
+	ACLTokenFile string   `env:"VERNEGATE_ACL_TOKEN_FILE,expand"` // empty: no token
+
 	Backends             backendList       `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
 	Balance              backend.Balance   `env:"VERNEGATE_BALANCE" envDefault:"least-connections"`
 	BackendHealthURL     backend.HealthURL `env:"VERNEGATE_BACKEND_HEALTH_URL"` // empty: brokers are only dialed
 	BackendProxyProtocol proxyVersion      `env:"VERNEGATE_BACKEND_PROXY_PROTOCOL" envDefault:"off"`
-	ProxyProtocolFrom    prefixList        `env:"VERNEGATE_PROXY_PROTOCOL_FROM"` // nil: no peer sends us headers
+	BackendTLS           tlsSwitch         `env:"VERNEGATE_BACKEND_TLS" envDefault:"off"`
+	BackendTLSCA         fileList          `env:"VERNEGATE_BACKEND_TLS_CA,expand"`   // nil: the roots of the system
+	BackendTLSCert       string            `env:"VERNEGATE_BACKEND_TLS_CERT,expand"` // empty: none is shown
+	BackendTLSKey        string            `env:"VERNEGATE_BACKEND_TLS_KEY,expand"`  // of BackendTLSCert
+	BackendTLSServerName serverName        `env:"VERNEGATE_BACKEND_TLS_SERVER_NAME"` // empty: the host of each broker
+	ProxyProtocolFrom    prefixList        `env:"VERNEGATE_PROXY_PROTOCOL_FROM"`     // nil: no peer sends us headers
 
 	ClientID      clientIDPolicy `env:"VERNEGATE_CLIENT_ID" envDefault:"any"`
 	StripPassword passwordPolicy `env:"VERNEGATE_PASSWORD" envDefault:"keep"`

@@ -18,6 +18,7 @@ func (c Config) validate(m *mistakes) {
 		m.add("VERNEGATE_ADMIN_TOKEN_FILE", "expected only one of it and VERNEGATE_ADMIN_TOKEN")
 	}
 	c.validateIdentity(m)
+	c.validateClientTLS(m)
 	c.validateListeners(m)
 }
 

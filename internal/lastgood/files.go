@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,6 +97,12 @@ func Open[T any](ctx context.Context, cfg Config[T]) (*Files[T], error) {
 
 // Current returns the version in use.
 func (f *Files[T]) Current() T { return *f.current.Load() }
+
+// Name returns Config.Name.
+func (f *Files[T]) Name() string { return f.cfg.Name }
+
+// Paths returns Config.Paths.
+func (f *Files[T]) Paths() []string { return f.cfg.Paths }
 
 // Refusal returns why the files are not used as they are, nil if they are.
 func (f *Files[T]) Refusal() *Refusal { return f.refusal.Load() }
@@ -221,9 +226,4 @@ func read(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is empty", path)
 	}
 	return content, nil
-}
-
-// String names the files, for messages.
-func (r *Refusal) String() string {
-	return fmt.Sprintf("%s (%s): %v", r.Name, strings.Join(r.Paths, ", "), r.Err)
 }

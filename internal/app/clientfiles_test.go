@@ -196,4 +196,3 @@ func TestClientFilesAreReloaded(t *testing.T) {
 		t.Errorf("got %v, token %q and %v", shown.Leaf.Subject, files.aclToken(), err)
 	}
 }
-

@@ -101,6 +101,9 @@ func (s *session) releaseLimits() {
 	}
 }
 
+// errNoDescriptors is the detail of a session that cannot dial a broker.
+var errNoDescriptors = errors.New("no file descriptor is left for the connection to a broker")
+
 // errDisplaced is the detail of a connection that had to make room for a newer one.
 var errDisplaced = errors.New("too many handshakes at a time, and this one waited for its client for longest")
 

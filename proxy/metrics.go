@@ -22,6 +22,7 @@ type Metrics struct {
 	handshakes   [Services + 1]handshakeMetrics
 	connects     [Services + 1]connectMetrics
 	traffic      *traffic
+	descriptors  *descriptorMetrics
 }
 
 // NewMetrics makes the metrics and registers them with r; nil registers them nowhere. It panics when they are
@@ -52,6 +53,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	handshakes, handshakesByRole := newHandshakeMetrics()
 	connects, connectsByRole := newConnectMetrics()
 	m.handshakes, m.connects, m.traffic = handshakesByRole, connectsByRole, newTraffic()
+	m.descriptors = newDescriptorMetrics()
 	for role := Devices; role <= Services; role++ {
 		m.accepted[role] = accepted.WithLabelValues(role.String())
 		m.sessions[role] = sessions.WithLabelValues(role.String())
@@ -60,7 +62,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}
 	}
 	if r != nil {
-		r.MustRegister(accepted, m.acceptErrors, m.waiting, sessions, ended, handshakes, connects, m.traffic)
+		r.MustRegister(accepted, m.acceptErrors, m.waiting, sessions, ended, handshakes, connects, m.traffic, m.descriptors)
 	}
 	return m
 }

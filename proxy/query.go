@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
 )
@@ -52,10 +53,14 @@ func (s *Server) Count(role Role) int {
 	return s.live.count[role]
 }
 
-// Descriptors returns how many file descriptors connections use, and how many they may use; 0 = no limit.
+// Descriptors returns how many file descriptors connections use, and with how many no other connection is accepted;
+// 0 = no limit. Sessions that are accepted already can use more, out of a reserve.
 func (s *Server) Descriptors() (used, limit int) {
-	return s.descriptors.Taken(), s.cfg.MaxDescriptors
+	return s.descriptors.Taken(), s.descriptors.Limit()
 }
+
+// UsedUp returns since when new connections wait for file descriptors; zero = they do not.
+func (s *Server) UsedUp() time.Time { return s.descriptors.UsedUp() }
 
 // Newest describes the live sessions that began last, up to n of them, the last one first.
 func (s *Server) Newest(n int) []SessionInfo {

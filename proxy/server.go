@@ -55,19 +55,20 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.setDefaults()
 	s := &Server{
-		cfg:         cfg,
-		tls:         tlsConfig(cfg.TLS, cfg.Trust),
-		backends:    newBackends(&cfg),
-		descriptors: limit.NewDescriptors(cfg.MaxDescriptors),
-		live:        newRegistry(),
-		limits:      newLimits(&cfg),
-		pending:     limit.NewPendingHandshakes(cfg.MaxHandshakes),
-		strangers:   newStrangerLog(),
-		loops:       relay.NewLoops(cfg.Logger),
-		listeners:   make(map[net.Listener]struct{}),
-		sessions:    make(map[*session]struct{}),
+		cfg:       cfg,
+		tls:       tlsConfig(cfg.TLS, cfg.Trust),
+		backends:  newBackends(&cfg),
+		live:      newRegistry(),
+		limits:    newLimits(&cfg),
+		pending:   limit.NewPendingHandshakes(cfg.MaxHandshakes),
+		strangers: newStrangerLog(),
+		loops:     relay.NewLoops(cfg.Logger),
+		listeners: make(map[net.Listener]struct{}),
+		sessions:  make(map[*session]struct{}),
 	}
+	s.descriptors = limit.NewDescriptors(cfg.MaxDescriptors, s.logUsedUp)
 	cfg.Metrics.traffic.follow(s.live)
+	cfg.Metrics.descriptors.follow(s.descriptors)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.workers = newWorkerPool(s.ctx, &s.running)
 	return s
@@ -109,12 +110,24 @@ func (s *Server) Serve(l Listener) error {
 			continue
 		}
 		retry = backoff{}
-		if overdrawn {
-			s.pending.DisplaceOne()
+		if overdrawn && !s.pending.DisplaceOne() && !s.descriptors.WaitCovered() {
+			_ = conn.Close()
+			s.descriptors.Give()
+			return nil
 		}
 		s.start(conn, l.Role)
 		runtime.Gosched() // in a storm, accepting takes its turn after those who are in
 	}
+}
+
+// logUsedUp says that connections cannot be accepted, and that they can again.
+func (s *Server) logUsedUp(since time.Time) {
+	log := s.cfg.Logger.With("used", s.descriptors.Taken(), "limit", s.descriptors.Limit())
+	if since.IsZero() {
+		log.Info("file descriptors are free again")
+		return
+	}
+	log.Warn("file descriptors are used up, new connections wait until others end")
 }
 
 // start runs the session of a connection that has its descriptor.

@@ -5,6 +5,7 @@ package proxy_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -158,7 +159,57 @@ func TestSilentClientsDoNotStopThoseInside(t *testing.T) {
 	write(t, inside, connect311)
 	b.greet(connect311Owned, connack311)
 	wantBytes(t, inside, connack311)
-	await(t, "no more descriptors to be used than there are", func() bool { used, most := g.Descriptors(); return used <= most })
+	await(t, "no more descriptors to be used than there are", func() bool { used, _ := g.Descriptors(); return used <= 64 })
+}
+
+// Connections that come one by one, each when the one before is through its handshake and has its broker, exceed the limit no
+// more than those that come at once. It is told once that no more are accepted, and once that they are again.
+func TestDescriptorsAreUsedUpOnce(t *testing.T) {
+	t.Parallel()
+	g := fullGate(t, func(c *proxy.Config) { c.MaxDescriptors = 10 })
+	for round := 1; round <= 2; round++ {
+		var clients []net.Conn
+		for in := 1; g.UsedUp().IsZero(); in++ {
+			if in > 10 {
+				t.Fatalf("got %d sessions with 10 descriptors", in)
+			}
+			c := dialRaw(t, g.addr)
+			clients = append(clients, c)
+			go func() { _, _ = tls.Client(c, clientConfig(testPKI().device)).Write(connect311) }()
+			await(t, "a session, or none to be let in", func() bool { return g.Count(proxy.Devices) == in || !g.UsedUp().IsZero() })
+		}
+		used, limit := counter(t, g.metrics, "vernegate_descriptors_used", nil), counter(t, g.metrics, "vernegate_descriptors_limit", nil)
+		if used < limit || limit != 10 {
+			t.Errorf("got %v of %v descriptors used, want all of 10", used, limit)
+		}
+		for _, c := range clients {
+			_ = c.Close()
+		}
+		await(t, "descriptors to be free", func() bool {
+			return g.Count(proxy.Devices) == 0 && g.UsedUp().IsZero() && len(g.toldOfDescriptors()) >= 2*round
+		})
+	}
+	for i, msg := range g.toldOfDescriptors() {
+		if want := []string{descriptorsUsedUp, descriptorsFree}[i%2]; msg != want {
+			t.Errorf("line %d: got %q, want %q", i, msg, want)
+		}
+	}
+}
+
+const (
+	descriptorsUsedUp = "file descriptors are used up, new connections wait until others end"
+	descriptorsFree   = "file descriptors are free again"
+)
+
+// toldOfDescriptors returns the lines about them, in their order.
+func (g *gate) toldOfDescriptors() (told []string) {
+	g.logs.find(func(l map[string]any) bool {
+		if msg, _ := l["msg"].(string); msg == descriptorsUsedUp || msg == descriptorsFree {
+			told = append(told, msg)
+		}
+		return false
+	})
+	return told
 }
 
 func TestClosedConnectionsMakeRoom(t *testing.T) {

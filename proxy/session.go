@@ -187,7 +187,9 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, a
 	if err != nil {
 		return err
 	}
-	s.server.descriptors.Take()
+	if !s.server.descriptors.Take() {
+		return because(LimitConnections, errNoDescriptors)
+	}
 	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
 	broker, err := s.server.backends.open(ctx, s.lease, hello, s.version)
 	if err != nil {

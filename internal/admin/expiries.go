@@ -114,13 +114,30 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 		}
 	}
 	for _, l := range s.Limits {
-		if l.Used != nil && l.Limit > 0 && 10**l.Used >= 9*l.Limit {
-			add(Warning, nil, "%s are nearly used up: %s of %s.", l.Name, number(*l.Used), number(l.Limit))
+		switch l.severity() {
+		case Critical:
+			add(Critical, nil, "%s are used up: %s of %s. %s", sentence(l.Name), number(*l.Used), number(l.Limit), l.UsedUp)
+		case Warning:
+			add(Warning, nil, "%s are nearly used up: %s of %s.", sentence(l.Name), number(*l.Used), number(l.Limit))
 		}
 	}
 	slices.SortStableFunc(list, func(a, b attention) int { return rank(b.Severity) - rank(a.Severity) })
 	return list
 }
+
+// severity reports whether a limit is reached, or nearly.
+func (l *Limit) severity() Severity {
+	switch {
+	case l.Used == nil || l.Limit == 0 || 10**l.Used < 9*l.Limit:
+		return OK
+	case *l.Used < l.Limit:
+		return Warning
+	}
+	return Critical
+}
+
+// sentence is how a sentence begins with a name.
+func sentence(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
 
 // what names a part for people.
 func (p *Part) what() string {

@@ -145,10 +145,13 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	s := busySite(t)
 	s.status.State, s.status.Detail = admin.Draining, "shutting down"
 	used := 95
-	s.status.Limits = []admin.Limit{{Name: "sessions", Limit: 100, Used: &used}, {Name: "owners", Used: &used}}
+	s.status.Limits = []admin.Limit{
+		{Name: "sessions", Limit: 100, Used: &used}, {Name: "owners", Used: &used},
+		{Name: "file descriptors", Limit: 90, Used: &used, UsedUp: "New connections wait until others end."},
+	}
 	s.status.AnyClientID = true
 	body := html.UnescapeString(s.ask("GET", "/").Body.String())
-	wantOnPage(t, body, "(7) vernegate vernemq-0",
+	wantOnPage(t, body, "(8) vernegate vernemq-0",
 		"The trust files are refused in part: CRL in /certs/ca.crl, since 2026-05-01 ", "its signature is not that of",
 		"1 of what was read is odd or passed over", "CRL is not needed",
 		"certificate-acl could not tell (timeout), 4 s ago.",
@@ -156,9 +159,9 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform was due to be replaced 60 min ago.",
 		"The server certificate CN=vernemq-0 expires in 9 days.",
 		"Not ready for devices: shutting down.",
-		"sessions are nearly used up: 95 of 100.", "Any owner may use any client id",
+		"Sessions are nearly used up: 95 of 100.", "File descriptors are used up: 95 of 90. New connections wait until others end.", "Any owner may use any client id",
 	)
-	if strings.Contains(body, "owners are nearly") {
+	if strings.Contains(body, "Owners are nearly") {
 		t.Error("what has no limit is nearly used up")
 	}
 	if strings.Index(body, "was due to be replaced") > strings.Index(body, "expires in 9 days") {

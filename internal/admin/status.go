@@ -144,6 +144,8 @@ type Limit struct {
 	Name  string `json:"name"`
 	Limit int    `json:"limit"`          // 0 = none
 	Used  *int   `json:"used,omitempty"` // nil = nothing is counted
+
+	UsedUp string `json:"-"` // what happens then, a sentence
 }
 
 // status is GET /status.

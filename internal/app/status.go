@@ -58,17 +58,18 @@ func (a *App) status() admin.Status {
 // limits lists what is bounded, and of what is configured only that.
 func (a *App) limits(server *proxy.Server) []admin.Limit {
 	used, most := server.Descriptors()
+	descriptors, _ := connectionDescriptors() // has been asked for before there was a server
 	sessions := server.Count(proxy.Devices) + server.Count(proxy.Services)
 	list := []admin.Limit{
-		{Name: "file descriptors", Limit: most, Used: &used},
+		{Name: "file descriptors", Limit: most, Used: &used, UsedUp: "New connections wait until others end."},
 		{Name: "bytes of a CONNECT", Limit: int(a.cfg.MaxConnectSize)},
 	}
 	for _, l := range []admin.Limit{
-		{Name: "sessions", Limit: int(a.cfg.MaxConnections), Used: &sessions},
+		{Name: "sessions", Limit: int(a.cfg.MaxConnections), Used: &sessions, UsedUp: "New sessions are refused."},
 		{Name: "sessions of an owner", Limit: int(a.cfg.MaxConnectionsPerOwner)},
 		{Name: "connections from an address", Limit: int(a.cfg.MaxConnectionsPerIP)},
 		{Name: "handshakes a second", Limit: int(a.cfg.HandshakeRate)},
-		{Name: "handshakes at a time", Limit: a.maxHandshakes(most)},
+		{Name: "handshakes at a time", Limit: a.maxHandshakes(descriptors)},
 	} {
 		if l.Limit > 0 {
 			list = append(list, l)

@@ -6,7 +6,10 @@
 // business.
 package limit
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // Descriptors bounds the file descriptors that connections use, so that the process never runs out of them: out of
 // descriptors, neither a certificate-acl request nor the reading of a new CRL would succeed.
@@ -14,21 +17,36 @@ import "sync"
 // A connection takes one descriptor before it is accepted and waits for it; what waits is the kernel's backlog. It
 // takes a second one when the broker is dialed, and does not wait then: the reserve is for clients that
 // have shown who they are, so that silent strangers can use up the descriptors but not stop those already inside.
-// A client that says nothing therefore costs one descriptor and not two.
+// A client that says nothing therefore costs one descriptor and not two. When the reserve is used up, too, it is refused.
 //
 // Methods may be called concurrently.
 type Descriptors struct {
-	limit int // Wait waits while this many are taken; 0 = no limit
+	limit   int                    // Wait waits while this many are taken; 0 = no limit
+	most    int                    // with the reserve
+	changed func(usedUp time.Time) // nil = nobody is told
 
 	mu     sync.Mutex
 	freed  sync.Cond // with mu; signals taken < limit, or closed
 	taken  int
+	usedUp time.Time // since when; zero = they are not
 	closed bool
+
+	telling sync.Mutex // is held around changed, and not with mu
+	told    time.Time  // with telling
 }
 
+// leastReserve is the reserve where one in thirty-two would be less. It exceeds n, and is small against what the process
+// keeps for itself.
+const leastReserve = 8
+
 // NewDescriptors bounds descriptors to n, of which one in thirty-two is the reserve; 0 = no limit.
-func NewDescriptors(n int) *Descriptors {
-	d := &Descriptors{limit: n - n/32}
+//
+// changed is called when they are used up, with the time, and with the zero time when that is over; nil = nobody is told.
+// They are used up from when a connection has to wait for one that ends, until a tenth of them is free: in between, each
+// connection that ends lets one in that waits, and there is nothing new to tell.
+func NewDescriptors(n int, changed func(usedUp time.Time)) *Descriptors {
+	d := &Descriptors{limit: n - n/32, changed: changed}
+	d.most = d.limit + max(n/32, leastReserve)
 	d.freed.L = &d.mu
 	return d
 }
@@ -38,9 +56,7 @@ func NewDescriptors(n int) *Descriptors {
 func (d *Descriptors) Wait(yields func() bool) (open, overdrawn bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for d.limit > 0 && d.taken >= d.limit && !d.closed && !yields() {
-		d.freed.Wait()
-	}
+	d.wait(func() bool { return d.taken < d.limit || yields() })
 	if d.closed {
 		return false, false
 	}
@@ -48,26 +64,83 @@ func (d *Descriptors) Wait(yields func() bool) (open, overdrawn bool) {
 	return true, d.limit > 0 && d.taken > d.limit
 }
 
-// Taken returns how many descriptors are taken.
+// WaitCovered waits until a descriptor that Wait has overdrawn is covered, as no connection was left that could be closed for
+// it. Without this, connections that come one after the other would exceed every limit. open is false after Close.
+func (d *Descriptors) WaitCovered() (open bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wait(func() bool { return d.taken <= d.limit })
+	return !d.closed
+}
+
+// wait waits until there is room, or Close. mu must be held; it is not held while somebody is told.
+func (d *Descriptors) wait(room func() bool) {
+	for d.limit > 0 && !d.closed && !room() {
+		if d.usedUp.IsZero() {
+			d.usedUp = time.Now()
+			d.mu.Unlock()
+			d.tell()
+			d.mu.Lock()
+			continue // there may be room by now
+		}
+		d.freed.Wait()
+	}
+}
+
+// Limit returns how many descriptors may be taken before Wait waits; 0 = no limit.
+func (d *Descriptors) Limit() int { return d.limit }
+
+// Taken returns how many descriptors are taken. Those of the reserve can make them more than Limit.
 func (d *Descriptors) Taken() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.taken
 }
 
-// Take takes a descriptor at once, out of the reserve if need be.
-func (d *Descriptors) Take() {
+// UsedUp returns since when the descriptors are used up; zero = they are not.
+func (d *Descriptors) UsedUp() time.Time {
 	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.usedUp
+}
+
+// Take takes a descriptor at once, out of the reserve if need be, and reports whether there was one.
+func (d *Descriptors) Take() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.limit > 0 && d.taken >= d.most {
+		return false
+	}
 	d.taken++
-	d.mu.Unlock()
+	return true
 }
 
 // Give gives a descriptor back.
 func (d *Descriptors) Give() {
 	d.mu.Lock()
 	d.taken--
+	over := !d.usedUp.IsZero() && d.taken <= d.limit-(d.limit+9)/10
+	if over {
+		d.usedUp = time.Time{}
+	}
 	d.mu.Unlock()
-	d.freed.Signal()
+	d.freed.Broadcast() // those that wait want different amounts
+	if over {
+		d.tell()
+	}
+}
+
+// tell calls changed, unless it knows already. Calls come one at a time, so that the last one is right.
+func (d *Descriptors) tell() {
+	if d.changed == nil {
+		return
+	}
+	d.telling.Lock()
+	defer d.telling.Unlock()
+	if now := d.UsedUp(); now != d.told {
+		d.told = now
+		d.changed(now)
+	}
 }
 
 // Close ends every Wait.

@@ -71,8 +71,9 @@ func (p *PendingHandshakes) Add(h *Handshake) {
 	}
 }
 
-// DisplaceOne makes room for a newcomer for lack of something else than places.
-func (p *PendingHandshakes) DisplaceOne() {
+// DisplaceOne makes room for a newcomer for lack of something else than places, and reports whether there was a connection
+// that it could close.
+func (p *PendingHandshakes) DisplaceOne() bool {
 	p.mu.Lock()
 	victim := p.oldest()
 	if victim != nil {
@@ -82,6 +83,7 @@ func (p *PendingHandshakes) DisplaceOne() {
 	if victim != nil {
 		victim.Conn.Displace()
 	}
+	return victim != nil
 }
 
 // AnyWaits reports whether there is a connection that DisplaceOne could close.

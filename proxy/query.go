@@ -20,6 +20,12 @@ type Filter struct {
 	Fingerprint pki.Fingerprint
 	Address     netip.Prefix // that the client's address is in
 	Listener    *Role
+	// Text is part of something that is known of the session, in any case: of its owner (and so its tenant), client id, subject,
+	// issuer, serial number, fingerprint, id, the client's address or the broker's; or it is a prefix that the client's address
+	// is in.
+	Text string
+
+	search *search // for Text; nil = not made yet
 }
 
 // matches needs mu of the registry when there is a Fingerprint.
@@ -28,7 +34,8 @@ func (f *Filter) matches(s *session) bool {
 		(f.Owner == "" || s.owner == f.Owner) &&
 		(f.Fingerprint == pki.Fingerprint{} || s.live.cert != nil && s.live.cert.fp == f.Fingerprint) &&
 		(!f.Address.IsValid() || f.Address.Contains(ipOf(s.client.RemoteAddr()))) &&
-		(f.Listener == nil || s.role == *f.Listener)
+		(f.Listener == nil || s.role == *f.Listener) &&
+		(f.Text == "" || f.search.finds(s))
 }
 
 // Sessions describes up to limit live sessions that match, in the order of their ids and beginning behind after.
@@ -93,6 +100,9 @@ const stride = 512
 
 // find returns up to n live sessions that match behind an id, in order; n < 0 means all.
 func (r *registry) find(f *Filter, after SessionID, n int) []*session {
+	if f.Text != "" {
+		f.search = newSearch(f.Text)
+	}
 	if f.ID != 0 || f.Owner != "" || f.Fingerprint != (pki.Fingerprint{}) {
 		return r.lookUp(f, after, n)
 	}

@@ -75,6 +75,7 @@ func BenchmarkInventory(b *testing.B) {
 		{"page-of-1000", func() int { return s.count(Filter{}, 0, 1000) }, 1000},
 		{"by-owner", func() int { return s.count(Filter{Owner: "tenant:device199999"}, 0, 100) }, 1},
 		{"by-address", func() int { return s.count(Filter{Address: netip.MustParsePrefix("10.3.13.63/32")}, 0, 100) }, 1},
+		{"by-text", func() int { return s.count(Filter{Text: "Device199999"}, 0, 100) }, 1},
 		{"newest-10", func() int { return len(s.Newest(10)) }, 10},
 		{"owners", func() (n int) {
 			for range s.Owners() {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,8 +117,28 @@ func TestSessionsAreFiltered(t *testing.T) {
 		"another address":       {proxy.Filter{Address: netip.MustParsePrefix("127.0.0.2/32")}, nil},
 		"listener":              {proxy.Filter{Listener: &devices}, []string{"a:1", "b:1", "a:1"}},
 		"other listener":        {proxy.Filter{Listener: &services}, nil},
+		"text":                  {proxy.Filter{Text: "nobody"}, nil},
+		"text: tenant":          {proxy.Filter{Text: "A:"}, []string{"a:1", "a:1"}},
+		"text: client id":       {proxy.Filter{Text: page[1].ClientID}, []string{"a:1", "b:1", "a:1"}},
+		"text: subject":         {proxy.Filter{Text: "cn=B:1"}, []string{"b:1"}},
+		"text: issuer":          {proxy.Filter{Text: "CN=devices"}, []string{"a:1", "b:1", "a:1"}},
+		"text: serial":          {proxy.Filter{Text: page[1].Serial}, []string{"b:1"}},
+		"text: part of the id":  {proxy.Filter{Text: second.String()[1:]}, []string{"b:1"}},
+		"text: fingerprint":     {proxy.Filter{Text: strings.ToLower(page[1].Fingerprint[:29])}, []string{"b:1"}},
+		"text: without colons":  {proxy.Filter{Text: ofB.String()[:2] + strings.ReplaceAll(ofB.String()[2:29], ":", "")}, []string{"b:1"}},
+		"text: address":         {proxy.Filter{Text: page[1].Remote}, []string{"b:1"}},
+		"text: whole address":   {proxy.Filter{Text: "127.0.0.1"}, []string{"a:1", "b:1", "a:1"}},
+		"text: prefix":          {proxy.Filter{Text: "127.0.0.0/8"}, []string{"a:1", "b:1", "a:1"}},
+		"text: other prefix":    {proxy.Filter{Text: "128.0.0.0/8"}, nil},
+		"text: broker":          {proxy.Filter{Text: page[1].Backend}, []string{"a:1", "b:1", "a:1"}},
+		"text and owner":        {proxy.Filter{Text: "CN=a", Owner: "b:1"}, nil},
 	} {
 		page, more := g.Sessions(test.f, 0, 10)
+		for _, c := range page {
+			if text := test.f.Text; text != "" && !c.Mentions(text) {
+				t.Errorf("%s: the session is found, and its description does not mention %q", name, text)
+			}
+		}
 		if got := ownersOf(page); !slices.Equal(got, test.want) || more {
 			t.Errorf("%s: got %q (more: %v), want %q", name, got, more, test.want)
 		}

@@ -102,22 +102,9 @@ func (h *History) Refusals(text string) []Refusal {
 	h.mu.Lock()
 	all := append(h.known.all(), h.others.all()...)
 	h.mu.Unlock()
-	all = slices.DeleteFunc(all, func(r Refusal) bool { return !r.mentions(text) })
+	all = slices.DeleteFunc(all, func(r Refusal) bool { return !r.Mentions(text) })
 	slices.SortStableFunc(all, func(a, b Refusal) int { return b.Ended.Compare(a.Ended) })
 	return all
-}
-
-// mentions reports whether text is in what is known of the client.
-func (r *Refusal) mentions(text string) bool {
-	text = strings.ToLower(text)
-	for _, fact := range []string{
-		r.Reason.String(), r.Detail, r.Owner, r.ClientID, r.Subject, r.Issuer, r.Serial, r.Fingerprint, r.Remote, r.Backend,
-	} {
-		if strings.Contains(strings.ToLower(fact), text) {
-			return true
-		}
-	}
-	return false
 }
 
 // recent remembers the clients that were refused last.

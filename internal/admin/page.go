@@ -107,7 +107,7 @@ func (a *server) view(q url.Values) *view {
 	v := &view{
 		Status:       a.Status(),
 		Style:        template.CSS(pageStyle),
-		Search:       strings.ToValidUTF8(firstBytes(q.Get("q"), maxSearch), ""),
+		Search:       strings.ToValidUTF8(firstBytes(strings.TrimSpace(q.Get("q")), maxSearch), ""),
 		Pause:        q.Has("pause"),
 		All:          q.Has("all"),
 		RefreshEvery: refreshEvery,
@@ -160,14 +160,10 @@ func (v *view) addSessions(sessions Sessions) {
 	}
 }
 
-// searchFilter makes the filter that finds sessions quickly: by fingerprint or
-// address if the text is one, and else by owner.
+// searchFilter makes the filter that finds sessions by whatever is known of them; by a whole fingerprint, it does so quickly.
 func searchFilter(text string) proxy.Filter {
 	if fp, err := parseFingerprint(text); err == nil {
 		return proxy.Filter{Fingerprint: fp}
 	}
-	if prefix, err := parseAddress(text); err == nil {
-		return proxy.Filter{Address: prefix}
-	}
-	return proxy.Filter{Owner: text}
+	return proxy.Filter{Text: text}
 }

@@ -137,7 +137,7 @@ func TestPageAnswersWhyADeviceWasRefused(t *testing.T) {
 			t.Errorf("%s: got %d rows of it, want 1", query, n)
 		}
 	}
-	wantOnPage(t, s.ask("GET", "/?q=nobody").Body.String(), "No recent refusal matches.", "No live session has")
+	wantOnPage(t, s.ask("GET", "/?q=nobody").Body.String(), "No recent refusal matches.", "Nothing that is known of a live session has")
 }
 
 func TestPageShowsWhatNeedsAttention(t *testing.T) {
@@ -178,7 +178,14 @@ func TestPageShowsWhoIsConnected(t *testing.T) {
 	wantOnPage(t, s.ask("GET", "/").Body.String(),
 		`<bdi>acme</bdi></th><td class="n">20</td><td class="n">20</td><td class="n">49 %</td>`,
 		`<bdi>v2k-bridge</bdi> <small class="tag">service</small>`, "84\u202f213", "203.0.113.39:40039")
-	wantOnPage(t, s.ask("GET", "/?q=v2k-bridge").Body.String(), "<h2>Connected now</h2>", "10.244.0.5:51022")
+	for _, text := range []string{"v2k-bridge", "V2K", "CN=v2k", "bridge-0", "10.244.0.5", "10.244.0.0/24", "51022", s.crowd.sessions[40].ID.String(), " v2k-bridge "} {
+		body := s.ask("GET", "/?q="+url.QueryEscape(text)).Body.String()
+		if strings.Contains(body, "Nothing that is known") {
+			t.Errorf("%q finds nothing", text)
+		}
+		wantOnPage(t, body, "<h2>Connected now</h2>", "10.244.0.5:51022")
+	}
+	wantOnPage(t, s.ask("GET", "/?q=gamma:").Body.String(), "gamma:lamp-0003", "There are more.")
 }
 
 func TestPageRefreshesItselfUnlessPaused(t *testing.T) {

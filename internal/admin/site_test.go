@@ -100,7 +100,7 @@ type crowd struct {
 
 func (c *crowd) Sessions(f proxy.Filter, after proxy.SessionID, limit int) (page []proxy.SessionInfo, more bool) {
 	for _, s := range c.sessions {
-		if s.ID <= after || f.Owner != "" && f.Owner != s.Owner {
+		if s.ID <= after || f.Owner != "" && f.Owner != s.Owner || f.Text != "" && !s.Mentions(f.Text) {
 			continue
 		}
 		if len(page) == limit {

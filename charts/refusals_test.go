@@ -42,7 +42,10 @@ func TestImpossibleCombinationsAreRefused(t *testing.T) {
 		"scaling by nothing":        {[]string{leastGateway, "autoscaling: {enabled: true, targetCPUUtilizationPercentage: null}"}, "set targetCPUUtilizationPercentage, metrics or both"},
 		"scaling by percents of nothing": {[]string{leastGateway, "autoscaling: {enabled: true}\nresources: {requests: {cpu: null}}"},
 			"resources.requests.cpu"},
-		"a budget of nothing": {[]string{leastGateway, "podDisruptionBudget: {maxUnavailable: null}"}, "podDisruptionBudget: set"},
+		"two listeners on one port": {[]string{leastGateway, "listeners: {webSocket: {enabled: true, port: 8883}}"}, "listeners.webSocket.port"},
+		"an Ingress to nowhere":     {[]string{leastGateway, "ingress: {enabled: true, hosts: [a]}"}, "listeners.webSocket.enabled=true or listeners.alpn=true"},
+		"an Ingress for nobody":     {[]string{leastGateway, "ingress: {enabled: true}\nlisteners: {alpn: true}"}, "ingress.hosts"},
+		"a budget of nothing":       {[]string{leastGateway, "podDisruptionBudget: {maxUnavailable: null}"}, "podDisruptionBudget: set"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -54,6 +54,7 @@ var newObject = map[string]func() any{
 	"StatefulSet":             func() any { return new(appsv1.StatefulSet) },
 	"HorizontalPodAutoscaler": func() any { return new(autoscalingv2.HorizontalPodAutoscaler) },
 	"NetworkPolicy":           func() any { return new(networkingv1.NetworkPolicy) },
+	"Ingress":                 func() any { return new(networkingv1.Ingress) },
 	"PodDisruptionBudget":     func() any { return new(policyv1.PodDisruptionBudget) },
 	"Role":                    func() any { return new(rbacv1.Role) },
 	"RoleBinding":             func() any { return new(rbacv1.RoleBinding) },

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"github.com/vernegate/vernegate/proxy/websocket"
 )
 
 // A Role is what a listener is for; Config.Admit decides by it which owners are welcome.
@@ -15,17 +17,38 @@ type Role uint8
 
 // The roles of listeners.
 const (
-	Devices  Role = iota // owners are devices and services
-	Services             // owners are services; see Config.Admit
+	Devices    Role = iota // owners are devices and services
+	Services               // owners are services; see Config.Admit
+	WebSockets             // like Devices, by WebSocket
+
+	endOfRoles
 )
+
+// Roles returns every role there is.
+func Roles() []Role { return []Role{Devices, Services, WebSockets} }
 
 // String returns the name in logs and metrics.
 func (r Role) String() string {
-	if r == Services {
+	switch r {
+	case Services:
 		return "services"
+	case WebSockets:
+		return "websocket"
 	}
 	return "devices"
 }
+
+// A Protocol is what is spoken over TLS on a listener.
+type Protocol uint8
+
+// The protocols.
+const (
+	MQTT      Protocol = iota // whatever the client names by ALPN
+	WebSocket                 // MQTT over it. Clients that name protocols have to name "http/1.1"
+	ByALPN                    // the client chooses: see protocolNames
+
+	endOfProtocols
+)
 
 // Config is what a Server needs. It must not be changed once given to New.
 type Config struct {
@@ -48,6 +71,10 @@ type Config struct {
 	// TLS narrows what is negotiated; the zero value is Go's policy from TLS 1.2 on.
 	TLS TLSPolicy
 
+	// WebSocket is what clients may ask for on listeners with that protocol; the zero value has no path that a client could
+	// ask for.
+	WebSocket websocket.Endpoint
+
 	// ProxyProtocolFrom are the proxies before this one. A connection from them has to begin with a PROXY
 	// header, version 1 or 2, which says who the client is; from anywhere else such a header is refused.
 	ProxyProtocolFrom []netip.Prefix
@@ -65,7 +92,7 @@ type Config struct {
 	StripPassword bool
 
 	HandshakeTimeout time.Duration // for a PROXY header and the TLS handshake together; 0 = 10 s
-	ConnectTimeout   time.Duration // from the handshake to the last byte of CONNECT; 0 = 5 s
+	ConnectTimeout   time.Duration // from the handshake, or the upgrade, to the last byte of CONNECT, and for the upgrade; 0 = 5 s
 	DialTimeout      time.Duration // for each broker tried; 0 = 5 s
 	ConnackTimeout   time.Duration // for each broker tried; 0 = 5 s. All of them have the sum of the two
 

@@ -116,6 +116,11 @@ func startGateFor(t testing.TB, role proxy.Role, change func(*proxy.Config)) *ga
 
 func serveGate(t testing.TB, l net.Listener, role proxy.Role, change func(*proxy.Config)) *gate {
 	t.Helper()
+	return serveListener(t, proxy.Listener{Listener: l, Role: role}, change)
+}
+
+func serveListener(t testing.TB, l proxy.Listener, change func(*proxy.Config)) *gate {
+	t.Helper()
 	g := &gate{t: t, l: l, addr: l.Addr().String(), logs: &logs{}, metrics: prometheus.NewRegistry(), served: make(chan error, 1)}
 	g.trust.Store(newTrust())
 	cfg := proxy.Config{
@@ -129,7 +134,7 @@ func serveGate(t testing.TB, l net.Listener, role proxy.Role, change func(*proxy
 		change(&cfg)
 	}
 	g.Server = proxy.New(cfg)
-	go func() { g.served <- g.Serve(proxy.Listener{Listener: l, Role: role}) }()
+	go func() { g.served <- g.Serve(l) }()
 	t.Cleanup(g.stop)
 	return g
 }

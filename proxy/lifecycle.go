@@ -126,7 +126,7 @@ func (s *session) enter(again time.Time) error {
 // that devices that came together do not go together. Zero means never.
 func (s *session) lifetimeEnd(now time.Time) time.Time {
 	lifetime := s.server.cfg.MaxLifetime
-	if lifetime == 0 || s.role != Devices || s.server.cfg.Service(s.owner) {
+	if lifetime == 0 || s.role == Services || s.server.cfg.Service(s.owner) {
 		return time.Time{}
 	}
 	return now.Add(time.Duration(float64(lifetime) * (0.9 + 0.2*rand.Float64())))

@@ -14,13 +14,13 @@ import (
 // Metrics are what a Server counts. The labels are roles of listeners and reasons of the table, never anything
 // that a client sent; all of them exist from the start, so that a rate over the first refusal is right.
 type Metrics struct {
-	accepted     [Services + 1]prometheus.Counter
+	accepted     [endOfRoles]prometheus.Counter
 	acceptErrors prometheus.Counter
 	waiting      prometheus.Gauge
-	sessions     [Services + 1]prometheus.Gauge
-	ended        [Services + 1][endOfReasons]prometheus.Counter
-	handshakes   [Services + 1]handshakeMetrics
-	connects     [Services + 1]connectMetrics
+	sessions     [endOfRoles]prometheus.Gauge
+	ended        [endOfRoles][endOfReasons]prometheus.Counter
+	handshakes   [endOfRoles]handshakeMetrics
+	connects     [endOfRoles]connectMetrics
 	traffic      *traffic
 	descriptors  *descriptorMetrics
 }
@@ -54,7 +54,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	connects, connectsByRole := newConnectMetrics()
 	m.handshakes, m.connects, m.traffic = handshakesByRole, connectsByRole, newTraffic()
 	m.descriptors = newDescriptorMetrics()
-	for role := Devices; role <= Services; role++ {
+	for _, role := range Roles() {
 		m.accepted[role] = accepted.WithLabelValues(role.String())
 		m.sessions[role] = sessions.WithLabelValues(role.String())
 		for _, reason := range Reasons() {
@@ -96,7 +96,7 @@ func (m *handshakeMetrics) completed(state tls.ConnectionState) {
 func (m *handshakeMetrics) failed(reason Reason) { m.WithLabelValues(reason.String(), "").Inc() }
 
 // newHandshakeMetrics makes the metrics of all listeners, by role.
-func newHandshakeMetrics() (vec *prometheus.CounterVec, byRole [Services + 1]handshakeMetrics) {
+func newHandshakeMetrics() (vec *prometheus.CounterVec, byRole [endOfRoles]handshakeMetrics) {
 	vec = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vernegate_handshakes_total",
 		Help: "TLS handshakes, by listener, result (full, resumed, or the reason of the failure) and TLS version (of those that succeeded).",
@@ -122,7 +122,7 @@ func newHandshakeMetrics() (vec *prometheus.CounterVec, byRole [Services + 1]han
 type connectMetrics map[packets.Version]prometheus.Counter
 
 // newConnectMetrics makes the metrics about CONNECTs of all listeners, by role.
-func newConnectMetrics() (vec *prometheus.CounterVec, byRole [Services + 1]connectMetrics) {
+func newConnectMetrics() (vec *prometheus.CounterVec, byRole [endOfRoles]connectMetrics) {
 	vec = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vernegate_connects_total",
 		Help: "Well-formed CONNECTs read, by listener and MQTT version.",

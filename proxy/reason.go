@@ -29,6 +29,8 @@ const (
 	TLSExpired
 	TLSRevoked
 	TLSCRL
+	WSUpgrade
+	WSFrame
 	ConnectTimeout
 	ConnectMalformed
 	ConnectVersion
@@ -80,7 +82,10 @@ var reasons = [endOfReasons]struct {
 	TLSRevoked:        {"tls_revoked", slog.LevelInfo, 0, 0, 0, "a CRL lists a certificate of the chain, or an OCSP responder says that the client certificate is revoked"},
 	TLSCRL:            {"tls_crl", slog.LevelWarn, 0, 0, 0, "a CRL is missing or too old, and the policy denies that"},
 
-	ConnectTimeout:     {"connect_timeout", slog.LevelInfo, 0, 0, 0, "no whole CONNECT within `VERNEGATE_CONNECT_TIMEOUT`"},
+	WSUpgrade: {"ws_upgrade", slog.LevelInfo, 0, 0, 0, "an HTTP request that does not ask for MQTT over WebSocket, or that a page of another origin than `VERNEGATE_WS_ORIGINS` has sent; the client gets a 4xx status"},
+	WSFrame:   {"ws_frame", slog.LevelInfo, 0, 0, 0, "a frame that breaks RFC 6455, or that is text"},
+
+	ConnectTimeout:     {"connect_timeout", slog.LevelInfo, 0, 0, 0, "no whole CONNECT, or no whole HTTP request before it, within `VERNEGATE_CONNECT_TIMEOUT`"},
 	ConnectMalformed:   {"connect_malformed", slog.LevelInfo, 0, packets.ReasonMalformedPacket, 0, "the CONNECT breaks the specification, or the bytes are not MQTT (then close only)"},
 	ConnectVersion:     {"connect_version", slog.LevelInfo, packets.ReturnUnacceptableProtocolVersion, packets.ReasonUnsupportedProtocolVersion, 0, "MQTT, but a protocol level other than 3.1, 3.1.1 and 5.0"},
 	ConnectTooLarge:    {"connect_too_large", slog.LevelInfo, 0, packets.ReasonPacketTooLarge, 0, "the CONNECT is larger than `VERNEGATE_MAX_CONNECT_SIZE`"},
@@ -141,11 +146,42 @@ func (r Reason) ReasonCode() packets.ReasonCode { return reasons[r].v5 }
 // DisconnectCode is the DISCONNECT reason code for a session of MQTT 5.0; 0 means close without a DISCONNECT.
 func (r Reason) DisconnectCode() packets.ReasonCode { return reasons[r].bye }
 
+// Codes of close frames (RFC 6455 §7.4.1, and the registry of IANA that goes on from there).
+const (
+	closeNormal        = 1000
+	closeGoingAway     = 1001
+	closeProtocolError = 1002
+	closePolicy        = 1008
+	closeTooBig        = 1009
+	closeUnexpected    = 1011
+	closeTryAgainLater = 1013
+)
+
+// CloseCode is the code of the close frame that ends a connection by WebSocket. A frame that is not right has one of its own;
+// then this one is for the rest of its kind.
+func (r Reason) CloseCode() int {
+	switch r {
+	case ClientClosed:
+		return closeNormal
+	case BackendClosed, MaxLifetime, Shutdown:
+		return closeGoingAway
+	case WSFrame, ConnectMalformed, ConnectAgain, PacketMalformed:
+		return closeProtocolError
+	case ConnectTooLarge:
+		return closeTooBig
+	case IdentityUnavailable, BackendUnavailable, BackendSilent:
+		return closeUnexpected
+	case LimitOwner, LimitConnections:
+		return closeTryAgainLater
+	}
+	return closePolicy
+}
+
 // patience is how long the client may take to receive what it has been sent when its session is stopped. A
 // client that is not trusted any more is not given the time of one that is only asked to come back later.
 func (r Reason) patience() time.Duration {
 	switch r {
-	case CertRevoked, CertExpired, OwnerChanged, AdminKick, ConnectAgain, PacketMalformed:
+	case CertRevoked, CertExpired, OwnerChanged, AdminKick, ConnectAgain, PacketMalformed, WSFrame:
 		return time.Second
 	}
 	return lingerTimeout

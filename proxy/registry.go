@@ -30,7 +30,7 @@ type registry struct {
 	above  map[certName]int // names of CAs, with how many chains have them
 	owners map[string][]*session
 	list   sessionList
-	count  [Services + 1]int
+	count  [endOfRoles]int
 
 	ends     timers // lifetimes of sessions, expiries of certificates
 	rechecks timers // of owners

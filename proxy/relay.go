@@ -49,7 +49,7 @@ func (s *session) upEnded(r relay.Result) {
 	case relay.DestinationFailed:
 		s.over(BackendClosed, r.Err)
 	default:
-		s.over(ClientClosed, r.Err)
+		s.clientOver(r.Err)
 	}
 	if _, stopped := s.stoppedBy(); stopped {
 		return // the broker must not end yet: a packet of it may be half way to the client
@@ -85,7 +85,7 @@ func protocolReason(err error) Reason {
 // client does not take any more, what it had sent before may still be on its way up.
 func (s *session) downEnded(r relay.Result) {
 	if r.Cause == relay.DestinationFailed {
-		s.over(ClientClosed, r.Err)
+		s.clientOver(r.Err)
 		s.writeFailed = true
 		soon := time.Now().Add(lingerTimeout)
 		s.setReadDeadline(s.client.NetConn(), soon)
@@ -120,7 +120,6 @@ func (s *session) sendDisconnect(reason Reason) {
 		return
 	}
 	_ = s.client.WriteLater(func() error {
-		_, err := s.tls.Write(disconnect)
-		return err
+		return s.write(disconnect)
 	})
 }

@@ -9,7 +9,7 @@
 // functions of its [Config], so that it knows neither files nor certificate-acl.
 //
 // It does not decode MQTT beyond CONNECT and the broker's answer, keeps no sessions, queues no messages, and
-// speaks no other protocol than MQTT over TLS.
+// speaks no other protocol than MQTT over TLS, with or without WebSocket between the two.
 package proxy
 
 import (
@@ -77,7 +77,8 @@ func New(cfg Config) *Server {
 // A Listener is where clients come in; package listen makes what it embeds.
 type Listener struct {
 	net.Listener
-	Role Role
+	Role     Role
+	Protocol Protocol
 }
 
 // Serve accepts clients on l until Shutdown, and then returns nil; it returns an error only when l was closed
@@ -115,7 +116,7 @@ func (s *Server) Serve(l Listener) error {
 			s.descriptors.Give()
 			return nil
 		}
-		s.start(conn, l.Role)
+		s.start(conn, l.Role, l.Protocol)
 		runtime.Gosched() // in a storm, accepting takes its turn after those who are in
 	}
 }
@@ -131,8 +132,8 @@ func (s *Server) logUsedUp(since time.Time) {
 }
 
 // start runs the session of a connection that has its descriptor.
-func (s *Server) start(conn net.Conn, role Role) {
-	c := newSession(s, conn, role)
+func (s *Server) start(conn net.Conn, role Role, protocol Protocol) {
+	c := newSession(s, conn, role, protocol)
 	s.pending.Add(&c.client.slot.pending)
 	s.mu.Lock()
 	stopping := s.ctx.Err() != nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/proxy/relay"
+	"github.com/vernegate/vernegate/proxy/websocket"
 )
 
 // refusalTimeout is how long a client may take to receive a CONNACK that refuses it.
@@ -24,14 +25,16 @@ const refusalTimeout = 2 * time.Second
 // A session is one connection, from its acceptance to its end. Each field is written by one step and read by
 // later ones; what another goroutine may touch is below mu.
 type session struct {
-	server *Server
-	role   Role
-	began  time.Time
+	server   *Server
+	role     Role
+	protocol Protocol
+	began    time.Time
 
 	client clientConn
 	tls    *tls.Conn           // over client
 	chain  []*x509.Certificate // the client's that trust has accepted; nil before and when live, and so trust
 	trust  Trust
+	ws     *websocket.Stream // over tls; nil = MQTT is next to it
 
 	acquired    acquired
 	tlsVersion  uint16 // 0 until live, and so the next two
@@ -74,8 +77,8 @@ func connackOf(reply *packets.FirstPacket) connack {
 	return connack{reply.Code, reply.Kind == packets.Connack}
 }
 
-func newSession(server *Server, conn net.Conn, role Role) *session {
-	s := &session{server: server, role: role, began: time.Now()}
+func newSession(server *Server, conn net.Conn, role Role, protocol Protocol) *session {
+	s := &session{server: server, role: role, protocol: protocol, began: time.Now()}
 	s.client.open(conn)
 	s.client.slot = newHandshakeSlot(s)
 	s.tls = tls.Server(&s.client, server.tls)
@@ -102,6 +105,9 @@ func (s *session) establish(ctx context.Context) error {
 		return err
 	}
 	identity := s.identify(ctx)
+	if err := s.upgrade(); err != nil {
+		return err
+	}
 	connect, err := s.readConnect()
 	if err != nil {
 		return err
@@ -139,7 +145,7 @@ func (s *session) getToKnow() error {
 // readConnect is step 5. What the client has sent behind its CONNECT stays in the TLS connection.
 func (s *session) readConnect() (*packets.Connect, error) {
 	s.setDeadlines(s.server.cfg.ConnectTimeout)
-	connect, err := packets.ReadConnect(s.tls, s.server.cfg.MaxConnectSize)
+	connect, err := packets.ReadConnect(s.reader(), s.server.cfg.MaxConnectSize)
 	if err == nil {
 		s.version, s.clientID, s.maxPacket = connect.Version, connect.ClientID(), connect.MaxPacketSize
 		s.server.cfg.Metrics.connects[s.role][s.version].Inc()
@@ -153,7 +159,7 @@ func (s *session) readConnect() (*packets.Connect, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, because(ConnectTimeout, err)
 	}
-	return nil, because(ClientClosed, err)
+	return nil, because(clientEnded(err), err)
 }
 
 // connectReason classifies a CONNECT that packets refused.
@@ -205,7 +211,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, a
 		return because(BackendClosed, err)
 	}
 	s.setDeadlines(s.server.cfg.ConnackTimeout)
-	if err := relay.WriteRecords(s.tls, answer, s.server.cfg.MaxRecord); err != nil {
+	if err := s.write(answer); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return because(ClientClosed, err)
 		}
@@ -219,6 +225,9 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, a
 // join makes the broker the other side of the session.
 func (s *session) join(b *brokerConn) {
 	client := relay.End{Conn: &s.client.Conn, TLS: s.tls, Record: s.server.cfg.MaxRecord}
+	if s.ws != nil {
+		client.Framing = s.ws
+	}
 	s.backendAddr, s.connack = b.addr, connackOf(b.reply)
 	s.up.Connect(client, b.link.end(), s)
 	s.down.Connect(b.link.end(), client, s)
@@ -242,8 +251,7 @@ func (s *session) refuse(err error) {
 	}
 	if len(connack) > 0 && s.backend == nil {
 		_ = s.client.SetWriteDeadline(time.Now().Add(refusalTimeout))
-		_, err = s.tls.Write(connack)
-		s.writeFailed = err != nil
+		s.writeFailed = s.write(connack) != nil
 	}
 }
 
@@ -268,8 +276,10 @@ func (s *session) close() {
 			_ = s.client.SetWriteDeadline(time.Now().Add(silenceTimeout))
 			_ = s.client.Flush()
 		}
+		s.closeWebSocket()
 		_ = s.tls.CloseWrite() // close_notify; fails when the handshake did, and then the alert was the last word
 	}
+	s.releaseWebSocket()
 	patience := silenceTimeout
 	if s.backend != nil {
 		patience = s.reason.patience()

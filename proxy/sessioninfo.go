@@ -25,6 +25,8 @@ type SessionInfo struct {
 	Remote   string    `json:"remote"`      // the client's address
 	Since    time.Time `json:"since"`       // when it was accepted
 
+	WebSocket bool `json:"websocket,omitempty"` // MQTT comes in its frames
+
 	TLS         string `json:"tls,omitempty"` // "1.2" or "1.3"
 	Resumed     bool   `json:"resumed"`
 	Fingerprint string `json:"fingerprint,omitempty"` // of the client's certificate, verified or not
@@ -56,6 +58,9 @@ func (s *session) describe() SessionInfo {
 		Remote:   s.client.RemoteAddr().String(),
 		Since:    s.began,
 		ID:       s.live.id,
+
+		WebSocket: s.ws != nil,
+
 		Owner:    untrusted.Text(s.owner),
 		ClientID: untrusted.Text(s.clientID),
 		Backend:  s.backendAddr,
@@ -139,6 +144,9 @@ func (c *SessionInfo) appendAttrs(attrs []slog.Attr) []slog.Attr {
 	}
 	text("listener", c.Listener)
 	text("remote", c.Remote)
+	if c.WebSocket {
+		attrs = append(attrs, slog.Bool("websocket", true))
+	}
 	if c.TLS != "" {
 		attrs = append(attrs, slog.String("tls", c.TLS), slog.Bool("resumed", c.Resumed))
 	}

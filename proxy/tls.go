@@ -76,10 +76,10 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 		trust := current()
 		c := latest.Load()
 		if c == nil || c.trust != trust {
-			c = &trustConfig{trust, forTrust(base, trust)}
+			c = newTrustConfig(base, trust)
 			latest.Store(c)
 		}
-		return c.config, nil
+		return c.configs[client.slot.session.protocol], nil
 	}
 	return base
 }
@@ -103,10 +103,19 @@ func (p TLSPolicy) config() *tls.Config {
 // Server verifies.
 func (p TLSPolicy) Handshake(trust Trust) *tls.Config { return forTrust(p.config(), trust) }
 
-// A trustConfig is the configuration for one Trust, made once and not for every handshake.
+// A trustConfig is the configurations for one Trust, made once and not for every handshake.
 type trustConfig struct {
-	trust  Trust
-	config *tls.Config
+	trust   Trust
+	configs [endOfProtocols]*tls.Config
+}
+
+func newTrustConfig(base *tls.Config, trust Trust) *trustConfig {
+	c := &trustConfig{trust: trust}
+	for protocol, names := range protocolNames {
+		c.configs[protocol] = forTrust(base, trust)
+		c.configs[protocol].NextProtos = names
+	}
+	return c
 }
 
 // forTrust completes base for handshakes that begin under trust. crypto/tls verifies the chain against its CAs, and so

@@ -17,7 +17,7 @@ type traffic struct {
 
 	mu   sync.Mutex
 	live *registry // nil = no server yet
-	sums [Services + 1]load
+	sums [endOfRoles]load
 }
 
 // A load is what has been carried in both directions.
@@ -71,7 +71,7 @@ func (f *flow) add(now, since flow) {
 
 // settleAll settles the live sessions and returns the sums. Sessions that end meanwhile wait for a few hundred
 // others at most.
-func (t *traffic) settleAll() [Services + 1]load {
+func (t *traffic) settleAll() [endOfRoles]load {
 	t.mu.Lock()
 	live := t.live
 	t.mu.Unlock()
@@ -98,7 +98,7 @@ func (t *traffic) Describe(descs chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (t *traffic) Collect(metrics chan<- prometheus.Metric) {
 	sums := t.settleAll()
-	for role := Devices; role <= Services; role++ {
+	for _, role := range Roles() {
 		for _, d := range []struct {
 			direction string
 			flow      flow

@@ -181,10 +181,10 @@ func parseAddress(text string) (netip.Prefix, error) {
 }
 
 func parseListener(text string) (*proxy.Role, error) {
-	for _, role := range []proxy.Role{proxy.Devices, proxy.Services} {
+	for _, role := range proxy.Roles() {
 		if role.String() == text {
 			return &role, nil
 		}
 	}
-	return nil, fmt.Errorf("expected %v or %v", proxy.Devices, proxy.Services)
+	return nil, fmt.Errorf("expected %v, %v or %v", proxy.Devices, proxy.Services, proxy.WebSockets)
 }

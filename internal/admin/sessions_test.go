@@ -114,7 +114,7 @@ func TestVagueRequestsEndNothing(t *testing.T) {
 		"id=_":                          `id: "_" is no session id`,
 		"fingerprint=AB:CD":             "fingerprint: expected the SHA-256 of a certificate, 64 hexadecimal digits",
 		"owner=a&ip=localhost":          "ip: expected an address such as 192.0.2.1 or a prefix such as 192.0.2.0/24",
-		"owner=a&listener=admin&ip=300": "ip: expected an address such as 192.0.2.1 or a prefix such as 192.0.2.0/24\nlistener: expected devices or services",
+		"owner=a&listener=admin&ip=300": "ip: expected an address such as 192.0.2.1 or a prefix such as 192.0.2.0/24\nlistener: expected devices, services or websocket",
 	} {
 		s := busySite(t)
 		got := decode[errorList](t, s.order("DELETE", "/sessions?"+query), http.StatusBadRequest)

@@ -26,7 +26,7 @@ import (
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/proxy"
-	"github.com/vernegate/vernegate/proxy/listen"
+	"github.com/vernegate/vernegate/proxy/websocket"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -215,6 +215,7 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, brokers *
 		ProxyProtocolFrom:    a.cfg.ProxyProtocolFrom,
 		BackendProxyProtocol: byte(a.cfg.BackendProxyProtocol),
 		BackendTLS:           brokers.tls,
+		WebSocket:            websocket.Endpoint{Path: string(a.cfg.WSPath), Origins: a.cfg.WSOrigins},
 
 		ClientID:      proxy.ClientIDPolicy(a.cfg.ClientID),
 		StripPassword: bool(a.cfg.StripPassword),
@@ -241,35 +242,6 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, brokers *
 		Audit:    a.audit,
 		OnForced: a.history.Add,
 	}), nil
-}
-
-// openListeners listens for clients, on all addresses or, with an error, on none.
-func (a *App) openListeners(ctx context.Context) ([]proxy.Listener, error) {
-	open := listen.TCP
-	if a.cfg.ReusePort {
-		open = listen.SharedTCP
-	}
-	devices, err := open(ctx, string(a.cfg.Listen))
-	if err != nil {
-		return nil, listenError("VERNEGATE_LISTEN", err)
-	}
-	listeners := []proxy.Listener{{Listener: devices, Role: proxy.Devices}}
-	if a.cfg.ServiceListen != "" {
-		services, err := open(ctx, string(a.cfg.ServiceListen))
-		if err == nil && services.Addr().String() == devices.Addr().String() { // two names for it, and it is shared
-			err = fmt.Errorf("%v is that of VERNEGATE_LISTEN", services.Addr())
-			_ = services.Close()
-		}
-		if err != nil {
-			_ = devices.Close()
-			return nil, listenError("VERNEGATE_SERVICE_LISTEN", err)
-		}
-		listeners = append(listeners, proxy.Listener{Listener: services, Role: proxy.Services})
-	}
-	for _, e := range listeners {
-		a.log.Info("listening", "listener", e.Role.String(), "address", e.Addr().String())
-	}
-	return listeners, nil
 }
 
 // reloadOnHangup has the files read at every SIGHUP until ctx ends. What is wrong

@@ -45,7 +45,7 @@ func (a *App) status() admin.Status {
 			s.CertificateACL = a.aclStatus(w)
 		}
 		s.Sessions = map[string]int{}
-		for _, role := range []proxy.Role{proxy.Devices, proxy.Services} {
+		for _, role := range proxy.Roles() {
 			s.Sessions[role.String()] = w.server.Count(role)
 		}
 		s.Backends = backendStatus(w.pool.Status())
@@ -59,7 +59,10 @@ func (a *App) status() admin.Status {
 func (a *App) limits(server *proxy.Server) []admin.Limit {
 	used, most := server.Descriptors()
 	descriptors, _ := connectionDescriptors() // has been asked for before there was a server
-	sessions := server.Count(proxy.Devices) + server.Count(proxy.Services)
+	sessions := 0
+	for _, role := range proxy.Roles() {
+		sessions += server.Count(role)
+	}
 	list := []admin.Limit{
 		{Name: "file descriptors", Limit: most, Used: &used, UsedUp: "New connections wait until others end."},
 		{Name: "bytes of a CONNECT", Limit: int(a.cfg.MaxConnectSize)},

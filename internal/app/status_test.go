@@ -51,8 +51,8 @@ func TestStatusTellsWhatThereIs(t *testing.T) {
 	if s.State != admin.Draining || s.Trust == nil || s.LastLook == nil || s.CertificateACL == nil {
 		t.Fatalf("got %+v", s)
 	}
-	if got := s.Sessions; len(got) != 2 || got["devices"] != 0 || got["services"] != 0 {
-		t.Errorf("got sessions %v, want none of devices and services", got)
+	if got := s.Sessions; len(got) != 3 || got["devices"] != 0 || got["services"] != 0 || got["websocket"] != 0 {
+		t.Errorf("got sessions %v, want none of devices, of services and by WebSocket", got)
 	}
 	if s.Trust.Generation != 1 || len(s.Trust.Files) != 4 || len(s.Trust.Certificates) != 2 || s.LastLook.Result != "swapped" {
 		t.Errorf("got %+v and %+v", s.Trust, s.LastLook)

@@ -32,6 +32,7 @@ const (
 	fsnotify pattern = "github.com/fsnotify/fsnotify/..."
 	paho     pattern = "github.com/eclipse/..."
 	mochi    pattern = "github.com/mochi-mqtt/..."
+	coder    pattern = "github.com/coder/websocket/..."
 )
 
 const (
@@ -42,9 +43,11 @@ const (
 	tested          = "what is tested does not know its tests"
 	brokersApart    = "a broker is a process of its own"
 	ownersRemember  = "what is remembered about owners is certacl's business"
+	framesApart     = "frames are the business of proxy/websocket"
 	filesFollowed   = "files are internal/watch's business"
 	sharedByAll     = "packages that do not know each other import it, so it imports nothing of ours"
 	oracleNotReader = "paho is the tests' oracle and client, never the first reader of a stranger's bytes"
+	noHTTP          = "it speaks MQTT; HTTP is for proxy/websocket, internal/admin, internal/backend and certacl"
 	realBinary      = "it runs the real binary, and sees it from outside"
 )
 
@@ -63,6 +66,7 @@ var everywhere = []struct {
 	{fsnotify, []pattern{"internal/watch"}, filesFollowed},
 	{mochi, []pattern{"e2e/..."}, brokersApart},
 	{paho, []pattern{"e2e/..."}, oracleNotReader},
+	{coder, []pattern{"proxy/websocket", "e2e/...", "bench/..."}, framesApart},
 	{"e2e/...", []pattern{"e2e/...", "bench/..."}, tested},
 }
 
@@ -184,11 +188,12 @@ var forbidden = map[pattern]map[pattern]string{
 		"internal/backend/...": "internal/app hands it a Lease func, so that it can be tested and read alone",
 		"certacl/...":          "internal/app hands it an Owner func, so that it can be tested and read alone",
 		"truststore/...":       "internal/app hands it a Trust, so that it can be tested and read alone",
-		"net/http/...":         "it speaks MQTT; HTTP is for internal/admin, internal/backend and certacl",
 	},
-	"proxy/relay/...":  belowProxy("proxy/limit/...", "proxy/listen/..."),
-	"proxy/limit/...":  belowProxy("proxy/listen/...", "proxy/relay/...", "packets/..."),
-	"proxy/listen/...": belowProxy("proxy/limit/...", "proxy/relay/...", "packets/..."),
+	"proxy":               {"net/http/...": noHTTP},
+	"proxy/relay/...":     noHTTPBelowProxy("proxy/limit/...", "proxy/listen/...", "proxy/websocket/..."),
+	"proxy/limit/...":     noHTTPBelowProxy("proxy/listen/...", "proxy/relay/...", "proxy/websocket/...", "packets/..."),
+	"proxy/listen/...":    noHTTPBelowProxy("proxy/limit/...", "proxy/relay/...", "proxy/websocket/...", "packets/..."),
+	"proxy/websocket/...": belowProxy("proxy/limit/...", "proxy/listen/...", "proxy/relay/...", "packets/..."),
 	"packets/...": {
 		"internal/...":   "bytes do not know where they go, nor who is trusted",
 		"proxy/...":      "bytes do not know who moves them",
@@ -249,11 +254,19 @@ func belowProxy(others ...pattern) map[pattern]string {
 	return rules
 }
 
+// noHTTPBelowProxy is belowProxy for packages that speak no HTTP.
+func noHTTPBelowProxy(others ...pattern) map[pattern]string {
+	rules := belowProxy(others...)
+	rules["net/http/..."] = noHTTP
+	return rules
+}
+
 // inTests says what a package's tests may import beside, and why.
 var inTests = map[pattern]map[pattern]string{
 	"proxy/...": {
 		"truststore/certtest": "a test CA",
 		"net/http/...":        "the broker of a test may be asked over HTTP",
+		coder:                 "a test's client by WebSocket",
 	},
 	"packets/...": {
 		paho:  "the oracle of differential fuzzing",

@@ -31,6 +31,11 @@ type Config struct {
 	ServiceListen listenAddress `env:"VERNEGATE_SERVICE_LISTEN"` // empty: no such listener
 	ReusePort     portReuse     `env:"VERNEGATE_REUSE_PORT" envDefault:"false"`
 
+	ListenALPN protocolChoice `env:"VERNEGATE_LISTEN_ALPN" envDefault:"false"`
+	WSListen   listenAddress  `env:"VERNEGATE_WS_LISTEN"` // empty: no such listener
+	WSPath     urlPath        `env:"VERNEGATE_WS_PATH" envDefault:"/mqtt"`
+	WSOrigins  originPatterns `env:"VERNEGATE_WS_ORIGINS"` // nil: that of the host itself
+
 	TLSCert       fileList     `env:"VERNEGATE_TLS_CERT,expand" envDefault:"/vernemq/cert/$HOSTNAME.crt"`
 	TLSKey        fileList     `env:"VERNEGATE_TLS_KEY,expand" envDefault:"/vernemq/cert/$HOSTNAME.key"`
 	TLSCA         fileList     `env:"VERNEGATE_TLS_CA,expand" envDefault:"/vernemq/cert/ca.crt"`

@@ -31,6 +31,7 @@ func (c Config) validateListeners(m *mistakes) {
 	}{
 		{"VERNEGATE_LISTEN", c.Listen},
 		{"VERNEGATE_SERVICE_LISTEN", c.ServiceListen},
+		{"VERNEGATE_WS_LISTEN", c.WSListen},
 		{"VERNEGATE_ADMIN", c.Admin},
 	}
 	for i, b := range listeners {

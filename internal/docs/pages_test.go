@@ -29,6 +29,7 @@ import (
 var holds = map[string]string{
 	"variables":      "docs/configuration.md",
 	"endings":        "docs/endings.md",
+	"close codes":    "docs/websocket.md",
 	"metrics":        "docs/metrics.md",
 	"log attributes": "docs/operations.md",
 }
@@ -65,6 +66,22 @@ func TestEndingsPageHasAllReasons(t *testing.T) {
 			codeOrNone("%d", r.ReturnCode()), codeOrNone("0x%02x", r.ReasonCode()), codeOrNone("0x%02x", r.DisconnectCode()), r.Meaning())
 	}
 	wantSection(t, "endings", b.String())
+}
+
+func TestWebSocketPageHasAllCloseCodes(t *testing.T) {
+	t.Parallel()
+	reasons := map[int][]string{}
+	for _, r := range proxy.Reasons() {
+		if r > proxy.WSUpgrade {
+			reasons[r.CloseCode()] = append(reasons[r.CloseCode()], fmt.Sprintf("`%v`", r))
+		}
+	}
+	var b strings.Builder
+	b.WriteString("| code | reasons |\n|---|---|\n")
+	for _, code := range slices.Sorted(maps.Keys(reasons)) {
+		fmt.Fprintf(&b, "| %d | %s |\n", code, strings.Join(reasons[code], ", "))
+	}
+	wantSection(t, "close codes", b.String())
 }
 
 // codeOrNone writes the code of a packet, or that there is no packet.

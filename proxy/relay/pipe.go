@@ -25,6 +25,9 @@ type Pipe struct {
 	record  int            // how many bytes a record to dst holds at most
 	frames  packets.Framer // follows what was written to dst
 
+	srcFraming Framing // over srcTLS; nil = none
+	dstFraming Framing // over dstTLS; nil = none
+
 	state        pipeState
 	registration registration
 	closing      bool // only what completes a packet is carried
@@ -41,12 +44,15 @@ type End struct {
 	TLS  *tls.Conn // over Conn; nil = Conn carries what the side says as it is
 	// Record is how many bytes a TLS record to this side holds at most, from 1 to 16 KiB; without TLS it is not used.
 	Record int
+	// Framing stands between TLS and MQTT; nil = nothing does. Its errors end a pipe as those of TLS do.
+	Framing Framing
 }
 
 // Connect makes p carry from one side to the other.
 func (p *Pipe) Connect(src, dst End, handler Handler) {
 	p.src, p.srcTLS = src.Conn, src.TLS
 	p.dst, p.dstTLS, p.record = dst.Conn, dst.TLS, dst.Record
+	p.srcFraming, p.dstFraming = src.Framing, dst.Framing
 	p.handler = handler
 }
 
@@ -131,6 +137,31 @@ func (p *Pipe) uncork(s *scratch) (err error) {
 
 // read reads into s.room, from its beginning.
 func (p *Pipe) read(s *scratch) (int, error) {
+	if p.srcFraming == nil {
+		return p.receive(s)
+	}
+	if p.srcFraming.Pending() {
+		return p.srcFraming.Decode(s.room[:], nil)
+	}
+	received, err := p.receive(s)
+	n, decodeErr := p.srcFraming.Decode(s.room[:], s.room[:received])
+	ended := err != nil && err != errWouldBlock{}
+	for ended && decodeErr == nil && p.srcFraming.Pending() { // there is no other time
+		var more int
+		more, decodeErr = p.srcFraming.Decode(s.room[n:], nil)
+		n += more
+	}
+	if decodeErr != nil {
+		err = decodeErr
+	}
+	if p.srcFraming.Pending() {
+		p.src.dry = false
+	}
+	return n, err
+}
+
+// receive is read without a framing.
+func (p *Pipe) receive(s *scratch) (int, error) {
 	if p.srcTLS == nil {
 		return p.src.readNow(s, s.room[:wireSize])
 	}
@@ -191,10 +222,13 @@ func (p *Pipe) deliver(s *scratch, b []byte) (err error) {
 	if len(b) == 0 {
 		return nil
 	}
-	if p.dstTLS != nil {
-		err = WriteRecords(p.dstTLS, b, p.record)
-	} else {
+	switch {
+	case p.dstTLS == nil:
 		err = p.dst.writeNow(s, b)
+	case p.dstFraming != nil:
+		_, err = p.dstFraming.Write(b)
+	default:
+		err = WriteRecords(p.dstTLS, b, p.record)
 	}
 	p.count(len(b))
 	return err

@@ -12,20 +12,36 @@
 //
 // How a read turns into a write:
 //
-//	socket ─► Conn.readNow ─► Pipe.readRecords ─► crypto/tls, one record at a time ─► Pipe.follow ─► the other Conn
+//	socket ─► Conn.readNow ─► Pipe.readRecords ─► crypto/tls, one record at a time ─► (Framing) ─► Pipe.follow ─► the other Conn
 //
 // Two builds exist. The usual one on Linux uses epoll and the accesses of unsafe.go. The portable one, which is that of
 // all other systems and of the build tag "portable", does without both: a pipe that waits has a goroutine, and crypto/tls
 // keeps its buffers.
 package relay
 
-import "errors"
+import (
+	"errors"
+	"io"
+)
 
 // A Handler is told how a pipe has ended.
 type Handler interface {
 	// PipeEnded is called once for each pipe, on a goroutine that may wait. Everything that the pipe had read
 	// before is written, or cannot be.
 	PipeEnded(p *Pipe, r Result)
+}
+
+// A Framing stands between TLS and MQTT on one side of a session, as WebSocket does. Its methods do not wait, and may be
+// called concurrently; Decode is called by one goroutine at a time.
+type Framing interface {
+	// Decode decodes what is pending, and then received. It puts the bytes of MQTT into dst, and returns how many there
+	// are; with an error, those before it. What it does not take it keeps for the next call. dst and received begin at
+	// the same byte; received is nil if something is pending.
+	Decode(dst, received []byte) (n int, err error)
+	// Pending reports whether Decode has more to give without more bytes from that side.
+	Pending() bool
+	// Write encodes MQTT and writes it to the TLS connection of that side.
+	io.Writer
 }
 
 // A Result is what a pipe has come to.

@@ -6,6 +6,7 @@ together. Each message says what to change.
 {{- include "vernegate.checkMode" . }}
 {{- include "vernegate.checkCertificates" . }}
 {{- include "vernegate.checkEnv" . }}
+{{- include "vernegate.checkIngress" . }}
 {{- include "vernegate.checkScaling" . }}
 {{- end }}
 
@@ -82,6 +83,8 @@ together. Each message says what to change.
 {{- $instead := dict
   "VERNEGATE_LISTEN" "service.port"
   "VERNEGATE_SERVICE_LISTEN" "listeners.services"
+  "VERNEGATE_WS_LISTEN" "listeners.webSocket"
+  "VERNEGATE_LISTEN_ALPN" "listeners.alpn"
   "VERNEGATE_TLS_CERT" "certificates"
   "VERNEGATE_TLS_KEY" "certificates"
   "VERNEGATE_TLS_CA" "certificates.ca"
@@ -102,6 +105,21 @@ together. Each message says what to change.
 {{- range $name := $names | sortAlpha }}
   {{- with get $instead $name }}
     {{- fail (printf "env: %s has to agree with the rest of the pod; set %s instead" $name .) }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "vernegate.checkIngress" -}}
+{{- $l := .Values.listeners }}
+{{- if and $l.webSocket.enabled (eq (int $l.webSocket.port) (int .Values.service.port)) }}
+  {{- fail "listeners.webSocket.port: expected another port than service.port; for both on one, set listeners.alpn=true and listeners.webSocket.enabled=false" }}
+{{- end }}
+{{- if .Values.ingress.enabled }}
+  {{- if not .Values.ingress.hosts }}
+    {{- fail "ingress.hosts: name the hosts that clients connect to" }}
+  {{- end }}
+  {{- if not (or $l.webSocket.enabled $l.alpn) }}
+    {{- fail "ingress.enabled: set listeners.webSocket.enabled=true or listeners.alpn=true, which is where the Ingress leads to" }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -7,6 +7,12 @@ VERNEGATE_LISTEN: ":8883"
 {{- if .Values.listeners.services.enabled }}
 VERNEGATE_SERVICE_LISTEN: ":9883"
 {{- end }}
+{{- if .Values.listeners.webSocket.enabled }}
+VERNEGATE_WS_LISTEN: ":8884"
+{{- end }}
+{{- if .Values.listeners.alpn }}
+VERNEGATE_LISTEN_ALPN: "true"
+{{- end }}
 {{- include "vernegate.certificateVariables" . }}
 {{- if eq .Values.mode "sidecar" }}
 VERNEGATE_BACKENDS: 127.0.0.1:1883
@@ -99,6 +105,10 @@ hook that begins the drain.
     {{- if .Values.listeners.services.enabled }}
     - name: mqtts-services
       containerPort: 9883
+    {{- end }}
+    {{- if .Values.listeners.webSocket.enabled }}
+    - name: wss
+      containerPort: 8884
     {{- end }}
     - name: admin
       containerPort: 8885

@@ -19,9 +19,10 @@ import (
 // Vernegate is a running vernegate, the real binary.
 type Vernegate struct {
 	*Process
-	Devices  string // host:port of the listener for devices
-	Services string // host:port of the listener for internal services
-	Admin    string // host:port of the admin server
+	Devices   string // host:port of the listener for devices
+	Services  string // host:port of the listener for internal services
+	WebSocket string // host:port of the listener for devices by WebSocket
+	Admin     string // host:port of the admin server
 }
 
 // startTries is how often vernegate is started before a taken port is a failure:
@@ -58,6 +59,7 @@ func LaunchVernegate(bin string, env map[string]string, wrapper ...string) (*Ver
 	for variable, addr := range map[string]*string{
 		"VERNEGATE_LISTEN":         &v.Devices,
 		"VERNEGATE_SERVICE_LISTEN": &v.Services,
+		"VERNEGATE_WS_LISTEN":      &v.WebSocket,
 		"VERNEGATE_ADMIN":          &v.Admin,
 	} {
 		free, err := FreeAddr()

@@ -27,6 +27,10 @@ type Config struct {
 	// CRLs are files of certificate revocation lists, PEM or DER.
 	CRLs []string
 
+	// Remotes, if not nil, returns the lists that are fetched from elsewhere: they
+	// are followed like CRLs. It may return others each time; Store.Changed says when.
+	Remotes func() []Remote
+
 	// CRLOptional allows files of CRLs to be absent at the start, which is
 	// then a warning. Once such a file has been in use it must not vanish.
 	CRLOptional bool
@@ -79,6 +83,17 @@ type Config struct {
 	// when it has. It is called like OnReload, and the files are not read again
 	// until it returns.
 	OnSwap func(old, current *Generation)
+}
+
+// A Remote is a list that somebody else fetches and keeps in a file, which is
+// always complete: it is replaced by renaming.
+type Remote struct {
+	Name string // where it comes from, for people: takes the place of the path
+	File string // the path where it is once it has been fetched
+
+	// Needed is whether the operator has named it: a start waits for its first
+	// fetch as long as it waits for files, and then goes on without it.
+	Needed bool
 }
 
 // validate reports everything that no change of a file can mend.

@@ -35,6 +35,7 @@ type File struct {
 // source is one file as it was read, or the reason why it was not.
 type source struct {
 	File
+	remote   *Remote // nil for a file of the configuration
 	data     []byte
 	large    *os.File // instead of data
 	size     int64    // of large
@@ -88,7 +89,7 @@ type fileSet struct {
 // readFiles reads every file once. What went wrong is kept with the file it
 // went wrong for, so that it is reported together with all other mistakes.
 func readFiles(c *Config, t *pace.Throttle) *fileSet {
-	return &fileSet{
+	set := &fileSet{
 		certs: readAll(c.Certs, maxFileSize, t),
 		keys:  readAll(c.Keys, maxFileSize, t),
 		cas:   readAll(c.CAs, maxFileSize, t),
@@ -96,14 +97,24 @@ func readFiles(c *Config, t *pace.Throttle) *fileSet {
 
 		ticketKeys: readAll(c.TicketKeys, maxFileSize, t),
 	}
+	if c.Remotes != nil {
+		for _, remote := range c.Remotes() {
+			set.crls = append(set.crls, readRemote(remote, t))
+		}
+	}
+	return set
 }
 
 // close must not be called before what was built from the set is complete.
 func (set *fileSet) close() {
-	for _, s := range set.crls {
-		if s.large != nil {
-			_ = s.large.Close()
-		}
+	for i := range set.crls {
+		set.crls[i].close()
+	}
+}
+
+func (s *source) close() {
+	if s.large != nil {
+		_ = s.large.Close()
 	}
 }
 
@@ -113,6 +124,13 @@ func readAll(paths []string, kept int64, t *pace.Throttle) []source {
 		sources[i] = readFile(path, kept, t)
 	}
 	return sources
+}
+
+// readRemote reads a list that was fetched. It counts as old: its writer renames.
+func readRemote(remote Remote, t *pace.Throttle) source {
+	s := readFile(remote.File, keptSize, t)
+	s.Path, s.remote = remote.Name, &remote
+	return s
 }
 
 // readFile reads a file, and keeps it open if it has more bytes than kept.
@@ -188,7 +206,7 @@ func (set *fileSet) sources() []source {
 func (set *fileSet) modified() time.Time {
 	var youngest time.Time
 	for _, s := range set.sources() {
-		if s.modified.After(youngest) {
+		if s.remote == nil && s.modified.After(youngest) {
 			youngest = s.modified
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/vernegate/vernegate/internal/watch"
 )
 
-// follow reads the files when something has changed, when a part that has to
+// follow reads the files when something has changed or been fetched, when a part that has to
 // settle may have done so, when a CRL gets overdue or a server certificate begins
 // or ends to be valid, and every interval, unless that is zero. It returns when
 // the context ends.
@@ -26,6 +26,8 @@ func (s *Store) follow(ctx context.Context, changes <-chan struct{}, interval ti
 			return
 		case <-changes:
 			next = burst.Changed(time.Now())
+		case <-s.fetched: // it is complete
+			next = time.Now()
 		case <-timer.C:
 			s.reload(ctx, false)
 			burst, next = watch.Burst{}, s.nextReload(time.Now(), interval)

@@ -53,10 +53,12 @@ func (l *list) authorityIn(b *bundle) *authority {
 // listFile is what was found in a file of CRLs, under the bundle that says which signatures count.
 type listFile struct {
 	File
+	remote  *Remote // nil for a file of the configuration
 	bundle  *bundle
 	lists   []*list
 	unused  []unusedList
 	notices []Notice  // about what is neither
+	due     time.Time // when the first of all its lists is to be replaced; zero if never
 	again   time.Time // when to read it again, as a list will not be from the future any more; zero if never
 	err     error     // why there is nothing to read, or only a part of it
 }
@@ -91,7 +93,7 @@ func (f *listFile) isCurrent(file *source, b *bundle, now time.Time) bool {
 
 // readListFile reads a file of CRLs and checks each of them.
 func readListFile(file *source, b *bundle, now time.Time, t *pace.Throttle) *listFile {
-	f := &listFile{File: file.File, bundle: b}
+	f := &listFile{File: file.File, remote: file.remote, bundle: b}
 	if file.err != nil {
 		f.err = fmt.Errorf("reading CRL file: %w", file.err)
 		return f
@@ -107,7 +109,7 @@ func readListFile(file *source, b *bundle, now time.Time, t *pace.Throttle) *lis
 		f.err = fmt.Errorf("CRL file %s: %w", file.Path, err)
 	}
 	if err := file.unchanged(); err != nil { // which explains whatever else may be wrong
-		return &listFile{File: File{Path: file.Path}, bundle: b, err: fmt.Errorf("reading CRL file: %w", err)}
+		return &listFile{File: File{Path: file.Path}, remote: file.remote, bundle: b, err: fmt.Errorf("reading CRL file: %w", err)}
 	}
 	return f
 }
@@ -117,6 +119,9 @@ func (f *listFile) add(l *crl.List, err error, now time.Time) {
 	if l == nil {
 		f.unused = append(f.unused, unusedList{err: err})
 		return
+	}
+	if err == nil && !l.NextUpdate.IsZero() {
+		f.due = earlier(f.due, l.NextUpdate)
 	}
 	found := &list{List: l, path: f.Path, issuer: pki.CanonicalName(l.RawIssuer)}
 	candidates := f.bundle.byName[found.issuer]
@@ -172,6 +177,15 @@ type listsInUse struct {
 	pending map[string]candidate // likewise
 }
 
+// file returns a file as it was read last, or nil.
+func (u *listsInUse) file(path string) *listFile {
+	i := slices.IndexFunc(u.files, func(f *listFile) bool { return f.Path == path })
+	if i < 0 {
+		return nil
+	}
+	return u.files[i]
+}
+
 // find returns a list of a CA of the bundle that matches, or nil.
 func (u *listsInUse) find(b *bundle, matches func(*list) bool) *list {
 	for _, used := range u.lists {
@@ -196,10 +210,7 @@ func (a *attempt) judgeLists() {
 	before := a.next.lists
 	after := listsInUse{lists: make(map[string]*list), pending: make(map[string]candidate)}
 	for i := range a.set.crls {
-		var file *listFile
-		if i < len(before.files) {
-			file = before.files[i]
-		}
+		file := before.file(a.set.crls[i].Path)
 		if !file.isCurrent(&a.set.crls[i], a.next.bundle, a.now) {
 			file = readListFile(&a.set.crls[i], a.next.bundle, a.now, a.throttle)
 		}
@@ -238,13 +249,16 @@ func (a *attempt) judgeLists() {
 
 // keepMissing keeps a list that the files do not have now, unless it is to be given up.
 func (a *attempt) keepMissing(after *listsInUse, series string, used *list) {
-	i := slices.IndexFunc(after.files, func(f *listFile) bool { return f.Path == used.path })
-	if after.files[i].mayHold(used) {
+	file := after.file(used.path)
+	if file == nil { // it is not fetched any more
+		return
+	}
+	if file.mayHold(used) {
 		after.lists[series] = used
 		return
 	}
 	pending := a.next.lists.pending[series]
-	if a.force || pending.hasSettled([]File{after.files[i].File}, a.now) {
+	if a.force || pending.hasSettled([]File{file.File}, a.now) {
 		return
 	}
 	after.lists[series], after.pending[series] = used, pending
@@ -262,6 +276,8 @@ func (a *attempt) reportFile(f *listFile) {
 	used := a.next.lists.find(a.next.bundle, func(l *list) bool { return l.path == f.Path })
 	switch absent := errors.Is(f.err, fs.ErrNotExist); {
 	case f.err == nil:
+	case absent && used == nil && f.remote != nil:
+		a.notFetched(f)
 	case absent && used == nil && a.config.CRLOptional:
 		a.notice("CRL file is absent, nothing is revoked by it", slog.String("file", f.Path))
 	case absent && used != nil:
@@ -269,6 +285,17 @@ func (a *attempt) reportFile(f *listFile) {
 	default:
 		a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: f.err}, start: fails, none: used == nil})
 	}
+}
+
+// notFetched reports a list that has never been fetched. What keeps it from being fetched is its fetcher's to tell.
+func (a *attempt) notFetched(f *listFile) {
+	if !f.remote.Needed {
+		a.notice("CRL has not been fetched yet", slog.String("file", f.Path))
+		return
+	}
+	a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: fmt.Errorf(
+		"CRL file %s has not been fetched yet; until then, what is configured for missing ones (%v) decides about the clients of its CA", f.Path, a.config.CRLMissing)},
+		start: waits, none: true})
 }
 
 // notNeeded reports a list that concerns no client.

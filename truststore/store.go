@@ -53,6 +53,8 @@ type Store struct {
 
 	report atomic.Pointer[report]
 
+	fetched chan struct{} // has room for one value, which stands for all calls of Changed
+
 	mu      sync.Mutex          // one reload at a time
 	parts   parts               // of the current generation, and what is pending
 	until   time.Time           // when a part that is pending has settled; zero if none is
@@ -77,7 +79,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{config: config, log: config.Logger, watch: watch.Files, parts: newParts(&config)}
+	s := &Store{config: config, log: config.Logger, watch: watch.Files, parts: newParts(&config), fetched: make(chan struct{}, 1)}
 	s.report.Store(new(report))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -109,6 +111,15 @@ func (s *Store) Reload(ctx context.Context) error {
 	}
 	_, err := s.reload(ctx, true)
 	return err
+}
+
+// Changed tells the store that Config.Remotes returns others, or that one of their
+// files was replaced. It does not wait until they have been read.
+func (s *Store) Changed() {
+	select {
+	case s.fetched <- struct{}{}:
+	default: // one is waiting already
+	}
 }
 
 // Run follows the files until the context ends, and returns nil when it has

@@ -1,0 +1,257 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package crlfetch keeps copies of revocation lists that CAs publish over HTTP: a file
+// for each URL, which is always complete and stays when its server is away. It asks each
+// server again and again, on condition that something has changed, and replaces the file
+// only by one that its caller has found good.
+//
+// It knows neither what is in the files nor which hosts may be called: the caller's
+// functions and client do.
+package crlfetch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A Source is a URL to follow.
+type Source struct {
+	URL string
+
+	// Name is what log lines and Status call it: the URL, without a password. It is
+	// what sources are told apart by.
+	Name string
+
+	Origin Origin
+}
+
+// Origin is why a URL is followed.
+type Origin string
+
+// Origins.
+const (
+	Configured Origin = "configured" // an operator named it
+	CA         Origin = "ca"         // a CA's own certificate names it
+	Leaf       Origin = "leaf"       // a certificate that came by names it
+	Freshest   Origin = "freshest"   // a list names it, for its deltas (RFC 5280 §5.2.6)
+)
+
+// Result is what came of asking a server once.
+type Result string
+
+// Results.
+const (
+	Replaced  Result = "replaced"  // there was something new, and it is in use from now on
+	Unchanged Result = "unchanged" // the copy is that of the server
+	Failed    Result = "failed"    // nothing has changed
+)
+
+// Config says how copies are kept.
+type Config struct {
+	// Client makes the requests, to allowed hosts only.
+	Client *http.Client
+
+	// Dir is the directory of the copies. It has to exist.
+	Dir string
+
+	// Refresh is how often each server is asked, at least.
+	Refresh time.Duration
+
+	// MaxSize is the largest list, in bytes.
+	MaxSize int64
+
+	// Try decides whether a complete download may take the place of the copy, or become
+	// the first one. due is when it will be replaced by its publisher, zero if that is
+	// not known. It is called for one download at a time.
+	Try func(ctx context.Context, d Download) (due time.Time, err error)
+
+	// OnChange, if not nil, is called when a copy was replaced, or when other sources
+	// are followed.
+	OnChange func()
+
+	// OnResult, if not nil, is told what came of each request.
+	OnResult func(name string, r Result)
+
+	// Logger takes what the operator should know. Nil discards it.
+	Logger *slog.Logger
+}
+
+// A Download is a file that has come and has not replaced anything yet.
+type Download struct {
+	Name  string // of the source
+	File  string // its path
+	First bool   // there is no copy that it would replace
+}
+
+// Fetcher follows sources. Its methods may be called from any goroutine.
+type Fetcher struct {
+	config Config
+	log    *slog.Logger
+	judge  sync.Mutex // one Try at a time
+
+	mu      sync.Mutex
+	ctx     context.Context // of Run; nil when it does not run
+	sources []*source
+	running sync.WaitGroup
+}
+
+// New returns a Fetcher that follows nothing yet.
+func New(c Config) *Fetcher {
+	f := &Fetcher{config: c, log: c.Logger}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	f.sweep(time.Now())
+	return f
+}
+
+// Follow makes these the sources, in this order and each once. The copies of those that
+// are no longer among them are removed.
+func (f *Fetcher) Follow(sources []Source) {
+	f.mu.Lock()
+	var next []*source
+	changed := false
+	for _, s := range sources {
+		i := slices.IndexFunc(f.sources, func(old *source) bool { return old.Name == s.Name })
+		switch {
+		case slices.ContainsFunc(next, func(old *source) bool { return old.Name == s.Name }):
+		case i >= 0:
+			next = append(next, f.sources[i])
+		default:
+			next = append(next, f.start(s))
+			changed = true
+		}
+	}
+	for _, old := range f.sources {
+		if !slices.Contains(next, old) {
+			old.abandon()
+			changed = true
+		}
+	}
+	f.sources = next
+	f.mu.Unlock()
+	if changed && f.config.OnChange != nil {
+		f.config.OnChange()
+	}
+}
+
+// start makes a source, and begins to follow it if the fetcher runs. f.mu is held.
+func (f *Fetcher) start(of Source) *source {
+	s := newSource(of, f.config.Dir)
+	if f.ctx != nil {
+		f.follow(s)
+	}
+	return s
+}
+
+// follow begins to follow a source. f.mu is held.
+func (f *Fetcher) follow(s *source) {
+	ctx, stop := context.WithCancel(f.ctx)
+	s.stop = stop
+	f.running.Go(func() { f.run(ctx, s) })
+}
+
+// Run follows the sources until ctx ends, and returns when nothing runs any more. It
+// must be called only once.
+func (f *Fetcher) Run(ctx context.Context) {
+	f.mu.Lock()
+	f.ctx = ctx
+	for _, s := range f.sources {
+		f.follow(s)
+	}
+	f.mu.Unlock()
+	<-ctx.Done()
+	f.mu.Lock()
+	f.ctx = nil // from now on nothing is started
+	f.mu.Unlock()
+	f.running.Wait()
+}
+
+// FetchNow has every server asked at once.
+func (f *Fetcher) FetchNow() {
+	for _, s := range f.all() {
+		select {
+		case s.now <- struct{}{}:
+		default: // it is about to be asked
+		}
+	}
+}
+
+// FetchOnce asks every server once, and returns when all have answered or ctx has ended.
+// It is for a Fetcher that does not run.
+func (f *Fetcher) FetchOnce(ctx context.Context) {
+	var asking sync.WaitGroup
+	for _, s := range f.all() {
+		asking.Go(func() { f.ask(ctx, s) })
+	}
+	asking.Wait()
+}
+
+// Status returns what is known of each source.
+func (f *Fetcher) Status() []Status {
+	var list []Status
+	for _, s := range f.all() {
+		list = append(list, s.snapshot())
+	}
+	return list
+}
+
+func (f *Fetcher) all() []*source {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.sources)
+}
+
+// run asks the server of a source again and again until ctx ends.
+func (f *Fetcher) run(ctx context.Context, s *source) {
+	defer s.leave()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.now:
+		case <-timer.C:
+		}
+		f.ask(ctx, s)
+		timer.Reset(s.untilNext(time.Now(), f.config.Refresh))
+	}
+}
+
+// ask asks a server once, and notes what came of it.
+func (f *Fetcher) ask(ctx context.Context, s *source) {
+	result, err := f.fetch(ctx, s)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return // the server is not to blame
+	}
+	f.note(s, result, err)
+	if f.config.OnResult != nil {
+		f.config.OnResult(s.Name, result)
+	}
+	if result == Replaced && f.config.OnChange != nil {
+		f.config.OnChange()
+	}
+}
+
+// note keeps what came of a request, and logs it when it is another outcome than before.
+func (f *Fetcher) note(s *source, result Result, err error) {
+	before, now := s.snapshot(), time.Now()
+	s.finish(now, err)
+	log := f.log.With("url", s.Name, "origin", string(s.Origin))
+	switch {
+	case err != nil && before.Err != err.Error():
+		log.Warn("CRL cannot be fetched, the last good one stays in use", "err", err, "last_success", before.LastSuccess)
+	case err == nil && before.Err != "":
+		log.Info("CRL can be fetched again", "failing_since", before.FailingSince)
+	}
+	if result == Replaced {
+		log.Info("CRL was fetched", "bytes", s.snapshot().Size)
+	}
+}

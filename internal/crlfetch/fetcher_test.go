@@ -1,0 +1,305 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package crlfetch_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/crlfetch"
+	"github.com/vernegate/vernegate/internal/outbound"
+)
+
+// publisher is a CA's web server with one list.
+type publisher struct {
+	*httptest.Server
+
+	mu     sync.Mutex
+	body   string
+	header http.Header
+	status int // 0 is 200
+	got    []http.Header
+}
+
+func publish(t *testing.T, body string) *publisher {
+	t.Helper()
+	p := &publisher{body: body, header: http.Header{}}
+	p.Server = httptest.NewServer(p)
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got = append(p.got, r.Header.Clone())
+	for name, values := range p.header {
+		w.Header()[name] = values
+	}
+	etag := p.header.Get("ETag")
+	switch {
+	case p.status != 0:
+		w.WriteHeader(p.status)
+	case etag != "" && r.Header.Get("If-None-Match") == etag,
+		etag == "" && p.header.Get("Last-Modified") != "" && r.Header.Get("If-Modified-Since") == p.header.Get("Last-Modified"):
+		w.WriteHeader(http.StatusNotModified)
+	default:
+		_, _ = w.Write([]byte(p.body))
+	}
+}
+
+// change makes the server answer with something else from now on.
+func (p *publisher) change(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
+
+func (p *publisher) requests() []http.Header {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.got)
+}
+
+func (p *publisher) source() crlfetch.Source {
+	return crlfetch.Source{URL: p.URL + "/ca.crl", Name: p.URL + "/ca.crl", Origin: crlfetch.Configured}
+}
+
+var errBad = errors.New("it is bad")
+
+// follower is a Fetcher that takes whatever does not begin with "bad".
+type follower struct {
+	*crlfetch.Fetcher
+	t       *testing.T
+	results []crlfetch.Result
+}
+
+func follow(t *testing.T, dir string, sources ...crlfetch.Source) *follower {
+	t.Helper()
+	f := &follower{t: t}
+	var allowed outbound.Hosts
+	for _, s := range sources {
+		u, err := url.Parse(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		allowed = allowed.With(u)
+	}
+	client := outbound.NewClient(outbound.Config{Hosts: allowed})
+	t.Cleanup(client.CloseIdleConnections)
+	var mu sync.Mutex
+	f.Fetcher = crlfetch.New(crlfetch.Config{
+		Client: client, Dir: dir, Refresh: time.Minute, MaxSize: 1000,
+		Try: func(_ context.Context, d crlfetch.Download) (time.Time, error) {
+			data, err := os.ReadFile(d.File)
+			if strings.HasPrefix(string(data), "bad") {
+				err = errBad
+			}
+			return time.Time{}, err
+		},
+		OnResult: func(_ string, r crlfetch.Result) {
+			mu.Lock()
+			defer mu.Unlock()
+			f.results = append(f.results, r)
+		},
+	})
+	f.Follow(sources)
+	return f
+}
+
+// once asks all servers and returns what came of it.
+func (f *follower) once() []crlfetch.Result {
+	f.t.Helper()
+	f.results = nil
+	f.FetchOnce(f.t.Context())
+	return f.results
+}
+
+func (f *follower) wants(result crlfetch.Result, body string) {
+	f.t.Helper()
+	if got := f.once(); len(got) != 1 || got[0] != result {
+		f.t.Errorf("got %v (%s), want %v", got, f.Status()[0].Err, result)
+	}
+	if got, _ := os.ReadFile(f.Status()[0].File); string(got) != body {
+		f.t.Errorf("the copy is %q, want %q", got, body)
+	}
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(f.Status()[0].File), "*.tmp"))
+	if len(left) > 0 {
+		f.t.Errorf("files are left: %v", left)
+	}
+}
+
+func TestACopyFollowsItsServer(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "one")
+	f := follow(t, t.TempDir(), p.source())
+	f.wants(crlfetch.Replaced, "one")
+	f.wants(crlfetch.Unchanged, "one")
+	p.change(func() { p.body = "two" })
+	f.wants(crlfetch.Replaced, "two")
+	if s := f.Status()[0]; !s.Held || s.Size != 3 || s.Changed.IsZero() || s.LastSuccess.Before(s.Changed) || s.Err != "" {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestServersAreAskedForChangesOnly(t *testing.T) {
+	t.Parallel()
+	for name, header := range map[string]http.Header{
+		"by ETag":          {"Etag": {`"v1"`}},
+		"by Last-Modified": {"Last-Modified": {"Mon, 02 Jan 2006 15:04:05 GMT"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := publish(t, "one")
+			p.header = header
+			dir := t.TempDir()
+			f := follow(t, dir, p.source())
+			f.wants(crlfetch.Replaced, "one")
+			f.wants(crlfetch.Unchanged, "one")
+			again := follow(t, dir, p.source()) // after a restart, too
+			again.wants(crlfetch.Unchanged, "one")
+			for i, h := range p.requests() {
+				conditional := h.Get("If-None-Match") == header.Get("ETag") && h.Get("If-Modified-Since") == header.Get("Last-Modified")
+				if conditional != (i > 0) {
+					t.Errorf("request %d: conditional %v", i, conditional)
+				}
+			}
+			p.change(func() { p.body, p.header = "two", http.Header{"Etag": {`"v2"`}} })
+			again.wants(crlfetch.Replaced, "two")
+		})
+	}
+}
+
+func TestWhatFailsChangesNothing(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		change func(p *publisher)
+		want   string
+	}{
+		"error":                 {func(p *publisher) { p.status = 503 }, "503 Service Unavailable"},
+		"not found":             {func(p *publisher) { p.status = 404 }, "404 Not Found"},
+		"no content":            {func(p *publisher) { p.status = 204 }, "204 No Content"},
+		"a list that is bad":    {func(p *publisher) { p.body = "bad" }, errBad.Error()},
+		"one that is too large": {func(p *publisher) { p.body = strings.Repeat("x", 1001) }, "too large"},
+		"one that is cut":       {func(p *publisher) { p.header.Set("Content-Length", "900") }, "unexpected EOF"},
+		"unchanged, unasked":    {func(p *publisher) { p.status = 304 }, "was not asked that"},
+		"redirect elsewhere": {func(p *publisher) {
+			p.status = 302
+			p.header.Set("Location", "http://169.254.169.254/latest/meta-data/")
+		}, outbound.ErrRedirect.Error()},
+		"away": {func(p *publisher) { go p.Close() }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := publish(t, "good")
+			dir := t.TempDir()
+			f := follow(t, dir, p.source())
+			f.wants(crlfetch.Replaced, "good")
+			before := f.Status()[0]
+			p.change(func() { p.body = "newer"; row.change(p) })
+			if name == "away" {
+				p.Close()
+			}
+			f.wants(crlfetch.Failed, "good")
+			s := f.Status()[0]
+			if !strings.Contains(s.Err, row.want) || s.Err == "" || s.FailingSince.IsZero() || !s.LastSuccess.Equal(before.LastSuccess) {
+				t.Errorf("got %+v, want the error to say %q", s, row.want)
+			}
+			restarted := follow(t, dir, p.source())
+			restarted.wants(crlfetch.Failed, "good")
+			if s := restarted.Status()[0]; !s.Held || !s.LastSuccess.Equal(before.LastSuccess) {
+				t.Errorf("after a restart: %+v, want the copy of before", s)
+			}
+		})
+	}
+}
+
+func TestAServerThatAnswersAgainIsBelieved(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "bad")
+	f := follow(t, t.TempDir(), p.source())
+	f.wants(crlfetch.Failed, "")
+	p.change(func() { p.body = "good" })
+	f.wants(crlfetch.Replaced, "good")
+	if s := f.Status()[0]; s.Err != "" || !s.FailingSince.IsZero() {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestACopyWithoutItsNoteIsGood(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "one")
+	p.header = http.Header{"Etag": {`"v1"`}}
+	dir := t.TempDir()
+	f := follow(t, dir, p.source())
+	f.wants(crlfetch.Replaced, "one")
+	notes, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+	for _, text := range []string{"", "{", `{"size": 99, "etag": "\"v1\""}`} {
+		if err := os.WriteFile(notes[0], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again := follow(t, dir, p.source())
+		if !again.Status()[0].Held {
+			t.Fatal("the copy is lost")
+		}
+		again.wants(crlfetch.Replaced, "one") // as it cannot be told what the server said about it
+	}
+}
+
+func TestCopiesGoWithTheirSources(t *testing.T) {
+	t.Parallel()
+	p, q := publish(t, "one"), publish(t, "two")
+	dir := t.TempDir()
+	leaf := q.source()
+	leaf.Origin = crlfetch.Leaf
+	f := follow(t, dir, p.source(), leaf, leaf)
+	if got := f.once(); len(got) != 2 {
+		t.Fatalf("got %v, want each source once", got)
+	}
+	if got := f.Known(crlfetch.Leaf, 10); !slices.Equal(got, []string{leaf.Name}) {
+		t.Errorf("known are %q, want %q", got, leaf.Name)
+	}
+	if got := f.Known(crlfetch.Leaf, 0); len(got) != 0 {
+		t.Errorf("known are %q, want none", got)
+	}
+	f.Follow([]crlfetch.Source{p.source()})
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("%v are left, want the list and the note of one source", left)
+	}
+}
+
+func TestUnfinishedFilesOfOthersAreSwept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old, young := filepath.Join(dir, "crl-1.tmp"), filepath.Join(dir, "crl-2.tmp")
+	for _, path := range []string{old, young} {
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chtimes(old, time.Time{}, time.Now().Add(-2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	follow(t, dir)
+	if left, _ := os.ReadDir(dir); len(left) != 1 || left[0].Name() != "crl-2.tmp" {
+		t.Errorf("%v are left", left)
+	}
+}
+
+func TestADirectoryThatCannotBeWrittenToIsSeen(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "one")
+	f := follow(t, filepath.Join(t.TempDir(), "missing"), p.source())
+	f.wants(crlfetch.Failed, "")
+}

@@ -1,0 +1,149 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package crlfetch
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	// firstRetry is how long after the first failure a server is asked again. Each
+	// further failure doubles it, up to the refresh interval.
+	firstRetry = time.Second
+
+	// soonest is the least time between two requests.
+	soonest = time.Second
+
+	// jitterPart is the part of an interval by which it may be shorter, so that the
+	// replicas of a deployment do not ask all at once.
+	jitterPart = .1
+)
+
+// Status is what is known of a source.
+type Status struct {
+	Source
+	File         string    // the path of the copy, whether or not there is one
+	Held         bool      // there is a copy
+	Size         int64     // of the copy, in bytes
+	Changed      time.Time // when the copy was replaced; zero if there is none
+	LastSuccess  time.Time // when the server last said that the copy is its list, or gave it; zero if never
+	LastAttempt  time.Time // zero if there was none since the start
+	Due          time.Time // when the list is to be replaced by its publisher; zero if that is not known
+	Next         time.Time // when the server is asked again; zero if it is not followed
+	Err          string    // why the last attempt failed; "" if it did not
+	FailingSince time.Time // zero if it is not failing
+}
+
+// source is a Source, its copy, and how asking its server goes.
+type source struct {
+	Source
+	copy copyFile
+	now  chan struct{}      // asks the server at once
+	stop context.CancelFunc // ends following it; nil if it is not followed
+
+	mu        sync.Mutex
+	status    Status
+	failures  int           // in a row
+	wait      time.Duration // that the server has asked for
+	abandoned bool          // the copy is not needed any more
+}
+
+func newSource(of Source, dir string) *source {
+	s := &source{Source: of, copy: copyIn(dir, of.Name), now: make(chan struct{}, 1)}
+	s.status = Status{Source: of, File: s.copy.path}
+	if s.copy.load() {
+		s.keep()
+	}
+	return s
+}
+
+// keep notes that the copy is as its note says.
+func (s *source) keep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.copy.note
+	s.status.Held, s.status.Size, s.status.Due = true, n.Size, n.Due
+	s.status.Changed, s.status.LastSuccess = n.Changed, n.Confirmed
+}
+
+func (s *source) snapshot() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// finish notes how a request went.
+func (s *source) finish(now time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.LastAttempt, s.wait = now, 0
+	if err == nil {
+		s.failures = 0
+		s.status.Err, s.status.FailingSince = "", time.Time{}
+		return
+	}
+	if s.failures++; s.failures == 1 {
+		s.status.FailingSince = now
+	}
+	s.status.Err = err.Error()
+	if busy := (*busyError)(nil); errors.As(err, &busy) {
+		s.wait = busy.retryAfter
+	}
+}
+
+// untilNext returns how long to wait for the next request: until the refresh interval is
+// over or the list is due to be replaced, and after a failure for an interval that grows.
+func (s *source) untilNext(now time.Time, refresh time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wait := refresh - jitter(refresh)
+	switch due := s.status.Due.Sub(now); {
+	case s.failures > 0:
+		wait = min(refresh, max(backOff(s.failures), s.wait))
+		wait -= jitter(wait)
+	case !s.status.Due.IsZero() && 0 < due && due < wait:
+		wait = due + jitter(min(refresh, 10*time.Second)) // never before: it would be asked for twice
+	}
+	wait = max(wait, min(soonest, refresh))
+	s.status.Next = now.Add(wait)
+	return wait
+}
+
+// backOff returns how long to wait after so many failures in a row.
+func backOff(failures int) time.Duration {
+	const most = 24 * time.Hour // which bounds the shift
+	if failures > 17 {
+		return most
+	}
+	return firstRetry << (failures - 1)
+}
+
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(rand.Float64() * jitterPart * float64(d))
+}
+
+// abandon ends following a source whose copy is not needed any more.
+func (s *source) abandon() {
+	s.mu.Lock()
+	s.abandoned = true
+	s.mu.Unlock()
+	if s.stop == nil {
+		s.leave()
+		return
+	}
+	s.stop()
+}
+
+// leave removes the copy of a source that was abandoned. Nothing uses it any more.
+func (s *source) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.abandoned {
+		s.copy.remove()
+	}
+}

@@ -60,7 +60,9 @@ func (g *Generation) hasSuccessors(name string, found *listFile, now time.Time) 
 }
 
 // isOverdue reports whether a list is past its nextUpdate.
-func (l *list) isOverdue(now time.Time) bool { return !l.NextUpdate.IsZero() && now.After(l.NextUpdate) }
+func (l *list) isOverdue(now time.Time) bool {
+	return !l.NextUpdate.IsZero() && now.After(l.NextUpdate)
+}
 
 // succeeds reports whether a file has a list that takes the place of another one: one of
 // the same series, or of the same CA and scope that is signed with a new key.

@@ -79,7 +79,7 @@ func (g *Generation) CAs() []*x509.Certificate { return g.bundle.certs }
 func (g *Generation) CRLs() []CRL {
 	all := make([]CRL, len(g.lists))
 	for i, l := range g.lists {
-		all[i] = CRL{l.path, l.Issuer, l.Number, l.ThisUpdate, l.NextUpdate, l.Entries}
+		all[i] = CRL{l.path, l.Issuer, l.Number, l.ThisUpdate, l.NextUpdate, l.Entries, l.Freshest}
 	}
 	return all
 }

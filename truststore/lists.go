@@ -25,6 +25,7 @@ type CRL struct {
 	ThisUpdate time.Time
 	NextUpdate time.Time // zero if the list has none: it is never overdue
 	Entries    int
+	Freshest   []string // URLs of deltas to it
 }
 
 // list is a list whose signature is that of a CA.

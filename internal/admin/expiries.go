@@ -94,6 +94,11 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 			add(Critical, strings.Split(p.Error, "\n"), "The trust files are refused in part: %s. The last good version of this part stays in use, if there was one; all other parts count.", p.what())
 		}
 	}
+	for _, c := range s.CRLSources {
+		if c.Severity != OK {
+			add(c.Severity, []string{c.Error}, "The CRL at %s cannot be fetched, since %s. The last good one stays in use, if there was one.", c.URL, stamp(c.FailingSince))
+		}
+	}
 	if acl := s.CertificateACL; acl != nil && acl.Failing() {
 		add(Critical, nil, "certificate-acl could not tell (%s), %s. Devices in the cache can still connect, others cannot.",
 			acl.LastError, ago(s.Now.Sub(acl.LastFailure)))

@@ -33,7 +33,8 @@ type Status struct {
 
 	Sessions       map[string]int  `json:"sessions,omitempty"` // by listener
 	Trust          *Trust          `json:"trust,omitempty"`
-	LastLook       *Look           `json:"last_look,omitempty"` // at the trust files
+	LastLook       *Look           `json:"last_look,omitempty"`   // at the trust files
+	CRLSources     []CRLSource     `json:"crl_sources,omitempty"` // lists that are fetched over the network
 	CertificateACL *CertificateACL `json:"certificate_acl,omitempty"`
 	Backends       []Backend       `json:"backends,omitempty"`
 	Limits         []Limit         `json:"limits,omitempty"`
@@ -109,6 +110,21 @@ type CRL struct {
 	NextUpdate time.Time `json:"next_update,omitzero"` // zero = never
 	Entries    int       `json:"entries"`
 	Severity   Severity  `json:"term"`
+}
+
+// CRLSource is a URL that a revocation list is fetched from.
+type CRLSource struct {
+	URL          string    `json:"url"`    // without a password
+	Origin       string    `json:"origin"` // configured, ca, leaf or freshest: who named it
+	SizeBytes    int64     `json:"size_bytes"`
+	Changed      time.Time `json:"changed,omitzero"`      // when there was a new list
+	LastSuccess  time.Time `json:"last_success,omitzero"` // zero = never
+	LastAttempt  time.Time `json:"last_attempt,omitzero"`
+	Next         time.Time `json:"next,omitzero"`        // when it is asked for again
+	NextUpdate   time.Time `json:"next_update,omitzero"` // when the CA is to replace it
+	Error        string    `json:"error,omitempty"`      // of the last attempt
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	Severity     Severity  `json:"term"`
 }
 
 // CertificateACL is how asking certificate-acl goes.

@@ -63,12 +63,14 @@ func (c *components) reload(ctx context.Context) error {
 	return errors.Join(c.store.Reload(ctx), c.files.reload())
 }
 
-// reload is reload once there are components.
+// reload is reload once there are components. It has lists fetched, too, which it does
+// not wait for.
 func (a *App) reload(ctx context.Context) (admin.Reloaded, error) {
 	w := a.parts.Load()
 	if w == nil {
 		return admin.Reloaded{}, admin.ErrNotStarted
 	}
+	a.lists.Load().fetchNow()
 	before := w.store.Current().Sequence()
 	err := w.reload(ctx)
 	now := w.store.Current().Sequence()

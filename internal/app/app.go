@@ -25,6 +25,7 @@ import (
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/crlfetch"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/proxy/websocket"
 	"github.com/vernegate/vernegate/truststore"
@@ -49,6 +50,7 @@ type App struct {
 	audit    *slog.Logger // for refusals, forced endings and what operators do
 	registry *prometheus.Registry
 	reloads  *reloadMetrics
+	fetches  *fetchMetrics
 	identity *identityMetrics
 	ready    readiness
 
@@ -57,6 +59,7 @@ type App struct {
 	started time.Time
 	history admin.History
 	parts   atomic.Pointer[components] // nil until devices are taken
+	lists   atomic.Pointer[listFetcher]
 }
 
 // New returns an App that does nothing before Run. It logs to log, but refusals,
@@ -69,6 +72,7 @@ func New(cfg config.Config, build Build, log, audit *slog.Logger) *App {
 		started: time.Now(),
 	}
 	a.host, _ = os.Hostname() // which only a title would lack
+	a.fetches = newFetchMetrics(r, func() []crlfetch.Status { return a.lists.Load().status() }, time.Duration(cfg.CRLRefresh))
 	a.ready.set(errNoGeneration)
 	return a
 }
@@ -111,8 +115,14 @@ func (a *App) takeDevices(ctx context.Context) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
+	lists, err := newListFetcher(a.cfg, a.log, a.fetches.observe)
+	if err != nil {
+		return err
+	}
+	a.lists.Store(lists)
+	defer lists.start(ctx)()
 	var revoker revoker
-	store, err := a.openStore(ctx, revoker.swapped)
+	store, err := a.openStore(ctx, lists, revoker.swapped)
 	if ctx.Err() != nil {
 		return nil // the process is to stop
 	}
@@ -131,7 +141,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 	cache := aclCache(a.cfg, client, a.identity)
 	defer cache.Close()
 	brokers := a.newBrokers(files)
-	server, err := a.newServer(store, cache, brokers)
+	server, err := a.newServer(store, lists, cache, brokers)
 	if err != nil {
 		return err
 	}
@@ -153,7 +163,12 @@ func (a *App) takeDevices(ctx context.Context) error {
 	tasks.Go(func() error { return store.Run(inUse) })
 	tasks.Go(func() error { files.run(inUse); return nil })
 	tasks.Go(func() error { brokers.pool.Run(inUse); return nil })
-	tasks.Go(func() error { return reloadOnHangup(inUse, hangup, parts.reload) })
+	tasks.Go(func() error {
+		return reloadOnHangup(inUse, hangup, func(ctx context.Context) error {
+			lists.fetchNow()
+			return parts.reload(ctx)
+		})
+	})
 	for _, l := range listeners {
 		tasks.Go(func() error { return server.Serve(l) })
 	}
@@ -165,17 +180,22 @@ func (a *App) takeDevices(ctx context.Context) error {
 }
 
 // openStore waits for a first good set of trust files, but not for ever.
-func (a *App) openStore(ctx context.Context, onSwap func(old, current *truststore.Generation)) (*truststore.Store, error) {
+func (a *App) openStore(ctx context.Context, lists *listFetcher, onSwap func(old, current *truststore.Generation)) (*truststore.Store, error) {
 	a.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
 	cfg := trustConfig(a.cfg, a.log)
 	cfg.StartTimeout = startTimeout
 	cfg.OnReload = a.reloads.observe
-	cfg.OnSwap = onSwap
+	cfg.OnSwap = func(old, current *truststore.Generation) {
+		onSwap(old, current)
+		lists.swapped(current)
+	}
+	cfg.Remotes = lists.remotes
 	store, err := openTrust(ctx, a.cfg, cfg)
 	if err != nil {
 		return nil, err
 	}
 	a.registry.MustRegister(generationCollector(store.Current), &partsCollector{cfg, store.Refusals})
+	lists.open(store)
 	return store, nil
 }
 
@@ -196,7 +216,7 @@ func (a *App) newBrokers(files clientFiles) *brokers {
 	return b
 }
 
-func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, brokers *brokers) (*proxy.Server, error) {
+func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *certacl.Cache, brokers *brokers) (*proxy.Server, error) {
 	a.identity.watch(cache)
 	descriptors, err := connectionDescriptors()
 	if err != nil {
@@ -207,7 +227,7 @@ func (a *App) newServer(store *truststore.Store, cache *certacl.Cache, brokers *
 		return nil, err
 	}
 	return proxy.New(proxy.Config{
-		Trust:                func() proxy.Trust { return trust{store.Current()} },
+		Trust:                func() proxy.Trust { return trust{store.Current(), lists} },
 		Owner:                owners.ownerFunc(a.identity.asked),
 		Service:              a.cfg.Services.Func(),
 		Lease:                brokers.lease,

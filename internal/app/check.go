@@ -87,12 +87,26 @@ func (r *report) failedLines(subject string, err error) {
 	}
 }
 
-// checkFiles reads the trust files once.
+// checkFiles reads the trust files once, and fetches the lists that are not files.
 func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
-	store, err := openTrust(ctx, cfg, trustConfig(cfg, nil))
+	lists, err := tryListFetcher(cfg)
 	if err != nil {
 		r.failedLines("", err)
 		return
+	}
+	defer lists.close()
+	r.checkLists(ctx, lists, nil)
+	trust := trustConfig(cfg, nil)
+	trust.Remotes = lists.remotes
+	store, err := openTrust(ctx, cfg, trust)
+	if err != nil {
+		r.failedLines("", err)
+		return
+	}
+	if found := lists.status(); lists != nil {
+		lists.open(store)
+		r.checkLists(ctx, lists, found) // and what certificates and lists name
+		_ = store.Reload(ctx)           // whose mistakes are told below
 	}
 	g, now := store.Current(), time.Now()
 	for _, pair := range g.ServerCertificates() {

@@ -49,7 +49,7 @@ func startLiveTrust(t *testing.T, cas ...*x509.Certificate) *liveTrust {
 	l.store = store
 	apptest.AnswerConnects(t, l.Backend, false, "\x20\x03\x00\x00\x00")
 	server := proxy.New(proxy.Config{
-		Trust:    func() proxy.Trust { return trust{store.Current()} },
+		Trust:    func() proxy.Trust { return trust{Generation: store.Current()} },
 		Owner:    func(context.Context, proxy.Peer) (string, bool, error) { return "acme:lamp", true, nil },
 		Lease:    func(string, string) proxy.Lease { return &onlyBroker{addr: l.Backend.Addr().String()} },
 		OnForced: func(c proxy.SessionInfo) { l.forced <- c.Reason },

@@ -16,6 +16,7 @@ import (
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/app/apptest"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
@@ -42,14 +43,14 @@ func newTestApp(t *testing.T) *App {
 func newTestAppIn(t *testing.T, w *apptest.World) *App {
 	t.Helper()
 	a := New(mustLoad(t, w.Environ()...), testBuild, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler))
-	store, err := a.openStore(t.Context(), nil)
+	store, err := a.openStore(t.Context(), nil, func(_, _ *truststore.Generation) {})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cache := aclCache(a.cfg, aclClient(a.cfg, clientFiles{}), a.identity)
 	t.Cleanup(cache.Close)
 	brokers := a.newBrokers(clientFiles{})
-	server, err := a.newServer(store, cache, brokers)
+	server, err := a.newServer(store, nil, cache, brokers)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,7 @@ func (a *App) status() admin.Status {
 		Now:           now,
 		UptimeSeconds: int64(now.Sub(a.started) / time.Second),
 		LastLook:      a.reloads.last.Load(),
+		CRLSources:    sourceStatus(a.lists.Load().status(), time.Duration(a.cfg.CRLRefresh), now),
 	}
 	if err := a.ready.err(); err != nil {
 		s.State, s.Detail = admin.Starting, err.Error()

@@ -23,7 +23,7 @@ func trustConfig(cfg config.Config, log *slog.Logger) truststore.Config {
 		Certs:           cfg.TLSCert,
 		Keys:            cfg.TLSKey,
 		CAs:             cfg.TLSCA,
-		CRLs:            cfg.TLSCRL,
+		CRLs:            cfg.TLSCRL.Files(),
 		CRLOptional:     !cfg.CRLNamed,
 		TicketKeys:      cfg.TicketKeys,
 		RefreshInterval: time.Duration(cfg.TrustRefreshInterval),
@@ -31,13 +31,16 @@ func trustConfig(cfg config.Config, log *slog.Logger) truststore.Config {
 		CRLExpiredGrace: time.Duration(cfg.CRLExpiredGrace),
 		CRLMissing:      cfg.CRLMissing,
 		CANames:         cfg.TLSCANames,
-		ServerConfig:    func(g *truststore.Generation) *tls.Config { return tlsPolicy(cfg).Handshake(trust{g}) },
+		ServerConfig:    func(g *truststore.Generation) *tls.Config { return tlsPolicy(cfg).Handshake(trust{Generation: g}) },
 		Logger:          log,
 	}
 }
 
 // trust lets the proxy believe in a generation, and seal tickets with its keys.
-type trust struct{ *truststore.Generation }
+type trust struct {
+	*truststore.Generation
+	lists *listFetcher // told of each chain that is good
+}
 
 var (
 	_ proxy.TicketTrust = trust{}
@@ -55,7 +58,9 @@ func tlsPolicy(cfg config.Config) proxy.TLSPolicy {
 
 // Verify asks the generation about now.
 func (t trust) Verify(peer []*x509.Certificate, chains [][]*x509.Certificate) ([]*x509.Certificate, error) {
-	return t.Generation.Verify(peer, chains, time.Now())
+	chain, err := t.Generation.Verify(peer, chains, time.Now())
+	t.lists.note(chain) // also when its revocation is not known, which may be for lack of a list
+	return chain, err
 }
 
 // revoker ends the sessions that a new generation does not trust any more. It

@@ -45,7 +45,7 @@ func TestTrustSpeaksTheProxysLanguage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	believed := trust{store.Current()}
+	believed := trust{Generation: store.Current()}
 	for name, row := range map[string]struct {
 		cert *certtest.Cert
 		want error
@@ -62,7 +62,7 @@ func TestTrustSpeaksTheProxysLanguage(t *testing.T) {
 	if _, is := errors.AsType[x509.UnknownAuthorityError](err); !is {
 		t.Error("a stranger's certificate is no x509.UnknownAuthorityError")
 	}
-	if (trust{store.Current()}) != believed {
+	if (trust{Generation: store.Current()}) != believed {
 		t.Error("one generation makes two trusts")
 	}
 }

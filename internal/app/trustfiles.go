@@ -62,7 +62,7 @@ func variablesOf(cfg config.Config, mistake string) (names []string) {
 		{"VERNEGATE_TLS_CERT", cfg.TLSCert},
 		{"VERNEGATE_TLS_KEY", cfg.TLSKey},
 		{"VERNEGATE_TLS_CA", cfg.TLSCA},
-		{"VERNEGATE_TLS_CRL", cfg.TLSCRL},
+		{"VERNEGATE_TLS_CRL", cfg.TLSCRL.Names()},
 		{"VERNEGATE_TICKET_KEYS", cfg.TicketKeys},
 		{"VERNEGATE_BACKEND_TLS_CA", cfg.BackendTLSCA},
 		{"VERNEGATE_BACKEND_TLS_CERT", []string{cfg.BackendTLSCert}},

@@ -127,6 +127,16 @@ var forbidden = map[pattern]map[pattern]string{
 		"truststore/...":      siblings,
 		metrics:               "internal/app counts what Status tells",
 	},
+	"internal/crlfetch/...": {
+		"internal/config/...":  siblings,
+		"internal/admin/...":   siblings,
+		"internal/backend/...": siblings,
+		"proxy/...":            siblings,
+		"packets/...":          siblings,
+		"certacl/...":          siblings,
+		"truststore/...":       "internal/app hands it a Try func, so that it can be tested and read alone",
+		metrics:                "internal/app counts what the observers tell",
+	},
 	"internal/pki/...": {
 		"internal/...":   sharedByAll,
 		"proxy/...":      sharedByAll,

@@ -39,7 +39,7 @@ type Config struct {
 	TLSCert       fileList     `env:"VERNEGATE_TLS_CERT,expand" envDefault:"/vernemq/cert/$HOSTNAME.crt"`
 	TLSKey        fileList     `env:"VERNEGATE_TLS_KEY,expand" envDefault:"/vernemq/cert/$HOSTNAME.key"`
 	TLSCA         fileList     `env:"VERNEGATE_TLS_CA,expand" envDefault:"/vernemq/cert/ca.crt"`
-	TLSCRL        fileList     `env:"VERNEGATE_TLS_CRL,expand" envDefault:"/vernemq/cert/ca.crl"`
+	TLSCRL        crlList      `env:"VERNEGATE_TLS_CRL,expand" envDefault:"/vernemq/cert/ca.crl"`
 	TicketKeys    fileList     `env:"VERNEGATE_TICKET_KEYS,expand"` // nil: Go's own, of this process
 	TLSMinVersion tlsVersion   `env:"VERNEGATE_TLS_MIN_VERSION" envDefault:"1.2"`
 	TLSCiphers    cipherSuites `env:"VERNEGATE_TLS_CIPHERS"` // nil: Go's
@@ -53,8 +53,12 @@ type Config struct {
 	CRLExpiredGrace      interval          `env:"VERNEGATE_CRL_EXPIRED_GRACE" envDefault:"24h"`
 	CRLMissing           truststore.Policy `env:"VERNEGATE_CRL_MISSING" envDefault:"allow"`
 
-	CRLHosts outbound.Hosts `env:"VERNEGATE_CRL_HOSTS"` // none: only those of URLs in other variables
-	CRLProxy outbound.Proxy `env:"VERNEGATE_CRL_PROXY" envDefault:"off"`
+	CRLFromCDP CDPUse          `env:"VERNEGATE_CRL_FROM_CDP" envDefault:"off"`
+	CRLHosts   outbound.Hosts  `env:"VERNEGATE_CRL_HOSTS"` // none: only those of URLs in other variables
+	CRLProxy   outbound.Proxy  `env:"VERNEGATE_CRL_PROXY" envDefault:"off"`
+	CRLRefresh refreshInterval `env:"VERNEGATE_CRL_REFRESH" envDefault:"5m"`
+	CRLMaxSize listSize        `env:"VERNEGATE_CRL_MAX_SIZE" envDefault:"256MiB"`
+	StateDir   string          `env:"VERNEGATE_STATE_DIR"` // empty: a temporary directory
 
 	Identity         sourceList       `env:"VERNEGATE_IDENTITY" envDefault:"certificate-acl"`
 	IdentityTemplate subject.Template `env:"VERNEGATE_IDENTITY_TEMPLATE"` // not set: there is no source "subject"

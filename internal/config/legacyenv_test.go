@@ -34,7 +34,7 @@ func TestOldEnvironmentIsUnderstood(t *testing.T) {
 	if c.Listen != "10.0.0.7:8883" || c.ServiceListen != "0.0.0.0:9883" {
 		t.Errorf("listening on %q and %q", c.Listen, c.ServiceListen)
 	}
-	files := slices.Concat(c.TLSCert, c.TLSKey, c.TLSCA, c.TLSCRL)
+	files := slices.Concat(c.TLSCert, c.TLSKey, c.TLSCA, fileList(c.TLSCRL))
 	want := []string{"/vernemq/cert/vernemq-0-x.crt", "/vernemq/cert/vernemq-0-x.key", "/vernemq/cert/cabundle.crt", "/vernemq/cert/crl.pem"}
 	if !slices.Equal(files, want) {
 		t.Errorf("files are %q, want %q", files, want)

@@ -19,6 +19,7 @@ func (c Config) validate(m *mistakes) {
 	}
 	c.validateIdentity(m)
 	c.validateClientTLS(m)
+	c.validateLists(m)
 	c.validateListeners(m)
 }
 

@@ -14,7 +14,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
-	"github.com/vernegate/vernegate/internal/app/apptest"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/proxy"
 )
@@ -151,7 +150,7 @@ func valuesOf(family *dto.MetricFamily, label string) []string {
 // gathered returns our metrics by the names that they have when they are asked for.
 func gathered(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
-	families := start(t, apptest.NewWorld(t)).metrics()
+	families := start(t, newFetchingWorld(t)).metrics()
 	byName := map[string]*dto.MetricFamily{}
 	for _, f := range families {
 		byName[f.GetName()] = f

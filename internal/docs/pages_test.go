@@ -22,6 +22,7 @@ import (
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 // holds says which page holds what this package checks: a block between marks, or
@@ -94,7 +95,7 @@ func codeOrNone[T ~byte](format string, code T) string {
 
 func TestMetricsPageHasAllMetrics(t *testing.T) {
 	t.Parallel()
-	families := start(t, apptest.NewWorld(t)).metrics()
+	families := start(t, newFetchingWorld(t)).metrics()
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(families)) {
@@ -104,6 +105,14 @@ func TestMetricsPageHasAllMetrics(t *testing.T) {
 		}
 	}
 	wantSection(t, "metrics", b.String())
+}
+
+// newFetchingWorld returns a world with a list at a URL, too.
+func newFetchingWorld(t *testing.T) *apptest.World {
+	t.Helper()
+	w := apptest.NewWorld(t)
+	w.Vars["VERNEGATE_TLS_CRL"] += "," + w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 1}))
+	return w
 }
 
 // labelsOf lists the labels of a metric.

@@ -47,6 +47,7 @@ type List struct {
 	ThisUpdate time.Time
 	NextUpdate time.Time // zero if the list has none: it is never overdue
 	Entries    int       // on the list, also those that revoke nothing
+	Freshest   []string  // URLs of deltas to it (RFC 5280 §5.2.6)
 
 	scope   scope
 	revoked *serialSet

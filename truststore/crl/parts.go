@@ -107,6 +107,7 @@ func (r *reader) complete() error {
 	if r.list.scope, err = checkExtensions(parsed.Extensions); err != nil {
 		return err
 	}
+	r.list.Freshest = freshestOf(parsed.Extensions)
 	r.list.Number, r.list.KeyID = parsed.Number, parsed.AuthorityKeyId
 	r.list.ThisUpdate, r.list.NextUpdate = parsed.ThisUpdate, parsed.NextUpdate
 	r.list.signed.signature = parsed.Signature

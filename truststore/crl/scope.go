@@ -22,6 +22,7 @@ var (
 	oidCRLNumber            = asn1.ObjectIdentifier{2, 5, 29, 20}
 	oidDeltaCRL             = asn1.ObjectIdentifier{2, 5, 29, 27}
 	oidDistributionPoint    = asn1.ObjectIdentifier{2, 5, 29, 28}
+	oidFreshestCRL          = asn1.ObjectIdentifier{2, 5, 29, 46}
 	oidCRLDistributionPoint = asn1.ObjectIdentifier{2, 5, 29, 31}
 )
 
@@ -83,15 +84,7 @@ func (s *scope) matchesPointOf(cert *x509.Certificate) bool {
 
 // pointsOf returns the names of a certificate's distribution points but for URIs, which crypto/x509 knows.
 func pointsOf(cert *x509.Certificate) (names []string) {
-	i := slices.IndexFunc(cert.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidCRLDistributionPoint) })
-	if i < 0 {
-		return nil
-	}
-	input := cryptobyte.String(cert.Extensions[i].Value)
-	var points cryptobyte.String
-	if !input.ReadASN1(&points, cbasn1.SEQUENCE) {
-		return nil
-	}
+	points := pointsIn(cert.Extensions, oidCRLDistributionPoint)
 	for !points.Empty() {
 		var point, name, reasons, issuer cryptobyte.String
 		var hasName, hasReasons, hasIssuer bool
@@ -110,6 +103,35 @@ func pointsOf(cert *x509.Certificate) (names []string) {
 		}
 	}
 	return names
+}
+
+// pointsIn returns the contents of an extension that is a list of distribution points; empty if it is not there.
+func pointsIn(extensions []pkix.Extension, id asn1.ObjectIdentifier) (points cryptobyte.String) {
+	i := slices.IndexFunc(extensions, func(e pkix.Extension) bool { return e.Id.Equal(id) })
+	if i < 0 {
+		return nil
+	}
+	input := cryptobyte.String(extensions[i].Value)
+	if !input.ReadASN1(&points, cbasn1.SEQUENCE) {
+		return nil
+	}
+	return points
+}
+
+// freshestOf returns the URLs in a list's FreshestCRL extension (RFC 5280 §5.2.6).
+func freshestOf(extensions []pkix.Extension) (urls []string) {
+	points := pointsIn(extensions, oidFreshestCRL)
+	for !points.Empty() {
+		var point, name cryptobyte.String
+		var hasName bool
+		if !points.ReadASN1(&point, cbasn1.SEQUENCE) || !point.ReadOptionalASN1(&name, &hasName, pointNameTag) {
+			return urls
+		}
+		if uris, _, ok := pointNames(name); ok && hasName {
+			urls = append(urls, uris...)
+		}
+	}
+	return urls
 }
 
 // pointNames reads a DistributionPointName.

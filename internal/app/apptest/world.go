@@ -80,6 +80,14 @@ func (w *World) Write(name string, content []byte) string {
 	return path
 }
 
+// Publish serves a revocation list over HTTP until the test ends, and returns its URL.
+func (w *World) Publish(list []byte) string {
+	w.t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(list) }))
+	w.t.Cleanup(s.Close)
+	return s.URL + "/ca.crl"
+}
+
 // Environ returns Vars as os.Environ does.
 func (w *World) Environ() []string {
 	var environ []string

@@ -1,0 +1,339 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/crlfetch"
+	"github.com/vernegate/vernegate/internal/outbound"
+	"github.com/vernegate/vernegate/internal/untrusted"
+	"github.com/vernegate/vernegate/truststore"
+)
+
+const (
+	// fetchTimeout is how long each step of a request to a CA's server may take.
+	fetchTimeout = 10 * time.Second
+
+	// maxDiscovered bounds how many URLs are followed that certificates and lists name.
+	maxDiscovered = 64
+
+	// maxNoted bounds how many URLs of certificates that came by are remembered, also
+	// those that are not followed.
+	maxNoted = 1024
+
+	// maxURL is the longest URL that is taken from a certificate or a list, in bytes.
+	maxURL = 2 << 10
+)
+
+// listFetcher fetches the revocation lists that are not files, and tells the trust store
+// of them. A nil one fetches nothing.
+type listFetcher struct {
+	cfg     config.Config
+	hosts   outbound.Hosts
+	log     *slog.Logger
+	fetcher *crlfetch.Fetcher
+	client  *http.Client
+	cleanUp func()
+
+	store  atomic.Pointer[truststore.Store] // nil before opened is closed
+	opened chan struct{}
+	trying sync.Mutex // one download at a time is in memory
+
+	noted   sync.Map // URLs in certificates that came by
+	news    chan struct{}
+	mu      sync.Mutex
+	count   int // of noted
+	leafs   []crlfetch.Source
+	tooMany bool // and it was logged
+}
+
+// newListFetcher returns what fetches the lists that cfg names and allows to be found,
+// nil if there are none. Its close gives back what it has taken.
+func newListFetcher(cfg config.Config, log *slog.Logger, onResult func(string, crlfetch.Result)) (*listFetcher, error) {
+	if !cfg.FetchesLists() {
+		return nil, nil
+	}
+	dir, cleanUp, err := listDirectory(string(cfg.StateDir))
+	if err != nil {
+		return nil, err
+	}
+	l := &listFetcher{cfg: cfg, hosts: cfg.CRLHosts, log: log, cleanUp: cleanUp, opened: make(chan struct{}), news: make(chan struct{}, 1)}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	for _, source := range l.configured() {
+		if u, err := url.Parse(source.URL); err == nil {
+			l.hosts = l.hosts.With(u)
+		}
+	}
+	l.client = outbound.NewClient(outbound.Config{Hosts: l.hosts, Proxy: cfg.CRLProxy, Timeout: fetchTimeout})
+	l.fetcher = crlfetch.New(crlfetch.Config{
+		Client: l.client, Dir: dir, Refresh: time.Duration(cfg.CRLRefresh), MaxSize: int64(cfg.CRLMaxSize),
+		Try: l.try, OnChange: l.changed, OnResult: onResult, Logger: log,
+	})
+	l.fetcher.Follow(l.known())
+	return l, nil
+}
+
+// listDirectory returns where copies are kept, and what removes it if it is temporary.
+func listDirectory(state string) (dir string, cleanUp func(), err error) {
+	if state == "" {
+		dir, err := os.MkdirTemp("", "vernegate-crl-")
+		if err != nil {
+			return "", nil, fmt.Errorf("keeping fetched CRLs, as VERNEGATE_STATE_DIR is not set: %w", err)
+		}
+		return dir, func() { _ = os.RemoveAll(dir) }, nil
+	}
+	dir = filepath.Join(state, "crl")
+	err = os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = tryWriting(dir)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("VERNEGATE_STATE_DIR: keeping fetched CRLs: %w", err)
+	}
+	return dir, func() {}, nil
+}
+
+// tryWriting reports what keeps files from being written in a directory.
+func tryWriting(dir string) error {
+	f, err := os.CreateTemp(dir, "try-*")
+	if err != nil {
+		return err
+	}
+	_ = f.Close()
+	return os.Remove(f.Name())
+}
+
+// configured returns the URLs of the operator.
+func (l *listFetcher) configured() (sources []crlfetch.Source) {
+	for _, u := range l.cfg.TLSCRL.URLs() {
+		sources = append(sources, crlfetch.Source{URL: u, Name: untrusted.Text(config.Redact(u)), Origin: crlfetch.Configured})
+	}
+	return sources
+}
+
+// known returns what to follow before the trust files are known: what the operator has
+// named, and what there are copies of from before.
+func (l *listFetcher) known() []crlfetch.Source {
+	sources := l.configured()
+	for _, origin := range []crlfetch.Origin{crlfetch.CA, crlfetch.Leaf, crlfetch.Freshest} {
+		var found []crlfetch.Source
+		if l.follows(origin) {
+			for _, name := range l.fetcher.Known(origin, maxDiscovered) {
+				found = l.appendAllowed(found, name, origin)
+			}
+		}
+		if origin == crlfetch.Leaf {
+			l.leafs = found
+			for _, s := range found {
+				l.noted.Store(s.URL, struct{}{})
+			}
+		}
+		sources = append(sources, found...)
+	}
+	return sources
+}
+
+// follows reports whether URLs of an origin are followed at all.
+func (l *listFetcher) follows(origin crlfetch.Origin) bool {
+	switch origin {
+	case crlfetch.CA:
+		return l.cfg.CRLFromCDP != config.CDPOff
+	case crlfetch.Leaf:
+		return l.cfg.CRLFromCDP == config.CDPLeaf
+	}
+	return true
+}
+
+// appendAllowed appends a URL that a certificate or a list names, unless it is not to be
+// called. One with a user name is not: it could be any.
+func (l *listFetcher) appendAllowed(sources []crlfetch.Source, raw string, origin crlfetch.Origin) []crlfetch.Source {
+	u, err := url.Parse(raw)
+	if err != nil || len(raw) > maxURL || len(sources) >= maxDiscovered || u.User != nil || !l.hosts.Allows(u) || untrusted.Text(raw) != raw {
+		return sources
+	}
+	return append(sources, crlfetch.Source{URL: raw, Name: raw, Origin: origin})
+}
+
+// start follows the lists until the returned function is called, which waits for the end.
+func (l *listFetcher) start(ctx context.Context) (stop func()) {
+	if l == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { l.fetcher.Run(ctx) })
+	running.Go(func() { l.followNews(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+		l.close()
+	}
+}
+
+// close gives back what there is without start.
+func (l *listFetcher) close() {
+	if l != nil {
+		l.client.CloseIdleConnections()
+		l.cleanUp()
+	}
+}
+
+// followNews follows what certificates that came by have named.
+func (l *listFetcher) followNews(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.news:
+			if store := l.store.Load(); store != nil {
+				l.followAll(store.Current())
+			}
+		}
+	}
+}
+
+// open is called with the store once it has a first generation.
+func (l *listFetcher) open(store *truststore.Store) {
+	if l == nil {
+		return
+	}
+	l.store.Store(store)
+	close(l.opened)
+	l.followAll(store.Current())
+}
+
+// swapped is told of each generation.
+func (l *listFetcher) swapped(current *truststore.Generation) {
+	if l != nil {
+		l.followAll(current)
+	}
+}
+
+// followAll follows what is configured, what the CAs and lists of a generation name, and
+// what certificates that came by have named.
+func (l *listFetcher) followAll(g *truststore.Generation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sources := l.configured()
+	if l.follows(crlfetch.CA) {
+		var found []crlfetch.Source
+		for _, ca := range g.CAs() {
+			for _, u := range ca.CRLDistributionPoints {
+				found = l.appendAllowed(found, u, crlfetch.CA)
+			}
+		}
+		sources = append(sources, found...)
+	}
+	sources = append(sources, l.leafs...)
+	var found []crlfetch.Source
+	for _, list := range g.CRLs() {
+		for _, u := range list.Freshest {
+			found = l.appendAllowed(found, u, crlfetch.Freshest)
+		}
+	}
+	l.fetcher.Follow(append(sources, found...))
+}
+
+// note looks where the certificates of a verified chain say that their lists are. It is
+// called in every handshake, and waits for nothing.
+func (l *listFetcher) note(chain []*x509.Certificate) {
+	if l == nil || !l.follows(crlfetch.Leaf) {
+		return
+	}
+	for _, cert := range chain {
+		for _, u := range cert.CRLDistributionPoints {
+			if _, known := l.noted.Load(u); !known {
+				l.noteURL(u)
+			}
+		}
+	}
+}
+
+// noteURL remembers a URL, and has it followed if it may be.
+func (l *listFetcher) noteURL(raw string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.count >= maxNoted || len(raw) > maxURL {
+		return
+	}
+	if _, known := l.noted.LoadOrStore(raw, struct{}{}); known {
+		return
+	}
+	l.count++
+	before := len(l.leafs)
+	if l.leafs = l.appendAllowed(l.leafs, raw, crlfetch.Leaf); len(l.leafs) == before {
+		if before >= maxDiscovered && !l.tooMany {
+			l.tooMany = true
+			l.log.Warn("certificates name more distribution points than are followed", "followed", maxDiscovered)
+		}
+		return
+	}
+	select {
+	case l.news <- struct{}{}:
+	default: // it is awaited already
+	}
+}
+
+// try decides about a download. One that would replace a copy waits for the store, which
+// knows what is in use.
+func (l *listFetcher) try(ctx context.Context, d crlfetch.Download) (time.Time, error) {
+	if !d.First {
+		select {
+		case <-l.opened:
+		case <-ctx.Done():
+			return time.Time{}, context.Cause(ctx)
+		}
+	}
+	l.trying.Lock()
+	defer l.trying.Unlock()
+	var current *truststore.Generation
+	if store := l.store.Load(); store != nil {
+		current = store.Current()
+	}
+	return current.TryFetched(ctx, d.Name, d.File, time.Now())
+}
+
+// changed is told of copies that were replaced and of other sources.
+func (l *listFetcher) changed() {
+	if store := l.store.Load(); store != nil {
+		store.Changed()
+	}
+}
+
+// fetchNow has every server asked at once.
+func (l *listFetcher) fetchNow() {
+	if l != nil {
+		l.fetcher.FetchNow()
+	}
+}
+
+// status returns what is known of each list.
+func (l *listFetcher) status() []crlfetch.Status {
+	if l == nil {
+		return nil
+	}
+	return l.fetcher.Status()
+}
+
+// remotes is what the trust store follows.
+func (l *listFetcher) remotes() (list []truststore.Remote) {
+	for _, s := range l.status() {
+		list = append(list, truststore.Remote{Name: s.Name, File: s.File, Needed: s.Origin == crlfetch.Configured})
+	}
+	return list
+}

@@ -1,0 +1,156 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/app/apptest"
+	"github.com/vernegate/vernegate/internal/crlfetch"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+func TestCheckTriesEachURL(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	good := w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7}))
+	stranger := w.Publish(certtest.NewCA("stranger").CRL(certtest.CRLOptions{}))
+	page := w.Publish([]byte("<html>"))
+	w.Vars["VERNEGATE_TLS_CRL"] = strings.Join([]string{good, stranger, page}, ",")
+	w.Vars["VERNEGATE_STATE_DIR"] = t.TempDir()
+	ok, report := check(t, w)
+	if ok {
+		t.Error("it succeeds")
+	}
+	wantLine(t, report, "ok", "CRL at "+good+" (configured) has")
+	wantLine(t, report, "ok", `CRL of "CN=root" with 0 entries`)
+	wantLine(t, report, "warning", "its issuer is no CA of the bundle")
+	wantLine(t, report, "failed", "CRL at "+page+" (configured): CRL file "+page+": it holds no certificate revocation list")
+}
+
+func TestCheckTriesDistributionPointsOfCAs(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	list := w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7}))
+	u, err := url.Parse(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plant := w.Root.Intermediate("plant", certtest.Template(func(c *x509.Certificate) {
+		c.CRLDistributionPoints = []string{list, "http://elsewhere.example.org/", "ldap://" + u.Host + "/"}
+	}))
+	w.Write("ca.crt", certtest.CertsPEM(w.Root.Cert, plant.Cert))
+	w.Vars["VERNEGATE_CRL_FROM_CDP"], w.Vars["VERNEGATE_CRL_HOSTS"] = "ca", u.Host
+	_, report := check(t, w)
+	wantLine(t, report, "ok", "CRL at "+list+" (ca) has")
+	if strings.Contains(report, "elsewhere") || strings.Contains(report, "ldap") {
+		t.Errorf("another URL is tried:\n%s", report)
+	}
+}
+
+func TestAStateDirectoryThatCannotBeMadeIsNamed(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	w.Vars["VERNEGATE_TLS_CRL"] = w.Publish(w.Root.CRL(certtest.CRLOptions{}))
+	w.Vars["VERNEGATE_STATE_DIR"] = w.Write("file", nil) + "/state"
+	ok, report := check(t, w)
+	if ok {
+		t.Error("it succeeds")
+	}
+	wantLine(t, report, "failed", "VERNEGATE_STATE_DIR: ")
+}
+
+// leafNoting returns a fetcher that follows distribution points of certificates that come
+// by, at one server whose answers are none.
+func leafNoting(t *testing.T) (l *listFetcher, host string) {
+	t.Helper()
+	w := apptest.NewWorld(t)
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	host = strings.TrimPrefix(server.URL, "http://")
+	w.Vars["VERNEGATE_CRL_FROM_CDP"], w.Vars["VERNEGATE_CRL_HOSTS"] = "leaf", host
+	l, err := newListFetcher(mustLoad(t, w.Environ()...), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	return l, host
+}
+
+func certNaming(urls ...string) []*x509.Certificate {
+	return []*x509.Certificate{{CRLDistributionPoints: urls}}
+}
+
+func TestDistributionPointsThatComeByAreBounded(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	l.note(certNaming("http://elsewhere.example.org/a", "ftp://"+host+"/a", "http://user@"+host+"/a", "http://"+host+"/a\nb", "::", "http://"+host+"/"+strings.Repeat("a", maxURL)))
+	if len(l.leafs) != 0 {
+		t.Errorf("%v are followed", l.leafs)
+	}
+	for i := range 2 * maxNoted {
+		l.note(certNaming(fmt.Sprintf("http://%s/%d", host, i)))
+	}
+	if len(l.leafs) != maxDiscovered || l.count > maxNoted {
+		t.Errorf("%d are followed and %d noted, want %d and at most %d", len(l.leafs), l.count, maxDiscovered, maxNoted)
+	}
+}
+
+// BenchmarkNote is what each handshake pays.
+func BenchmarkNote(b *testing.B) {
+	l := &listFetcher{}
+	l.cfg.CRLFromCDP = "leaf"
+	chain := certNaming("http://crl.example.org/devices.crl")
+	l.noted.Store(chain[0].CRLDistributionPoints[0], struct{}{})
+	b.ReportAllocs()
+	for b.Loop() {
+		l.note(chain)
+	}
+}
+
+func TestStatusShowsWhereListsComeFrom(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	good, bad := w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7})), w.Publish(nil)
+	w.Vars["VERNEGATE_TLS_CRL"] = good + "," + strings.Replace(bad, "http://", "http://user:secret@", 1)
+	a := New(mustLoad(t, w.Environ()...), testBuild, nil, nil)
+	l, err := newListFetcher(a.cfg, nil, a.fetches.observe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	a.lists.Store(l)
+	l.fetcher.FetchOnce(t.Context())
+	sources := a.status().CRLSources
+	if len(sources) != 2 {
+		t.Fatalf("got %+v, want two", sources)
+	}
+	if s := sources[0]; s.URL != good || s.Origin != string(crlfetch.Configured) || s.LastSuccess.IsZero() || s.NextUpdate.IsZero() || s.Severity != admin.OK {
+		t.Errorf("the good one is %+v", s)
+	}
+	if s := sources[1]; strings.Contains(s.URL, "secret") || !strings.Contains(s.Error, "it is empty") || s.Severity != admin.Critical {
+		t.Errorf("the bad one is %+v", s)
+	}
+	var names []string
+	families, err := a.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if name := f.GetName(); strings.HasPrefix(name, "vernegate_crl_fetch") {
+			names = append(names, name)
+		}
+	}
+	if want := []string{"vernegate_crl_fetch_interval_seconds", "vernegate_crl_fetch_last_success_timestamp_seconds", "vernegate_crl_fetch_size_bytes", "vernegate_crl_fetches_total"}; !slices.Equal(names, want) {
+		t.Errorf("metrics %q, want %q", names, want)
+	}
+}

@@ -25,8 +25,12 @@ func newLoggers(w io.Writer, format config.LogFormat, level slog.Level) (work, a
 	return slog.New(threshold{handler, level}), slog.New(handler).With("logger", "audit")
 }
 
-// newHandler returns a handler that writes whole lines, one at a time.
+// newHandler returns a handler that writes whole lines, one at a time, to the
+// journal with their priority.
 func newHandler(w io.Writer, format config.LogFormat, level slog.Level) slog.Handler {
+	if j, is := w.(*journal); is {
+		return j.handler(func(w io.Writer) slog.Handler { return newHandler(w, format, level) })
+	}
 	terminal := isTerminal(w)
 	if format == config.LogJSON || format == config.LogAuto && !terminal {
 		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})

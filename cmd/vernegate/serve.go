@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -16,11 +17,14 @@ import (
 	"github.com/vernegate/vernegate/internal/app"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/footprint"
+	"github.com/vernegate/vernegate/internal/sdnotify"
 )
 
 // serve takes devices until ctx ends or SIGINT or SIGTERM comes, and returns
 // the exit code. A second signal finds no handler any more, and kills.
 func serve(ctx context.Context, environ []string, stderr io.Writer) int {
+	vars := config.Map(environ)
+	stderr = orJournal(stderr, vars["JOURNAL_STREAM"])
 	cfg, err := config.Load(environ)
 	if err != nil {
 		return reportMistakes(stderr, errors.Join(err, app.TryFiles(ctx, cfg)))
@@ -36,7 +40,13 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 	footprint.Bound() // before what is derived from it
 	go footprint.Keep(ctx)
 	cfg.LogLegacy(log)
-	err = app.New(cfg, thisBuild(), log, audit).Run(ctx)
+	vernegate := app.New(cfg, thisBuild(), log, audit)
+	manager, err := sdnotify.New(vars, os.Getpid())
+	if err != nil {
+		log.Warn("the service manager cannot be told everything", "err", err)
+	}
+	vernegate.ReportTo(manager)
+	err = vernegate.Run(ctx)
 	if mistake, is := errors.AsType[*app.FilesError](err); is {
 		return reportMistakes(stderr, mistake)
 	}

@@ -72,7 +72,7 @@ func (a *App) reload(ctx context.Context) (admin.Reloaded, error) {
 	}
 	a.lists.Load().fetchNow()
 	before := w.store.Current().Sequence()
-	err := w.reload(ctx)
+	err := a.reloadFiles(ctx, w)
 	now := w.store.Current().Sequence()
 	return admin.Reloaded{Generation: now, Changed: now != before}, err
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/crlfetch"
+	"github.com/vernegate/vernegate/internal/sdnotify"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/proxy/websocket"
 	"github.com/vernegate/vernegate/truststore"
@@ -53,6 +54,7 @@ type App struct {
 	fetches  *fetchMetrics
 	identity *identityMetrics
 	ready    readiness
+	manager  *sdnotify.Notifier // nil: none
 
 	// For the admin server, which is there before the rest.
 	host    string
@@ -77,6 +79,9 @@ func New(cfg config.Config, build Build, log, audit *slog.Logger) *App {
 	return a
 }
 
+// ReportTo has Run tell a service manager what it does. Call it before Run.
+func (a *App) ReportTo(manager *sdnotify.Notifier) { a.manager = manager }
+
 // Run works until ctx ends, and returns nil once all has come to an orderly
 // end. The admin server is there first and goes last, so that it can say why
 // devices are not taken yet, or any more. An error is a *FilesError if trust
@@ -88,7 +93,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.log.Info("listening", "listener", "admin", "address", l.Addr().String())
 	admin := a.newAdminServer()
+	living, dead := context.WithCancel(context.WithoutCancel(ctx)) // draining is living
 	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { a.manager.KeepAlive(living, a.live); return nil })
 	tasks.Go(func() error {
 		if err := admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving VERNEGATE_ADMIN: %w", err)
@@ -96,6 +103,7 @@ func (a *App) Run(ctx context.Context) error {
 		return nil
 	})
 	tasks.Go(func() error {
+		defer dead()
 		defer admin.Close()
 		return a.takeDevices(ctx)
 	})
@@ -160,13 +168,14 @@ func (a *App) takeDevices(ctx context.Context) error {
 	a.parts.Store(parts)
 	a.ready.set(nil)
 	a.logStart(store.Current())
+	a.tell(a.manager.Ready(takingClients(store, nil)))
 	tasks.Go(func() error { return store.Run(inUse) })
 	tasks.Go(func() error { files.run(inUse); return nil })
 	tasks.Go(func() error { brokers.pool.Run(inUse); return nil })
 	tasks.Go(func() error {
 		return reloadOnHangup(inUse, hangup, func(ctx context.Context) error {
 			lists.fetchNow()
-			return parts.reload(ctx)
+			return a.reloadFiles(ctx, parts)
 		})
 	})
 	for _, l := range listeners {
@@ -182,6 +191,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 // openStore waits for a first good set of trust files, but not for ever.
 func (a *App) openStore(ctx context.Context, lists *listFetcher, onSwap func(old, current *truststore.Generation)) (*truststore.Store, error) {
 	a.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
+	a.tell(a.manager.Status(errNoGeneration.Error()))
 	cfg := trustConfig(a.cfg, a.log)
 	cfg.StartTimeout = startTimeout
 	cfg.OnReload = a.reloads.observe
@@ -286,6 +296,7 @@ func (a *App) shutDown(ctx context.Context, server *proxy.Server) error {
 	a.ready.set(errShuttingDown)
 	delay, timeout := time.Duration(a.cfg.DrainDelay), time.Duration(a.cfg.DrainTimeout)
 	a.log.Info("stopping", "delay", delay.String(), "drain", timeout.String())
+	a.tell(a.manager.Stopping("draining for at most "+(delay+timeout).String(), delay+timeout+2*shutdownTimeout))
 	ctx = context.WithoutCancel(ctx)
 	time.Sleep(delay)
 	server.Drain(ctx, timeout)

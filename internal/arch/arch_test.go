@@ -185,6 +185,13 @@ var forbidden = map[pattern]map[pattern]string{
 		"certacl/...":           sharedByAll,
 		"truststore/...":        sharedByAll,
 	},
+	"internal/sdnotify/...": {
+		"internal/...":   sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+	},
 	"internal/pace/...": {
 		"internal/...":   sharedByAll,
 		"proxy/...":      sharedByAll,
@@ -289,6 +296,7 @@ var inTests = map[pattern]map[pattern]string{
 	"internal/outbound/...":  {"internal/outbound": "its tests see it from outside"},
 	"internal/clienttls/...": {"truststore/certtest": "a test CA"},
 	"internal/untrusted/...": {"internal/untrusted": "its tests see it from outside"},
+	"internal/sdnotify/...":  {"internal/sdnotify": "its tests see it from outside"},
 }
 
 // file is one Go file.

@@ -70,15 +70,7 @@ func parseConversion(args []string, stderr io.Writer) (*conversionFlags, error) 
 		Variables: config.Variables(),
 		Cipher:    config.CheckCipher,
 	}}
-	set := flag.NewFlagSet("convert", flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	set.StringVar(&f.out, "out", "", "the `folder` to write; without -replace, it must not exist yet")
-	set.BoolVar(&f.replace, "replace", false, "replace a folder that convert wrote before")
-	set.BoolVar(&f.check, "check", false, "exit with 1 if something is left for a person to decide; without -out, print the report and write nothing")
-	set.StringVar(&f.envFile, "env", "", "a `file` of NAME=value lines to read instead of the environment")
-	set.StringVar(&f.options.BrokerListen, "broker-listen", "127.0.0.1:1883", "`address` where stock VerneMQ listens for vernegate")
-	set.StringVar(&f.options.NodeAddress, "node-address", vernemqconf.ContainerAddress, "`address` of a VerneMQ node; VerneMQ's image replaces the default")
-	set.StringVar(&f.options.ACLFile, "acl-file", "/vernemq/etc/vernegate/vmq.acl", "`path` of the ACL file, as VerneMQ sees it")
+	set := conversionFlagSet(f)
 	err := set.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stderr, convertUsage)
@@ -88,6 +80,20 @@ func parseConversion(args []string, stderr io.Writer) (*conversionFlags, error) 
 	}
 	f.file = set.Arg(0)
 	return f, errors.Join(err, f.validate(set.NArg()))
+}
+
+// conversionFlagSet reads options into f, silently.
+func conversionFlagSet(f *conversionFlags) *flag.FlagSet {
+	set := flag.NewFlagSet("convert", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&f.out, "out", "", "the `folder` to write; without -replace, it must not exist yet")
+	set.BoolVar(&f.replace, "replace", false, "replace a folder that convert wrote before")
+	set.BoolVar(&f.check, "check", false, "exit with 1 if something is left for a person to decide; without -out, print the report and write nothing")
+	set.StringVar(&f.envFile, "env", "", "a `file` of NAME=value lines to read instead of the environment")
+	set.StringVar(&f.options.BrokerListen, "broker-listen", "127.0.0.1:1883", "`address` where stock VerneMQ listens for vernegate")
+	set.StringVar(&f.options.NodeAddress, "node-address", vernemqconf.ContainerAddress, "`address` of a VerneMQ node; VerneMQ's image replaces the default")
+	set.StringVar(&f.options.ACLFile, "acl-file", "/vernemq/etc/vernegate/vmq.acl", "`path` of the ACL file, as VerneMQ sees it")
+	return set
 }
 
 // validate names everything that is wrong with the command line.

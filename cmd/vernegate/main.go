@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/vernegate/vernegate/internal/app"
 )
 
 // Exit codes.
@@ -25,7 +27,8 @@ const usage = `vernegate [serve]    accept devices until SIGTERM; configured by 
 vernegate check      check the configuration and the files, try certificate-acl and the backends; -no-mqtt only connects to the backends
 vernegate convert    convert the configuration of dojot's patched VerneMQ for stock VerneMQ and vernegate; see convert -h
 vernegate drain      make the vernegate that is process 1 of this container drain, as SIGTERM does
-vernegate version    print the version
+vernegate completion print a script for bash, fish or zsh that completes command lines; see vernegate(1)
+vernegate version    print the version, and what is compiled in
 vernegate help       print this text
 `
 
@@ -43,6 +46,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if command == "convert" {
 		return runConvert(args[1:], environ, os.Stdin, stdout, stderr)
 	}
+	if command == "completion" && len(args) == 2 {
+		return completion(args[1], stdout, stderr)
+	}
 	noMQTT := command == "check" && slices.Equal(args[1:], []string{"-no-mqtt"})
 	if len(args) > 1 && !noMQTT {
 		fmt.Fprintf(stderr, "vernegate: %s takes no arguments, not %q\n\n%s", command, args[1], usage)
@@ -53,10 +59,12 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return serve(ctx, environ, stderr)
 	case "check":
 		return check(ctx, noMQTT, environ, stdout)
+	case "completion":
+		return completion("", stdout, stderr)
 	case "drain":
 		return drain(containersProcess, stderr)
 	case "version", "--version":
-		fmt.Fprintln(stdout, versionLine(thisBuild()))
+		fmt.Fprint(stdout, versionText(thisBuild(), app.CompiledIn(), buildInfo()))
 	case "help", "--help", "-h":
 		fmt.Fprint(stdout, usage)
 	default:

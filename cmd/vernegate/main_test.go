@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -43,8 +44,27 @@ func TestHelpPrintsTheUsage(t *testing.T) {
 func TestVersionNamesTheBuild(t *testing.T) {
 	t.Parallel()
 	code, stdout, _ := runWith(t, "version")
-	if code != exitOK || stdout != versionLine(thisBuild())+"\n" {
+	if code != exitOK || !strings.HasPrefix(stdout, versionLine(thisBuild())+"\n"+runtime.GOOS+"/"+runtime.GOARCH+" with ") {
 		t.Errorf("ends with %d, stdout %q", code, stdout)
+	}
+}
+
+func TestVersionNamesWhatIsCompiledIn(t *testing.T) {
+	t.Parallel()
+	b := buildOf(&debug.BuildInfo{})
+	for _, c := range []struct {
+		compiledIn []string
+		settings   []debug.BuildSetting
+		want       string
+	}{
+		{[]string{"epoll", "reuse-port"}, nil, "epoll, reuse-port"},
+		{nil, []debug.BuildSetting{{Key: "-tags", Value: "portable"}, {Key: "-race", Value: "true"}, {Key: "GOARCH", Value: "arm"}},
+			"nothing optional (-tags=portable -race=true)"},
+	} {
+		_, got, _ := strings.Cut(versionText(b, c.compiledIn, &debug.BuildInfo{Settings: c.settings}), " with ")
+		if got != c.want+"\n" {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
 	}
 }
 

@@ -5,7 +5,10 @@ package main
 
 import (
 	"cmp"
+	"fmt"
+	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/vernegate/vernegate/internal/app"
 )
@@ -16,13 +19,17 @@ var linkedVersion, linkedCommit string
 
 // thisBuild reads what the linker and the toolchain put into the running binary.
 func thisBuild() app.Build {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		info = &debug.BuildInfo{}
-	}
-	b := buildOf(info)
+	b := buildOf(buildInfo())
 	b.Version, b.Commit = cmp.Or(linkedVersion, b.Version), cmp.Or(linkedCommit, b.Commit)
 	return b
+}
+
+// buildInfo is what the toolchain put into the running binary, empty if nothing.
+func buildInfo() *debug.BuildInfo {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info
+	}
+	return &debug.BuildInfo{}
 }
 
 // buildOf is what the toolchain recorded.
@@ -42,7 +49,31 @@ func buildOf(info *debug.BuildInfo) app.Build {
 	return b
 }
 
-// versionLine is what "vernegate version" prints.
+// versionText is what "vernegate version" prints.
+func versionText(b app.Build, compiledIn []string, info *debug.BuildInfo) string {
+	with := "nothing optional"
+	if len(compiledIn) > 0 {
+		with = strings.Join(compiledIn, ", ")
+	}
+	if choices := buildChoices(info); choices != "" {
+		with += " (" + choices + ")"
+	}
+	return versionLine(b) + fmt.Sprintf("\n%s/%s with %s\n", runtime.GOOS, runtime.GOARCH, with)
+}
+
+// buildChoices are the settings of a build that change what is compiled in.
+func buildChoices(info *debug.BuildInfo) string {
+	var choices []string
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "-tags", "-race", "GOEXPERIMENT", "GOFIPS140":
+			choices = append(choices, s.Key+"="+s.Value)
+		}
+	}
+	return strings.Join(choices, " ")
+}
+
+// versionLine names a build.
 func versionLine(b app.Build) string {
 	return "vernegate " + b.Version + " (commit " + b.Commit + ", " + b.Go + ")"
 }

@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// Polls reports whether sessions that wait do so in epoll, without a goroutine.
+const Polls = true
+
 // Loops carry the pipes of all sessions: each pipe belongs to one of as many loops as there are processors for Go. A loop
 // waits for the pipes that have nothing to carry, and pumps what comes without waiting: no session that waits has a goroutine.
 //

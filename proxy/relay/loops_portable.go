@@ -7,6 +7,9 @@ package relay
 
 import "log/slog"
 
+// Polls reports whether sessions that wait do so in epoll, without a goroutine.
+const Polls = false
+
 // Loops carry the pipes of all sessions: here each pipe has a goroutine that waits. Methods may be called concurrently.
 type Loops struct{}
 

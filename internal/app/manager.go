@@ -32,7 +32,7 @@ func (a *App) reloadFiles(ctx context.Context, parts *components) error {
 func takingClients(store *truststore.Store, reload error) string {
 	status := fmt.Sprintf("taking clients, generation %d of the trust files", store.Current().Sequence())
 	if reload != nil {
-		status += "; a part of what is in the files is not in use, see the log"
+		status += "; not all that is in the files is in use, see the log"
 	}
 	return status
 }

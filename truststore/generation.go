@@ -79,7 +79,10 @@ func (g *Generation) CAs() []*x509.Certificate { return g.bundle.certs }
 func (g *Generation) CRLs() []CRL {
 	all := make([]CRL, len(g.lists))
 	for i, l := range g.lists {
-		all[i] = CRL{l.path, l.Issuer, l.Number, l.ThisUpdate, l.NextUpdate, l.Entries, l.Freshest}
+		all[i] = CRL{Path: l.path, Issuer: l.Issuer, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Entries: l.Entries, Freshest: l.Freshest}
+		if !l.NextUpdate.IsZero() {
+			all[i].GoodUntil = g.rules.limit(l)
+		}
 	}
 	return all
 }

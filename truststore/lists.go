@@ -24,6 +24,7 @@ type CRL struct {
 	Number     *big.Int // nil if the list has none
 	ThisUpdate time.Time
 	NextUpdate time.Time // zero if the list has none: it is never overdue
+	GoodUntil  time.Time // until then it is used, later than NextUpdate where the policy has a grace; zero if NextUpdate is
 	Entries    int
 	Freshest   []string // URLs of deltas to it
 }

@@ -17,6 +17,8 @@ type expiry struct {
 	End      time.Time
 	Left     string // until then, for people
 	Severity Severity
+
+	GoodUntil time.Time // of a CRL
 }
 
 // What has to be replaced.
@@ -37,11 +39,11 @@ func (v *view) addExpiries() {
 		if c.Kind == KindServer {
 			what = whatServer
 		}
-		all = append(all, expiry{what, c.Subject, c.NotAfter, left(c.NotAfter.Sub(v.Now)), c.Severity})
+		all = append(all, expiry{What: what, Name: c.Subject, End: c.NotAfter, Left: left(c.NotAfter.Sub(v.Now)), Severity: c.Severity})
 	}
 	for _, c := range v.Trust.CRLs {
 		if !c.NextUpdate.IsZero() {
-			all = append(all, expiry{whatCRL, c.Issuer, c.NextUpdate, left(c.NextUpdate.Sub(v.Now)), c.Severity})
+			all = append(all, expiry{What: whatCRL, Name: c.Issuer, End: c.NextUpdate, Left: left(c.NextUpdate.Sub(v.Now)), Severity: c.Severity, GoodUntil: c.GoodUntil})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b expiry) int { return a.End.Compare(b.End) })
@@ -110,12 +112,15 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 	}
 	for _, t := range expiries {
 		switch {
-		case t.Severity == Critical && t.What == whatCRL:
-			add(Critical, nil, "The CRL of %s was due to be replaced %s.", t.Name, t.Left)
-		case t.Severity == Critical:
-			add(Critical, nil, "The %s %s expired %s.", t.What, t.Name, t.Left)
-		case t.Severity == Warning:
-			add(Warning, nil, "The %s %s expires %s.", t.What, t.Name, t.Left)
+		case t.Severity == OK:
+		case t.What == whatCRL && s.Now.After(t.GoodUntil):
+			add(t.Severity, nil, "The CRL of %s should have been replaced %s. The devices of this CA are refused.", t.Name, t.Left)
+		case t.What == whatCRL:
+			add(t.Severity, nil, "The CRL of %s should have been replaced %s. It is still used, until %s.", t.Name, t.Left, stamp(t.GoodUntil))
+		case s.Now.After(t.End):
+			add(t.Severity, nil, "The %s %s expired %s.", t.What, t.Name, t.Left)
+		default:
+			add(t.Severity, nil, "The %s %s expires %s.", t.What, t.Name, t.Left)
 		}
 	}
 	for _, l := range s.Limits {

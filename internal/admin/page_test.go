@@ -157,7 +157,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"1 of what was read is odd or passed over", "CRL is not needed",
 		"certificate-acl could not tell (timeout), 4 s ago.",
 		"Backend 10.244.2.9:1883 is ejected.", "<code>dial</code>", "connection refused",
-		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform was due to be replaced 60 min ago.",
+		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform should have been replaced 21 h ago. It is still used, until 2026-05-01 16:37:42 UTC.",
 		"The server certificate CN=vernemq-0 expires in 9 days.",
 		"Not ready for devices: shutting down.",
 		"Sessions are nearly used up: 95 of 100.", "File descriptors are used up: 95 of 90. New connections wait until others end.", "Any owner may use any client id",
@@ -165,7 +165,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	if strings.Contains(body, "Owners are nearly") {
 		t.Error("what has no limit is nearly used up")
 	}
-	if strings.Index(body, "was due to be replaced") > strings.Index(body, "expires in 9 days") {
+	if strings.Index(body, "should have been replaced") > strings.Index(body, "expires in 9 days") {
 		t.Error("what is near comes before what is over")
 	}
 	if body := newSite(t).ask("GET", "/").Body.String(); strings.Contains(body, "attention\"") {

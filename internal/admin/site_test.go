@@ -161,7 +161,7 @@ func busySite(t *testing.T) *site {
 			},
 			CRLs: []admin.CRL{{
 				Issuer: "CN=X.509 Identity CA,O=dojot IoT Platform", File: "/vernemq/cert/ca.crl", Number: "1834",
-				ThisUpdate: now.Add(-25 * time.Hour), NextUpdate: now.Add(-1 * time.Hour), Entries: 12_031, Severity: admin.Critical,
+				ThisUpdate: now.Add(-45 * time.Hour), NextUpdate: now.Add(-21 * time.Hour), GoodUntil: now.Add(3 * time.Hour), Entries: 12_031, Severity: admin.Critical,
 			}},
 		},
 		CertificateACL: &admin.CertificateACL{

@@ -81,8 +81,8 @@ type Severity string
 // The severities, as JSON and the page have them.
 const (
 	OK       Severity = "ok"
-	Warning  Severity = "soon" // it will be needed
-	Critical Severity = "over"
+	Warning  Severity = "soon" // on the next day
+	Critical Severity = "over" // now
 )
 
 // The kinds of certificates.
@@ -108,6 +108,7 @@ type CRL struct {
 	Number     string    `json:"number,omitempty"` // decimal
 	ThisUpdate time.Time `json:"this_update"`
 	NextUpdate time.Time `json:"next_update,omitzero"` // zero = never
+	GoodUntil  time.Time `json:"good_until,omitzero"`  // then the devices of its CA are refused
 	Entries    int       `json:"entries"`
 	Severity   Severity  `json:"term"`
 }

@@ -110,10 +110,10 @@ func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
 	}
 	g, now := store.Current(), time.Now()
 	for _, pair := range g.ServerCertificates() {
-		r.checkExpiry("server certificate", pair.Leaf, now)
+		r.checkExpiry("server certificate", admin.KindServer, pair.Leaf, now)
 	}
 	for _, ca := range g.CAs() {
-		r.checkExpiry("CA", ca, now)
+		r.checkExpiry("CA", admin.KindCA, ca, now)
 	}
 	for _, list := range g.CRLs() {
 		r.checkCRL(list, now)
@@ -129,26 +129,32 @@ func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
 	}
 }
 
-func (r *report) checkExpiry(kind string, cert *x509.Certificate, now time.Time) {
+// checkExpiry tells about a certificate, called name, of a kind of package admin.
+func (r *report) checkExpiry(name, kind string, cert *x509.Certificate, now time.Time) {
 	end := cert.NotAfter.Format(time.RFC3339)
-	switch expirySeverity(cert, now) {
-	case admin.Critical:
-		r.warn("%s %q has expired on %s", kind, cert.Subject, end)
-	case admin.Warning:
-		r.warn("%s %q expires soon, on %s", kind, cert.Subject, end)
+	switch {
+	case now.After(cert.NotAfter):
+		r.warn("%s %q has expired on %s", name, cert.Subject, end)
+	case certificateDue(kind, cert).WarningAt(now):
+		r.warn("%s %q expires soon, on %s", name, cert.Subject, end)
 	default:
-		r.ok("%s %q expires on %s", kind, cert.Subject, end)
+		r.ok("%s %q expires on %s", name, cert.Subject, end)
 	}
 }
 
 func (r *report) checkCRL(list truststore.CRL, now time.Time) {
+	next, until := list.NextUpdate.Format(time.RFC3339), list.GoodUntil.Format(time.RFC3339)
 	switch {
 	case list.NextUpdate.IsZero():
 		r.ok("CRL of %q with %d entries", list.Issuer, list.Entries)
-	case now.After(list.NextUpdate):
-		r.warn("CRL of %q with %d entries was due to be replaced on %s", list.Issuer, list.Entries, list.NextUpdate.Format(time.RFC3339))
+	case !now.After(list.NextUpdate):
+		r.ok("CRL of %q with %d entries, next update on %s", list.Issuer, list.Entries, next)
+	case now.After(list.GoodUntil):
+		r.warn("CRL of %q with %d entries should have been replaced on %s: the devices of this CA are refused", list.Issuer, list.Entries, next)
+	case crlDue(list).WarningAt(now):
+		r.warn("CRL of %q with %d entries should have been replaced on %s, and is used until %s", list.Issuer, list.Entries, next, until)
 	default:
-		r.ok("CRL of %q with %d entries, next update on %s", list.Issuer, list.Entries, list.NextUpdate.Format(time.RFC3339))
+		r.ok("CRL of %q with %d entries should have been replaced on %s, and is used until %s: a few hours are usual", list.Issuer, list.Entries, next, until)
 	}
 }
 
@@ -164,13 +170,13 @@ func (r *report) checkClientFiles(files clientFiles) {
 		}
 		credentials := c.files.Current()
 		for _, ca := range credentials.CAs {
-			r.checkExpiry("CA for "+c.server, ca, now)
+			r.checkExpiry("CA for "+c.server, admin.KindCA, ca, now)
 		}
 		if len(credentials.CAs) == 0 {
 			r.ok("%s are verified against the CAs of the system", c.server)
 		}
 		if credentials.Pair != nil {
-			r.checkExpiry("certificate for "+c.server, credentials.Pair.Leaf, now)
+			r.checkExpiry("certificate for "+c.server, admin.KindServer, credentials.Pair.Leaf, now)
 		}
 	}
 }

@@ -215,7 +215,7 @@ func TestCheckFailsForABackendThatIsUnwell(t *testing.T) {
 func TestCheckWarnsOfWhatWillBeWrong(t *testing.T) {
 	t.Parallel()
 	w := apptest.NewWorld(t)
-	soon, past := time.Now().Add(24*time.Hour), time.Now().Add(-time.Hour)
+	soon, past := time.Now().Add(24*time.Hour), time.Now().Add(-5*time.Hour)
 	server := w.Root.Issue("short-lived", certtest.Server("localhost"),
 		certtest.NotBefore(soon.AddDate(-1, 0, 0)), certtest.NotAfter(soon))
 	w.Vars["VERNEGATE_TLS_CERT"] = w.Write("short.crt", server.CertPEM())
@@ -227,7 +227,7 @@ func TestCheckWarnsOfWhatWillBeWrong(t *testing.T) {
 		t.Error("it fails")
 	}
 	wantLine(t, report, "warning", `server certificate "CN=short-lived" expires soon`)
-	wantLine(t, report, "warning", `CRL of "CN=root" with 0 entries was due to be replaced`)
+	wantLine(t, report, "warning", `CRL of "CN=root" with 0 entries should have been replaced on`)
 	wantLine(t, report, "warning", "TLS_RSA_WITH_AES_128_CBC_SHA is insecure")
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/vernegate/vernegate/internal/admin"
+	"github.com/vernegate/vernegate/internal/due"
 	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -105,7 +106,7 @@ func (current generationCollector) Describe(chan<- *prometheus.Desc) {}
 func (current generationCollector) Collect(metrics chan<- prometheus.Metric) {
 	g := current()
 	for _, c := range []prometheus.Collector{
-		sequenceOf(g), loadedOf(g), expiriesOf(g), nextUpdatesOf(g), entriesOf(g),
+		sequenceOf(g), loadedOf(g), expiriesOf(g), certificatesDueOf(g), nextUpdatesOf(g), crlsDueOf(g), entriesOf(g),
 	} {
 		c.Collect(metrics)
 	}
@@ -146,21 +147,60 @@ func expiriesOf(g *truststore.Generation) prometheus.Collector {
 	return m
 }
 
+func certificatesDueOf(g *truststore.Generation) prometheus.Collector {
+	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_certificate_due_timestamp_seconds",
+		Help: "When each server and CA certificate in use is due to be looked at, by severity: warning, critical. The status page and the alerts go by it.",
+	}, []string{"kind", "subject", "serial", "severity"})
+	add := func(kind string, cert *x509.Certificate) {
+		setDue(m, certificateDue(kind, cert), kind, untrusted.Text(cert.Subject.String()), cert.SerialNumber.Text(16))
+	}
+	for _, pair := range g.ServerCertificates() {
+		add(admin.KindServer, pair.Leaf)
+	}
+	for _, ca := range g.CAs() {
+		add(admin.KindCA, ca)
+	}
+	return m
+}
+
+// setDue sets the times of something with these labels.
+func setDue(m *prometheus.GaugeVec, t due.Times, labels ...string) {
+	for severity, at := range map[string]time.Time{"warning": t.Warning, "critical": t.Critical} {
+		if !at.IsZero() {
+			m.WithLabelValues(append(labels, severity)...).Set(unixSeconds(at))
+		}
+	}
+}
+
 // nextUpdatesOf has the earliest of several lists in one file of one issuer.
 func nextUpdatesOf(g *truststore.Generation) prometheus.Collector {
 	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "vernegate_trust_crl_next_update_timestamp_seconds",
 		Help: "When each CRL in use is due to be replaced.",
 	}, []string{"issuer", "file"})
-	lists := slices.SortedFunc(slices.Values(g.CRLs()), func(a, b truststore.CRL) int {
-		return b.NextUpdate.Compare(a.NextUpdate) // what is set last stays
-	})
-	for _, list := range lists {
+	for _, list := range nextUpdateLast(g) {
 		if !list.NextUpdate.IsZero() {
 			m.WithLabelValues(untrusted.Text(list.Issuer), untrusted.Text(list.Path)).Set(unixSeconds(list.NextUpdate))
 		}
 	}
 	return m
+}
+
+func crlsDueOf(g *truststore.Generation) prometheus.Collector {
+	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_crl_due_timestamp_seconds",
+		Help: "When each CRL in use is due to be looked at, by severity: warning, critical. The status page and the alerts go by it.",
+	}, []string{"issuer", "file", "severity"})
+	for _, list := range nextUpdateLast(g) {
+		setDue(m, crlDue(list), untrusted.Text(list.Issuer), untrusted.Text(list.Path))
+	}
+	return m
+}
+
+// nextUpdateLast returns the CRLs, the one that is to be replaced next as the last one: what is set last stays.
+func nextUpdateLast(g *truststore.Generation) []truststore.CRL {
+	return slices.SortedFunc(slices.Values(g.CRLs()), func(a, b truststore.CRL) int { return b.NextUpdate.Compare(a.NextUpdate) })
 }
 
 func entriesOf(g *truststore.Generation) prometheus.Collector {

@@ -159,26 +159,8 @@ func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin
 		Serial:   cert.SerialNumber.Text(16),
 		NotAfter: cert.NotAfter,
 		DaysLeft: int(math.Floor(cert.NotAfter.Sub(now).Hours() / 24)),
-		Severity: expirySeverity(cert, now),
+		Severity: severityOf(certificateDue(kind, cert), now),
 	}
-}
-
-// expirySoon is how long before its end a certificate is worth a warning, and
-// lastPart the part of a shorter life: a certificate that is renewed daily is renewed on its last day.
-const (
-	expirySoon = 14 * 24 * time.Hour
-	lastPart   = 10
-)
-
-// expirySeverity reports whether a certificate has expired, or does so soon.
-func expirySeverity(cert *x509.Certificate, now time.Time) admin.Severity {
-	switch left := cert.NotAfter.Sub(now); {
-	case left < 0:
-		return admin.Critical
-	case left < min(expirySoon, cert.NotAfter.Sub(cert.NotBefore)/lastPart):
-		return admin.Warning
-	}
-	return admin.OK
 }
 
 func crlStatus(list truststore.CRL, now time.Time) admin.CRL {
@@ -187,14 +169,12 @@ func crlStatus(list truststore.CRL, now time.Time) admin.CRL {
 		File:       untrusted.Text(list.Path),
 		ThisUpdate: list.ThisUpdate,
 		NextUpdate: list.NextUpdate,
+		GoodUntil:  list.GoodUntil,
 		Entries:    list.Entries,
-		Severity:   admin.OK,
+		Severity:   severityOf(crlDue(list), now),
 	}
 	if list.Number != nil {
 		s.Number = list.Number.String()
-	}
-	if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
-		s.Severity = admin.Critical
 	}
 	return s
 }

@@ -43,7 +43,7 @@ func TestStatusTellsWhatThereIs(t *testing.T) {
 	lost := w.Root.Issue("lost")
 	w.Write("ca.crl", w.Root.CRL(certtest.CRLOptions{
 		Number: 7, Revoked: []*x509.Certificate{lost.Leaf},
-		ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: time.Now().Add(-time.Hour),
+		ThisUpdate: time.Now().Add(-26 * time.Hour), NextUpdate: time.Now().Add(-25 * time.Hour),
 	}))
 	a := newTestAppIn(t, w)
 	a.ready.set(errShuttingDown)
@@ -164,15 +164,15 @@ func TestCertificateTerms(t *testing.T) {
 		days        int
 	}{
 		{365 * day, 100 * day, admin.OK, 100},
-		{365 * day, 14 * day, admin.OK, 14},
+		{365 * day, 14*day + time.Second, admin.OK, 14},
 		{365 * day, 14*day - time.Second, admin.Warning, 13},
-		{365 * day, 0, admin.Warning, 0},
+		{365 * day, 3*day - time.Second, admin.Critical, 2},
 		{365 * day, -time.Second, admin.Critical, -1},
 		{18 * time.Hour, 6 * time.Hour, admin.OK, 0}, // renewed daily
 		{22 * time.Hour, 2 * time.Hour, admin.Warning, 0},
 	} {
 		cert := &x509.Certificate{SerialNumber: certtest.NewCA("x").Cert.SerialNumber, NotBefore: now.Add(-row.lived), NotAfter: now.Add(row.left)}
-		got := certificateStatus(admin.KindCA, cert, now)
+		got := certificateStatus(admin.KindServer, cert, now)
 		if got.Severity != row.severity || got.DaysLeft != row.days {
 			t.Errorf("%v after %v: got %s and %d days, want %s and %d", row.left, row.lived, got.Severity, got.DaysLeft, row.severity, row.days)
 		}

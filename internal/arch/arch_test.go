@@ -137,6 +137,14 @@ var forbidden = map[pattern]map[pattern]string{
 		"truststore/...":       "internal/app hands it a Try func, so that it can be tested and read alone",
 		metrics:                "internal/app counts what the observers tell",
 	},
+	"internal/due/...": {
+		"internal/...":   sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+		"crypto/...":     "it knows times alone",
+	},
 	"internal/pki/...": {
 		"internal/...":   sharedByAll,
 		"proxy/...":      sharedByAll,

@@ -27,13 +27,13 @@ type Mosquitto struct {
 
 // StartMosquitto starts a Mosquitto with its files in dir and waits until it
 // accepts connections. With acl, that text is its acl_file: it is enforced on the
-// username of CONNECT. The caller stops it.
-func StartMosquitto(ctx context.Context, dir, acl string) (*Mosquitto, error) {
+// username of CONNECT. More lines are added to its configuration. The caller stops it.
+func StartMosquitto(ctx context.Context, dir, acl string, more ...string) (*Mosquitto, error) {
 	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}
-	conf, err := writeMosquittoConf(dir, addr, acl)
+	conf, err := writeMosquittoConf(dir, addr, acl, more)
 	if err != nil {
 		return nil, fmt.Errorf("configuring mosquitto: %w", err)
 	}
@@ -77,7 +77,7 @@ func mosquittoPath() (string, error) {
 // writeMosquittoConf writes the configuration into dir and returns its path. The
 // broker logs to its stderr, and keeps the user that started it: it would
 // otherwise give up root and with it the right to read dir.
-func writeMosquittoConf(dir, addr, acl string) (string, error) {
+func writeMosquittoConf(dir, addr, acl string, more []string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", err
@@ -97,6 +97,7 @@ func writeMosquittoConf(dir, addr, acl string) (string, error) {
 		"sys_interval 0",
 		"user root",
 	}
+	conf = append(conf, more...)
 	if acl != "" {
 		path := filepath.Join(dir, "mosquitto.acl")
 		if err := os.WriteFile(path, []byte(acl), 0o600); err != nil {

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/vernegate/vernegate/proxy"
 )
@@ -108,5 +109,22 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 	if err := <-done; err != nil {
 		b.Fatal(err)
+	}
+}
+
+// One message in flight by WebSocket.
+func BenchmarkRoundTripByWebSocket(b *testing.B) {
+	g := startWebSocketGate(b, echoBroker(b))
+	client := g.dialWebSocket(testPKI().device)
+	client.within(time.Hour)
+	write(b, client, connect311)
+	wantBytes(b, client, connack311)
+	message := publish(64)
+	b.ReportAllocs()
+	for b.Loop() {
+		write(b, client, message)
+		if _, err := io.ReadFull(client, message); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

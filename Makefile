@@ -111,6 +111,7 @@ cover: tools ## Show what the tests do not reach: coverage.out and its sum
 .PHONY: tools
 tools: ## Install what the tests need beside Go, where apt is; elsewhere say what
 	@.ci/tools
+	@.ci/mqttjs
 
 .PHONY: clean
 clean: ## Remove what the other targets made

@@ -23,7 +23,7 @@ type mqttJS struct {
 }
 
 // startMQTTJS has it connect, subscribe, and publish to itself; the test is skipped where it is not installed.
-func startMQTTJS(t *testing.T, s *fixture, version stack.Version, size int) *mqttJS {
+func startMQTTJS(t *testing.T, s *fixture, addr string, version stack.Version, size int, alpn ...string) *mqttJS {
 	t.Helper()
 	node, err := exec.LookPath("node")
 	if _, missing := os.Stat("mqttjs/node_modules/mqtt"); err != nil || missing != nil {
@@ -32,8 +32,8 @@ func startMQTTJS(t *testing.T, s *fixture, version stack.Version, size int) *mqt
 	dir := t.TempDir()
 	args := must(s.pki.WriteDevice(dir, "lamp", s.device("acme:lamp")))(t)
 	ca, cert, key := args[1], args[3], args[5]
-	cmd := exec.CommandContext(within(t, stepTime), node, "mqttjs/client.mjs",
-		"wss://"+s.WebSocket+"/mqtt", version.String(), unique(), strconv.Itoa(size), ca, cert, key)
+	command := []string{"mqttjs/client.mjs", "wss://" + addr + "/mqtt", version.String(), unique(), strconv.Itoa(size), ca, cert, key}
+	cmd := exec.CommandContext(within(t, stepTime), node, append(command, alpn...)...)
 	cmd.Stderr = os.Stderr
 	out := must(cmd.StdoutPipe())(t)
 	if err := cmd.Start(); err != nil {
@@ -69,7 +69,7 @@ func TestMQTTJS(t *testing.T) {
 		t.Run(version.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t, broker)
-			c := startMQTTJS(t, s, version, 200_000)
+			c := startMQTTJS(t, s, s.WebSocket, version, 200_000)
 			c.want("connect")
 			if qos := c.want("subscribe")["qos"]; qos != 2.0 {
 				t.Errorf("got QoS %v, want 2", qos)
@@ -99,7 +99,7 @@ func TestMQTTJSIsRefused(t *testing.T) {
 		t.Run(version.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t, broker, "VERNEGATE_CLIENT_ID", "owner")
-			if got := startMQTTJS(t, s, version, 1).want("error")["code"]; got != code {
+			if got := startMQTTJS(t, s, s.WebSocket, version, 1).want("error")["code"]; got != code {
 				t.Errorf("got code %v, want %v", got, code)
 			}
 		})

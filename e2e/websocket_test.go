@@ -53,8 +53,13 @@ func TestSameByWebSocketAsDirect(t *testing.T) {
 func TestPahoWithItsOwnWebSocket(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, broker)
-	config := s.clientTLS(s.device("acme:lamp"), 0)
-	address := "wss://" + s.WebSocket + "/mqtt"
+	pahoByWebSocket(t, s.WebSocket, s.clientTLS(s.device("acme:lamp"), 0))
+}
+
+// pahoByWebSocket has clients of all versions send themselves a message by WebSocket.
+func pahoByWebSocket(t *testing.T, addr string, config *tls.Config) {
+	t.Helper()
+	address := "wss://" + addr + "/mqtt"
 	payload := strings.Repeat("p", 100_000)
 	for _, version := range []stack.Version{stack.V31, stack.V311} {
 		t.Run(version.String(), func(t *testing.T) {

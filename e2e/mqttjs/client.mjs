@@ -1,17 +1,17 @@
 // A client of the tests: it subscribes, publishes to itself, and prints what comes, a line of JSON for each step.
 //
-//   node client.mjs URL VERSION TOPIC SIZE CA CERT KEY
+//   node client.mjs URL VERSION TOPIC SIZE CA CERT KEY [ALPN]
 import { readFileSync } from 'node:fs'
 import mqtt from 'mqtt'
 
-const [url, version, topic, size, ca, cert, key] = process.argv.slice(2)
+const [url, version, topic, size, ca, cert, key, alpn] = process.argv.slice(2)
 const say = (step, details) => console.log(JSON.stringify({ step, ...details }))
 const level = { '3.1': 3, '3.1.1': 4, '5.0': 5 }[version]
 
 const client = mqtt.connect(url, {
   protocolVersion: level,
   protocolId: level === 3 ? 'MQIsdp' : 'MQTT',
-  wsOptions: { protocol: level === 3 ? 'mqttv3.1' : 'mqtt' },
+  wsOptions: { protocol: level === 3 ? 'mqttv3.1' : 'mqtt', ALPNProtocols: alpn ? [alpn] : undefined },
   clientId: topic,
   username: 'impostor',
   reconnectPeriod: 0,

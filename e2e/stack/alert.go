@@ -15,22 +15,24 @@ type Alert uint8
 
 // The alerts that refusals end in.
 const (
-	AlertHandshakeFailure    Alert = 40
-	AlertBadCertificate      Alert = 42
-	AlertCertificateExpired  Alert = 45
-	AlertUnknownCA           Alert = 48
-	AlertProtocolVersion     Alert = 70
-	AlertCertificateRequired Alert = 116
+	AlertHandshakeFailure      Alert = 40
+	AlertBadCertificate        Alert = 42
+	AlertCertificateExpired    Alert = 45
+	AlertUnknownCA             Alert = 48
+	AlertProtocolVersion       Alert = 70
+	AlertCertificateRequired   Alert = 116
+	AlertNoApplicationProtocol Alert = 120
 )
 
 // alertNames are the names that the RFC gives them.
 var alertNames = map[Alert]string{
-	AlertHandshakeFailure:    "handshake_failure",
-	AlertBadCertificate:      "bad_certificate",
-	AlertCertificateExpired:  "certificate_expired",
-	AlertUnknownCA:           "unknown_ca",
-	AlertProtocolVersion:     "protocol_version",
-	AlertCertificateRequired: "certificate_required",
+	AlertHandshakeFailure:      "handshake_failure",
+	AlertBadCertificate:        "bad_certificate",
+	AlertCertificateExpired:    "certificate_expired",
+	AlertUnknownCA:             "unknown_ca",
+	AlertProtocolVersion:       "protocol_version",
+	AlertCertificateRequired:   "certificate_required",
+	AlertNoApplicationProtocol: "no_application_protocol",
 }
 
 // String is the alert's name in the RFC, or its number.

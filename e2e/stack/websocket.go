@@ -26,8 +26,9 @@ func ThroughWebSocket(addr string, config *tls.Config) Dial {
 
 // DialWebSocket asks for an upgrade, with more headers, and returns it or the answer that was none.
 func DialWebSocket(ctx context.Context, addr string, config *tls.Config, more http.Header) (*websocket.Conn, *http.Response, error) {
+	dialer := tls.Dialer{Config: config} // http.Transport would name no protocols when it asks for an upgrade
 	conn, answer, err := websocket.Dial(ctx, "wss://"+addr+"/mqtt", &websocket.DialOptions{
-		HTTPClient:   &http.Client{Transport: &http.Transport{TLSClientConfig: config.Clone()}},
+		HTTPClient:   &http.Client{Transport: &http.Transport{DialTLSContext: dialer.DialContext}},
 		HTTPHeader:   more,
 		Subprotocols: []string{"mqtt"},
 	})

@@ -78,18 +78,23 @@ func (s *fixture) visits() map[string]func(context.Context) error {
 	good := s.through(s.device("acme:lamp"), 0)
 	tlsDial := func(device *certtest.Cert) stack.Dial { return s.through(device, tls.VersionTLS12) }
 	return map[string]func(context.Context) error{
-		"goodbye":               s.client(good, (*stack.Client).Disconnect),
-		"cut":                   s.client(good, (*stack.Client).Cut),
-		"refused by identity":   s.raw(tlsDial(s.pki.Root.Issue("nobody's")), hello, (*stack.Wire).ReadToEnd),
-		"malformed":             s.raw(good, hello[:len(hello)-1], nil),
-		"not MQTT":              s.raw(good, []byte("GET / HTTP/1.1\r\n\r\n"), (*stack.Wire).ReadToEnd),
-		"cut before CONNACK":    s.raw(good, hello, nil),
-		"cut before CONNECT":    s.raw(good, nil, nil),
-		"cut in the handshake":  s.raw(stack.Direct(s.Devices), []byte{22, 3, 1, 1, 0, 1}, nil),
-		"cut from the start":    s.raw(stack.Direct(s.Devices), nil, nil),
-		"not TLS":               s.raw(stack.Direct(s.Devices), hello, (*stack.Wire).ReadToEnd),
-		"refused certificate":   s.refusedCertificate(tlsDial(certtest.NewCA("else").Issue("stranger"))),
-		"device among services": s.raw(stack.Through(s.Services, s.clientTLS(s.device("acme:x"), 0)), hello, (*stack.Wire).ReadToEnd),
+		"goodbye":                          s.client(good, (*stack.Client).Disconnect),
+		"cut":                              s.client(good, (*stack.Client).Cut),
+		"refused by identity":              s.raw(tlsDial(s.pki.Root.Issue("nobody's")), hello, (*stack.Wire).ReadToEnd),
+		"malformed":                        s.raw(good, hello[:len(hello)-1], nil),
+		"not MQTT":                         s.raw(good, []byte("GET / HTTP/1.1\r\n\r\n"), (*stack.Wire).ReadToEnd),
+		"cut before CONNACK":               s.raw(good, hello, nil),
+		"cut before CONNECT":               s.raw(good, nil, nil),
+		"cut in the handshake":             s.raw(stack.Direct(s.Devices), []byte{22, 3, 1, 1, 0, 1}, nil),
+		"cut from the start":               s.raw(stack.Direct(s.Devices), nil, nil),
+		"not TLS":                          s.raw(stack.Direct(s.Devices), hello, (*stack.Wire).ReadToEnd),
+		"refused certificate":              s.refusedCertificate(tlsDial(certtest.NewCA("else").Issue("stranger"))),
+		"goodbye by WebSocket":             s.client(s.byWebSocket(s.device("acme:lamp"), 0), (*stack.Client).Disconnect),
+		"cut by WebSocket":                 s.client(s.byWebSocket(s.device("acme:lamp"), 0), (*stack.Client).Cut),
+		"cut before CONNACK, by WebSocket": s.raw(s.byWebSocket(s.device("acme:lamp"), 0), hello, nil),
+		"no request for WebSocket":         s.raw(stack.Through(s.WebSocket, s.clientTLS(s.device("acme:lamp"), 0)), hello, nil),
+		"a page's visit":                   s.raw(stack.Through(s.WebSocket, s.clientTLS(s.device("acme:lamp"), 0)), []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), (*stack.Wire).ReadToEnd),
+		"device among services":            s.raw(stack.Through(s.Services, s.clientTLS(s.device("acme:x"), 0)), hello, (*stack.Wire).ReadToEnd),
 	}
 }
 

@@ -112,6 +112,32 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 }
 
+// How much goes to the broker and back by WebSocket, in frames of 64 KiB.
+func BenchmarkThroughputByWebSocket(b *testing.B) {
+	g := startWebSocketGate(b, echoBroker(b))
+	client := g.dialWebSocket(testPKI().device)
+	client.within(time.Hour)
+	write(b, client, connect311)
+	wantBytes(b, client, connack311)
+	message := publish(64 << 10)
+	frame := maskedFrame(binaryFrame, message)
+	b.SetBytes(int64(len(message)))
+	b.ReportAllocs()
+	done := make(chan error)
+	n := int64(b.N) * int64(len(message))
+	b.ResetTimer()
+	go func() {
+		_, err := io.CopyN(io.Discard, client, n)
+		done <- err
+	}()
+	for range b.N {
+		write(b, client.Conn, frame)
+	}
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+}
+
 // One message in flight by WebSocket.
 func BenchmarkRoundTripByWebSocket(b *testing.B) {
 	g := startWebSocketGate(b, echoBroker(b))

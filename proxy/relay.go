@@ -86,7 +86,7 @@ func protocolReason(err error) Reason {
 func (s *session) downEnded(r relay.Result) {
 	if r.Cause == relay.DestinationFailed {
 		s.clientOver(r.Err)
-		s.writeFailed = true
+		s.writeFailed = !endedByFrame(r.Err)
 		soon := time.Now().Add(lingerTimeout)
 		s.setReadDeadline(s.client.NetConn(), soon)
 		_ = s.backend.SetWriteDeadline(soon)

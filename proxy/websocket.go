@@ -88,6 +88,13 @@ func clientEnded(err error) Reason {
 	return ClientClosed
 }
 
+// endedByFrame reports whether nothing is to be written to a client any more because of a frame of its. It takes a close frame
+// of ours, if there was none, and the end of TLS all the same.
+func endedByFrame(err error) bool {
+	var closed *websocket.ClosedError
+	return errors.As(err, &closed) || clientEnded(err) == WSFrame
+}
+
 // clientOver is the end of a session by its client, or by a frame of its that must not be.
 func (s *session) clientOver(err error) {
 	reason := clientEnded(err)

@@ -293,6 +293,44 @@ func TestClientThatClosesByFrame(t *testing.T) {
 	g.wantEnd(proxy.ClientClosed)
 }
 
+// What the broker sends behind a client's close frame is not sent (RFC 6455 §5.5.1); the end is an orderly one nevertheless.
+func TestBrokerThatSendsBehindACloseFrame(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startWebSocketGate(t, brokers(b))
+	client, backend := webSocketSession5(g, b, testPKI().device)
+	client.send(closeFrame, "\x03\xe8")
+	wantEOF(t, backend)
+	write(t, backend, publish(64))
+	_ = backend.Close()
+	client.wantClose(1000)
+	g.wantEnd(proxy.ClientClosed)
+}
+
+// More frames than are decoded at a time, and then the end: the broker gets all of them.
+func TestManySmallFramesBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	const messages = 5000
+	for name, end := range map[string]func(*webSocketClient){
+		"close frame":  func(c *webSocketClient) { c.send(closeFrame, "\x03\xe8") },
+		"close_notify": func(c *webSocketClient) { _ = c.CloseWrite() },
+		"cut":          func(c *webSocketClient) { _ = c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g := startWebSocketGate(t, brokers(b))
+			client, backend := webSocketSession5(g, b, testPKI().device)
+			write(t, client.Conn, bytes.Repeat(maskedFrame(binaryFrame, pingreq), messages))
+			end(client)
+			wantBytes(t, backend, bytes.Repeat(pingreq, messages))
+			wantEOF(t, backend)
+			_ = backend.Close()
+			g.wantEnd(proxy.ClientClosed)
+		})
+	}
+}
+
 func TestClientThatIsGone(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t)

@@ -143,8 +143,11 @@ func isClientListener(key string) bool {
 // the image alone had opened it.
 func (c *conversion) closeListener(s vernemqconf.Setting) {
 	isAddress := strings.Count(s.Key, ".") == 2
-	c.drop(s, isAddress && s.Origin.Input != imageOrigin,
-		"with `allow_anonymous = on`, whoever connects here could call itself what it likes; clients have to come to vernegate")
+	reason := "with `allow_anonymous = on`, whoever connects here could call itself what it likes; clients have to come to vernegate"
+	if strings.HasPrefix(s.Key, "listener.ws") { // also wss
+		reason += ", by WebSocket where `VERNEGATE_WS_LISTEN` says"
+	}
+	c.drop(s, isAddress && s.Origin.Input != imageOrigin, reason)
 }
 
 // isSecondHTTP reports whether the image's HTTP listener would want the port of one

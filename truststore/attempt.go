@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pace"
@@ -164,7 +165,11 @@ func (a *attempt) certs() (all []*x509.Certificate) {
 // checkBundle says why a set of CAs cannot be used.
 func (a *attempt) checkBundle(b *bundle) error {
 	if len(b.certs) == 0 {
-		return errors.New("there is no CA certificate")
+		var files []string
+		for _, file := range a.set.cas {
+			files = append(files, file.Path)
+		}
+		return fmt.Errorf("there is no CA certificate that can be used in %s", strings.Join(files, ", "))
 	}
 	if n := b.nameBytes(); a.config.CANames == CANamesAll && n > maxCANameBytes {
 		return fmt.Errorf("the names of the %d CAs take %d bytes, and a handshake has room for %d", len(b.certs), n, maxCANameBytes)

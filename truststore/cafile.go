@@ -43,20 +43,31 @@ func (f *caFile) lacks(earlier *caFile) string {
 // readCAFile reads a file of CA certificates. Those that verify nothing are left out with a notice: one of them in a
 // bundle that many contribute to must not block it for everybody. So are those that cannot be CAs: as trust anchors they
 // would vouch for themselves.
+//
+// A file without any certificate is refused: it is being written, or was lost. Whoever means to remove all CAs of a file takes
+// the file out of the configuration.
 func readCAFile(file *source, now time.Time) (*caFile, error) {
-	f := new(caFile)
+	f, found := new(caFile), false
 	err := eachBlock("CA", file, func(position int, block *pem.Block) error {
 		der, trusted, ok := certificateOf(block)
 		switch {
 		case !ok:
 			f.notices = append(f.notices, passedOver("CA", file, position, block))
+			return nil
 		case isCut(der):
 			return errors.New("the certificate is not complete")
 		default:
 			f.add(file.Path, position, der, trusted, now)
 		}
+		found = true
 		return nil
 	})
+	if err == nil && !found {
+		err = fmt.Errorf("CA file %s holds no certificate", file.Path)
+	}
+	if found && len(f.certs) == 0 {
+		f.notices = append(f.notices, Notice{"CA file holds no CA certificate that can be used", []slog.Attr{slog.String("file", file.Path)}})
+	}
 	return f, err
 }
 

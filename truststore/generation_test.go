@@ -124,7 +124,7 @@ func TestMistakesOfASetAreRefused(t *testing.T) {
 		"CRL absent":         {func(v *volume) { v.remove("ca.crl") }, "reading CRL file: open $/ca.crl: no such file"},
 		"certificate empty":  {func(v *volume) { v.write("tls.crt") }, "certificate file $/tls.crt holds no certificate"},
 		"key empty":          {func(v *volume) { v.write("tls.key") }, "key file $/tls.key holds 0 private keys"},
-		"CA empty":           {func(v *volume) { v.write("ca.crt") }, "there is no CA certificate"},
+		"CA empty":           {func(v *volume) { v.write("ca.crt") }, "CA file $/ca.crt holds no certificate"},
 		"CRL empty":          {func(v *volume) { v.write("ca.crl") }, "CRL file $/ca.crl: it is empty"},
 		"two keys": {func(v *volume) {
 			v.write("tls.key", v.server.KeyPEM(), v.server.KeyPEM())

@@ -71,8 +71,10 @@ func TestGoodPartsCountWhateverElseIsBroken(t *testing.T) {
 			m.write("2.crt", expired.CertPEM())
 			m.write("2.key", expired.KeyPEM())
 		}, true},
-		"CAs cut":    {"more", func(m *matrix) { m.write("more.crt", m.other.PEM(), m.removed.PEM()[:100]) }, true},
-		"CAs absent": {"more", func(m *matrix) { m.remove("more.crt") }, true},
+		"CAs cut":      {"more", func(m *matrix) { m.write("more.crt", m.other.PEM(), m.removed.PEM()[:100]) }, true},
+		"CAs absent":   {"more", func(m *matrix) { m.remove("more.crt") }, true},
+		"CAs empty":    {"more", func(m *matrix) { m.write("more.crt") }, true},
+		"CAs in words": {"more", func(m *matrix) { m.write("more.crt", []byte("# none for now\n")) }, true},
 		"CA odd": {"more", func(m *matrix) {
 			m.write("more.crt", m.other.PEM(), m.removed.PEM(), block("CERTIFICATE", []byte("no DER")))
 		}, false},

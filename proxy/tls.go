@@ -20,8 +20,8 @@ import (
 // Trust is one consistent set of server certificates, CAs and CRLs. It never changes; a change of the files
 // gives another Trust. Two are compared with ==, so an implementation has to be comparable.
 type Trust interface {
-	// ServerCertificates are the pairs to choose from, by SNI and by what the client can verify; the first is
-	// the default. At least one, each with its Leaf.
+	// ServerCertificates are the pairs to choose from, by SNI and by what the client can verify; for a name that none has, and
+	// without a name, the first that the client can verify counts. At least one, each with its Leaf.
 	ServerCertificates() []tls.Certificate
 	// ClientCAs are the CAs whose clients are welcome.
 	ClientCAs() *x509.CertPool
@@ -130,6 +130,7 @@ func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	config := base.Clone()
 	config.GetConfigForClient = nil
 	config.Certificates = ellipticFirst(trust.ServerCertificates())
+	config.GetCertificate = certificateFor(config.Certificates)
 	config.ClientCAs = trust.ClientCAs()
 	if t, ok := trust.(NamingTrust); ok && !t.NamesCAs() {
 		config.ClientCAs, config.ClientAuth = nil, tls.RequireAnyClientCert
@@ -232,6 +233,27 @@ func handshakeReason(err error) Reason {
 		return TLSBadCertificate
 	}
 	return TLSHandshake
+}
+
+// certificateFor returns how a pair is chosen for a client that names a server; crypto/tls does not ask it for others. It
+// takes the first pair with that name that suits the client. For a name that no pair has, crypto/tls would take the first of
+// all pairs, which a client that only knows RSA cannot use: it gets the same as one that names no server.
+func certificateFor(pairs []tls.Certificate) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if len(pairs) < 2 {
+		return nil
+	}
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		nameless := *hello
+		nameless.ServerName = ""
+		for _, wanted := range []*tls.ClientHelloInfo{hello, &nameless} {
+			for i := range pairs {
+				if wanted.SupportsCertificate(&pairs[i]) == nil {
+					return &pairs[i], nil
+				}
+			}
+		}
+		return &pairs[0], nil // as crypto/tls does: its error is the best that the client can get
+	}
 }
 
 // ellipticFirst puts each pair with an elliptic key before those with an RSA key that it can stand in for, which are

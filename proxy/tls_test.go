@@ -199,6 +199,10 @@ func TestServerPairIsChosenByNameAndByKey(t *testing.T) {
 		"by name":          {"two.example", nil, two},
 		"by key":           {"two.example", rsaOnly, twoRSA},
 		"first if unknown": {"three.example", nil, one},
+		"first if unnamed": {"", nil, one},
+		"RSA if unknown":   {"three.example", rsaOnly, twoRSA},
+		"RSA if unnamed":   {"", rsaOnly, twoRSA},
+		"RSA for another":  {"one.example", rsaOnly, twoRSA}, // which its client may take or not
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -182,7 +182,7 @@ broker:
 	if broker.StartupProbe != nil || broker.LivenessProbe != nil || broker.ReadinessProbe != nil {
 		t.Error("it is probed")
 	}
-	o.wantVariables(map[string]string{"VERNEGATE_BACKENDS": "127.0.0.1:1883", "VERNEGATE_BACKEND_PROXY_PROTOCOL": "off"})
+	o.wantVariables(map[string]string{"VERNEGATE_BACKENDS": "127.0.0.1:1883", "VERNEGATE_BACKEND_PROXY_PROTOCOL": "off"}) // and no word about readiness: the broker has its own
 	if claims := get[appsv1.StatefulSet](o, "StatefulSet", "mqtt-vernegate").Spec.VolumeClaimTemplates; len(claims) != 0 {
 		t.Errorf("it has %v", claims)
 	}

@@ -85,8 +85,14 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 	add := func(t Severity, more []string, format string, args ...any) {
 		list = append(list, attention{t, fmt.Sprintf(format, args...), more})
 	}
-	if s.State != Ready {
-		add(Warning, nil, "Not ready for devices: %s.", s.Detail)
+	switch s.State {
+	case Ready:
+	case Draining:
+		add(Warning, nil, "Draining: new devices are sent elsewhere.")
+	case NotReady:
+		add(Critical, nil, "Not ready: %s. New devices are sent elsewhere.", s.Detail)
+	default:
+		add(Warning, nil, "Not ready for devices yet: %s.", s.Detail)
 	}
 	if look := s.LastLook; look != nil && s.Trust == nil && len(look.Errors) > 0 {
 		add(Critical, look.Errors, "The trust files are refused. Devices cannot connect until they are good.")

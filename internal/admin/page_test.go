@@ -159,7 +159,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"Backend 10.244.2.9:1883 is ejected.", "<code>dial</code>", "connection refused",
 		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform should have been replaced 21 h ago. It is still used, until 2026-05-01 16:37:42 UTC.",
 		"The server certificate CN=vernemq-0 expires in 9 days.",
-		"Not ready for devices: shutting down.",
+		"Draining: new devices are sent elsewhere.",
 		"Sessions are nearly used up: 95 of 100.", "File descriptors are used up: 95 of 90. New connections wait until others end.", "Any owner may use any client id",
 	)
 	if strings.Contains(body, "Owners are nearly") {

@@ -16,6 +16,7 @@ const (
 	Starting State = "starting" // there are no good trust files yet
 	Ready    State = "ready"
 	Draining State = "draining" // no new ones, and those that are there are being ended
+	NotReady State = "unready"  // what devices need has been missing for a while
 )
 
 // Status is the document of GET /status, and what the page shows beside

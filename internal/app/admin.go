@@ -29,7 +29,7 @@ type components struct {
 func (a *App) newAdminServer() *http.Server {
 	return admin.New(admin.Config{
 		Live:     a.live,
-		Ready:    a.ready.err,
+		Ready:    a.notReady,
 		Metrics:  a.registry,
 		Status:   a.status,
 		Sessions: a.sessions,

@@ -33,9 +33,12 @@ func (a *App) status() admin.Status {
 		LastLook:      a.reloads.last.Load(),
 		CRLSources:    sourceStatus(a.lists.Load().status(), time.Duration(a.cfg.CRLRefresh), now),
 	}
-	if err := a.ready.err(); err != nil {
-		s.State, s.Detail = admin.Starting, err.Error()
-		if err == errShuttingDown {
+	if err := a.notReady(); err != nil {
+		s.State, s.Detail = admin.NotReady, err.Error()
+		switch err {
+		case errNoGeneration:
+			s.State = admin.Starting
+		case errShuttingDown:
 			s.State = admin.Draining
 		}
 	}

@@ -75,6 +75,7 @@ type Pool struct {
 	cfg   Config
 	names []*name
 	wake  chan struct{} // holds an element when Run has to look at the members again
+	began time.Time
 
 	mu      sync.Mutex
 	members []*member          // what sessions may go to, in the order of their addresses
@@ -95,7 +96,7 @@ func New(cfg Config) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{cfg: cfg, wake: make(chan struct{}, 1), known: make(map[string]*member)}
+	p := &Pool{cfg: cfg, wake: make(chan struct{}, 1), began: time.Now(), known: make(map[string]*member)}
 	for _, addr := range cfg.Addrs {
 		p.names = append(p.names, newName(addr))
 	}

@@ -42,6 +42,22 @@ func (p *Pool) Status() []Status {
 	return all
 }
 
+// NoneUp returns since when there has been no broker that is up or returning; zero = there is one.
+func (p *Pool) NoneUp() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	since := p.began
+	for _, m := range p.members {
+		if m.state != Ejected {
+			return time.Time{}
+		}
+		if m.since.After(since) {
+			since = m.since
+		}
+	}
+	return since
+}
+
 func (m *member) status() Status {
 	s := Status{
 		Addr: m.addr, Name: m.name, Sessions: m.sessions, State: m.state, Since: m.since,

@@ -111,6 +111,8 @@ type Config struct {
 	HandshakeRate          allowance  `env:"VERNEGATE_HANDSHAKE_RATE" envDefault:"0"`
 	MaxHandshakes          Handshakes `env:"VERNEGATE_MAX_HANDSHAKES" envDefault:"auto"`
 
+	ReadyNeedsBroker brokerNeed `env:"VERNEGATE_READY_NEEDS_BROKER" envDefault:"auto"`
+
 	Admin          listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
 	AdminHosts     hostNames     `env:"VERNEGATE_ADMIN_HOSTS"`           // nil: addresses and local names alone
 	AdminToken     admin.Token   `env:"VERNEGATE_ADMIN_TOKEN"`           // zero: see AdminTokenFile

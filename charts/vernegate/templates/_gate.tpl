@@ -33,6 +33,9 @@ VERNEGATE_ADMIN_TOKEN_FILE: /etc/vernegate/admin/token
 The variables that the chart suggests, as a YAML map; env goes before.
 */}}
 {{- define "vernegate.suggestedVariables" -}}
+{{- if eq .Values.mode "gateway" }}
+VERNEGATE_READY_NEEDS_BROKER: "on"
+{{- end }}
 {{- if and (eq .Values.mode "sidecar") (not .Values.broker.vernemqConf) }}
 VERNEGATE_MAX_CONNECTIONS: {{ .Values.broker.maxConnections | int64 }}
 {{- end }}

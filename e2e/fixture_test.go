@@ -22,6 +22,8 @@ type fixture struct {
 	pki    *stack.PKI
 	folder stack.Folder
 	acl    *stack.ACL
+
+	overWebSocket bool // through leads to the listener for WebSocket
 }
 
 // newFixture starts a vernegate before the brokers; env, in pairs, adds to its
@@ -130,6 +132,9 @@ func (s *fixture) deviceOf(ca *certtest.CA, owner string, opts ...certtest.Optio
 
 // through is the way of a device to its listener. tlsVersion 0 lets both sides choose.
 func (s *fixture) through(device *certtest.Cert, tlsVersion uint16) stack.Dial {
+	if s.overWebSocket {
+		return s.byWebSocket(device, tlsVersion)
+	}
 	return stack.Through(s.Devices, s.clientTLS(device, tlsVersion))
 }
 

@@ -78,6 +78,7 @@ func TestEveryKindOfDeviceCertificateIsServed(t *testing.T) {
 			t.Run(name+"/"+tls.VersionName(tlsVersion), func(t *testing.T) {
 				t.Parallel()
 				compare(t, stack.V311, s.through(device, tlsVersion), scenarios["qos 1"])
+				compare(t, stack.V5, s.byWebSocket(device, tlsVersion), scenarios["qos 1"])
 			})
 		}
 	}

@@ -244,6 +244,24 @@ func TestDrainByWebSocket(t *testing.T) {
 	s.checkDrained(t)
 }
 
+// Devices carry messages both ways by WebSocket, and move to another vernegate when theirs is stopped: no message is lost.
+func TestDrainUnderLoadByWebSocket(t *testing.T) {
+	t.Parallel()
+	const devices = 20
+	s := newFixture(t, broker, "VERNEGATE_DRAIN_TIMEOUT", "1s")
+	next := s.beside(t)
+	s.overWebSocket, next.overWebSocket = true, true
+	loadTest := newLoadTest(within(t, 2*time.Minute), t, devices, s, next)
+	loadTest.await(t, 3*window)
+	began := time.Now()
+	s.signal(t, syscall.SIGTERM)
+	s.checkDrained(t)
+	loadTest.await(t, window)
+	loadTest.finish(t)
+	loadTest.checkDisconnections(t, began, []byte{0xE0, 1, 0x8B})
+	loadTest.checkDelivery(t)
+}
+
 // Thousands of sessions by WebSocket that are silent hold little memory.
 func TestIdleSessionsByWebSocketAreSmall(t *testing.T) {
 	// Not parallel: it needs many descriptors.

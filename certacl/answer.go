@@ -12,11 +12,14 @@ import "time"
 // the others from being asked for.
 const staleBackOff = time.Second
 
-// answer is what certificate-acl said, and until when it holds.
+// answer is what certificate-acl said, or an event, and until when it holds.
 type answer struct {
 	owner string
 	ok    bool
 	stale bool // past its TTL, and asking again has failed
+	told  bool // by an event
+
+	since time.Time // when it was asked for, or told
 
 	freshUntil  time.Time // it is handed out without asking
 	usableUntil time.Time // it stands in when asking fails; not before freshUntil

@@ -17,6 +17,9 @@ import (
 // ErrClosed is returned by Owner when it would have to ask after Close.
 var ErrClosed = errors.New("identity cache is closed")
 
+// ErrStale is returned by CurrentOwner when there is an owner that is past its TTL, and asking again has failed.
+var ErrStale = errors.New("the owner could not be asked for again")
+
 // Outcome says how Owner came to what it returned; its text is fit for a
 // metric label.
 type Outcome string
@@ -56,14 +59,20 @@ type Cache struct {
 	// device may have been registered since, so it becomes an error.
 	StaleIfError time.Duration
 
+	// Hold is how long what was told by Tell overrules certificate-acl.
+	Hold time.Duration
+
 	// Observe, if not nil, is told the outcome of each call of Owner, by
 	// the goroutine that called it.
 	Observe func(Outcome)
 
 	mu      sync.Mutex                              // guards what follows, but for asking
 	answers *simplelru.LRU[pki.Fingerprint, answer] // lru.Cache without a lock of its own
+	tolds   *simplelru.LRU[pki.Fingerprint, told]   // in the order in which they were told
 	flights map[pki.Fingerprint]*flight
 	closed  bool
+
+	outdated time.Time // what was asked for before is not fresh any more
 
 	asking sync.WaitGroup // the goroutines of flights
 }
@@ -73,11 +82,26 @@ type Cache struct {
 // for the others and for memory. An error, Lookup's own or one that wraps
 // ctx.Err(), means that it could not be told, and is not remembered.
 func (c *Cache) Owner(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
+	found, err := c.observed(ctx, fp)
+	return found.owner, found.ok, err
+}
+
+// CurrentOwner is Owner, but an error where that is past its TTL and could not be asked for again: a session that lives
+// has been let in already, and what is asked about it is whether anything has changed.
+func (c *Cache) CurrentOwner(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
+	found, err := c.observed(ctx, fp)
+	if err == nil && found.stale {
+		return "", false, ErrStale
+	}
+	return found.owner, found.ok, err
+}
+
+func (c *Cache) observed(ctx context.Context, fp pki.Fingerprint) (answer, error) {
 	found, asked, err := c.find(ctx, fp)
 	if c.Observe != nil {
 		c.Observe(outcomeOf(found, asked, err))
 	}
-	return found.owner, found.ok, err
+	return found, err
 }
 
 // Len returns how many fingerprints are remembered, those whose time is over
@@ -118,22 +142,40 @@ func outcomeOf(found answer, asked bool, err error) Outcome {
 	}
 }
 
-// find returns the answer in memory, or asks. Looking there and joining a
-// flight are one step under the lock, so that no answer slips in between.
-func (c *Cache) find(ctx context.Context, fp pki.Fingerprint) (found answer, asked bool, err error) {
+// find returns the answer in memory, or asks, and asks once more when a change has overtaken the question.
+func (c *Cache) find(ctx context.Context, fp pki.Fingerprint) (_ answer, asked bool, _ error) {
+	for {
+		found, f, err := c.lookOrJoin(fp)
+		if f == nil {
+			return found, asked, err
+		}
+		asked = true
+		if found, err = f.wait(ctx); err != errOvertaken {
+			return found, asked, err
+		}
+	}
+}
+
+// lookOrJoin returns the answer in memory, or the flight to wait for. Looking there and joining a flight are one step
+// under the lock, so that no answer slips in between.
+func (c *Cache) lookOrJoin(fp pki.Fingerprint) (answer, *flight, error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if t, held := c.heldAt(fp, now); held {
+		return t.answer(), nil, nil
+	}
 	known := c.remembered(fp)
-	if time.Now().Before(known.freshUntil) {
-		c.mu.Unlock()
-		return known, false, nil
+	if c.isFresh(known, now) {
+		return known, nil, nil
 	}
 	f, err := c.join(fp, known)
-	c.mu.Unlock()
-	if err != nil {
-		return answer{}, false, err
-	}
-	found, err = f.wait(ctx)
-	return found, true, err
+	return answer{}, f, err
+}
+
+// isFresh reports whether a may be handed out without asking. The caller holds mu.
+func (c *Cache) isFresh(a answer, now time.Time) bool {
+	return now.Before(a.freshUntil) && (a.stale || !a.since.Before(c.outdated))
 }
 
 // remembered returns the answer in memory, however old, or the zero answer, which

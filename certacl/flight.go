@@ -28,7 +28,10 @@ var errUnanswered = errors.New("asking certificate-acl: the look-up ended withou
 // and leaves those of DoChan waiting for ever on the second.
 type flight struct {
 	cancel context.CancelFunc
-	known  answer // what was remembered when it began
+	known  answer    // what was remembered when it began
+	began  time.Time // its answer may be older than a change that came later
+
+	overtaken chan struct{} // closed when there was such a change; c.mu guards the closing
 
 	done  chan struct{} // closed when found and err are final
 	found answer
@@ -45,7 +48,10 @@ func (c *Cache) join(fp pki.Fingerprint, known answer) (*flight, error) {
 		return nil, ErrClosed
 	}
 	ctx, cancel := context.WithCancel(context.Background()) // its waiters come and go
-	f := &flight{cancel: cancel, known: known, done: make(chan struct{}), err: errUnanswered}
+	f := &flight{
+		cancel: cancel, known: known, began: time.Now(),
+		overtaken: make(chan struct{}), done: make(chan struct{}), err: errUnanswered,
+	}
 	if c.flights == nil {
 		c.flights = make(map[pki.Fingerprint]*flight)
 	}
@@ -54,7 +60,7 @@ func (c *Cache) join(fp pki.Fingerprint, known answer) (*flight, error) {
 	return f, nil
 }
 
-// fly is the goroutine of a flight.
+// run is the goroutine of a flight.
 func (c *Cache) run(ctx context.Context, fp pki.Fingerprint, f *flight) {
 	defer f.cancel()
 	defer c.finish(fp, f) // also when Lookup calls runtime.Goexit
@@ -70,11 +76,12 @@ func (c *Cache) ask(ctx context.Context, fp pki.Fingerprint) (owner string, ok b
 	return c.Lookup(ctx, fp)
 }
 
-// land settles what the flight found, remembers it, and lets the waiters go.
+// finish settles what the flight found, remembers it, and lets the waiters go.
 func (c *Cache) finish(fp pki.Fingerprint, f *flight) {
 	now := time.Now()
 	switch {
 	case f.err == nil:
+		f.found.since = f.began
 		f.found = c.withTimes(f.found, now)
 	case now.Before(f.known.usableUntil):
 		f.found, f.err = f.known.asStale(now), nil
@@ -83,23 +90,43 @@ func (c *Cache) finish(fp pki.Fingerprint, f *flight) {
 	}
 
 	c.mu.Lock()
-	c.remember(fp, f.found, now)
-	delete(c.flights, fp)
+	if c.flights[fp] == f { // else it was overtaken
+		c.remember(fp, f.found, now)
+		delete(c.flights, fp)
+	}
 	c.mu.Unlock()
 	close(f.done)
 }
 
-// wait returns what the flight found. A caller whose deadline passes first gets
+// errOvertaken is what waiters get when what they wait for may have changed since it was asked.
+var errOvertaken = errors.New("asking certificate-acl: overtaken by a change")
+
+// wait returns what the flight found, or errOvertaken. A caller whose deadline passes first gets
 // the same as if the look-up had failed; one that cancels gets an error.
 func (f *flight) wait(ctx context.Context) (answer, error) {
 	select {
+	case <-f.overtaken:
 	case <-f.done:
-		return f.found, f.err
 	case <-ctx.Done():
+	}
+	switch {
+	case isClosed(f.overtaken): // which has ended it
+		return answer{}, errOvertaken
+	case isClosed(f.done):
+		return f.found, f.err
 	}
 	now := time.Now()
 	if ctx.Err() == context.DeadlineExceeded && now.Before(f.known.usableUntil) {
 		return f.known.asStale(now), nil
 	}
 	return answer{}, fmt.Errorf("waiting for certificate-acl: %w", ctx.Err())
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

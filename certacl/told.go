@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certacl
+
+import (
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/vernegate/vernegate/internal/pki"
+)
+
+// A told answer is what an event has said. Until its time is over it is handed out, and certificate-acl is not asked:
+// it learns of the same event at the same time or later, and may still say what was true before.
+type told struct {
+	owner string
+	ok    bool
+	at    time.Time // when it happened, by the clock of whoever told it
+	since time.Time // when it was told
+	until time.Time
+}
+
+// Tell is told that the certificate belongs to owner since at, or with ok false to nobody. For Hold the cache answers
+// so without asking; a question that is under way is overtaken, and its callers get this answer, too. What happened
+// before something that was told of the same certificate changes nothing, and Tell returns false: events of one
+// certificate may come by different partitions, and then in any order.
+func (c *Cache) Tell(fp pki.Fingerprint, owner string, ok bool, at time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	c.dropTold(now)
+	if before, held := c.heldAt(fp, now); held && at.Before(before.at) {
+		return false
+	}
+	c.hold(fp, told{owner, ok, at, now, now.Add(c.Hold)})
+	if c.answers != nil && c.answers.Contains(fp) { // others would make those leave that devices need
+		c.remember(fp, c.withTimes(answer{owner: owner, ok: ok, told: true, since: now}, now), now)
+	}
+	c.overtake(fp)
+	return true
+}
+
+// hold keeps t; when there are too many, the one goes that was told first. The caller holds mu.
+func (c *Cache) hold(fp pki.Fingerprint, t told) {
+	if c.Size <= 0 || c.Hold <= 0 {
+		return
+	}
+	if c.tolds == nil {
+		// The error is for sizes that are not positive.
+		c.tolds, _ = simplelru.NewLRU[pki.Fingerprint, told](c.Size, nil)
+	}
+	c.tolds.Add(fp, t)
+}
+
+// heldAt returns what was told of a certificate and still counts. The caller holds mu.
+func (c *Cache) heldAt(fp pki.Fingerprint, now time.Time) (told, bool) {
+	if c.tolds == nil {
+		return told{}, false
+	}
+	t, known := c.tolds.Peek(fp) // and not Get, which would change the order of time
+	return t, known && now.Before(t.until)
+}
+
+// dropTold forgets what was told and does not count any more. The caller holds mu.
+func (c *Cache) dropTold(now time.Time) {
+	if c.tolds == nil {
+		return
+	}
+	for {
+		_, oldest, found := c.tolds.GetOldest()
+		if !found || now.Before(oldest.until) {
+			return
+		}
+		c.tolds.RemoveOldest()
+	}
+}
+
+// answer returns t as an answer that needs no asking.
+func (t told) answer() answer {
+	return answer{owner: t.owner, ok: t.ok, told: true, since: t.since, freshUntil: t.until, usableUntil: t.until}
+}

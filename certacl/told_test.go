@@ -1,0 +1,217 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certacl_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/pki"
+)
+
+const hold = 30 * time.Second
+
+func newHoldingCache(acl *certificateACL) *certacl.Cache {
+	cache := newCache(acl)
+	cache.Hold = hold
+	return cache
+}
+
+// tell tells a cache of fingerprint 0, and wants that to count or not.
+func tell(t *testing.T, cache *certacl.Cache, said reply, at time.Time, want bool) {
+	t.Helper()
+	if got := cache.Tell(pki.Fingerprint{}, said.owner, said.owner != "", at); got != want {
+		t.Errorf("Tell(%q) = %t, want %t", said.owner, got, want)
+	}
+}
+
+func TestWhatIsToldOverrulesCertificateACLForAWhile(t *testing.T) {
+	for name, row := range map[string]struct{ before, told reply }{
+		"delete":       {lamp, nobody},
+		"update":       {lamp, door},
+		"create":       {nobody, lamp},
+		"same owner":   {lamp, lamp},
+		"not known of": {before: reply{err: errDown}, told: door},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				acl := &certificateACL{owner: row.before.owner, err: row.before.err}
+				cache := newHoldingCache(acl)
+				defer cache.Close()
+				wantReply(t, cache, acl, row.before, 1)
+
+				tell(t, cache, row.told, time.Now(), true)
+				wantReply(t, cache, acl, row.told, 0)
+				time.Sleep(hold - instant)
+				wantReply(t, cache, acl, row.told, 0)
+			})
+		})
+	}
+}
+
+func TestCertificateACLHasTheLastWord(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		acl := &certificateACL{owner: lamp.owner}
+		cache := newHoldingCache(acl)
+		defer cache.Close()
+		wantReply(t, cache, acl, lamp, 1)
+		tell(t, cache, nobody, time.Now(), true)
+		time.Sleep(hold)
+		wantReply(t, cache, acl, lamp, 1) // the event was none of certificate-acl's
+	})
+}
+
+func TestToldOwnerHasATTLOnceItIsKnown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		acl := &certificateACL{owner: lamp.owner}
+		cache := newHoldingCache(acl)
+		defer cache.Close()
+		wantReply(t, cache, acl, lamp, 1)
+		tell(t, cache, door, time.Now(), true)
+		acl.set("", errDown)
+		time.Sleep(ttl - instant)
+		wantReply(t, cache, acl, door, 0)
+		time.Sleep(instant)
+		wantReply(t, cache, acl, door, 1) // stale, as asking fails
+	})
+}
+
+func TestALaterEventCounts(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		acl := &certificateACL{owner: lamp.owner}
+		cache := newHoldingCache(acl)
+		defer cache.Close()
+		tell(t, cache, nobody, time.Now(), true)
+		time.Sleep(time.Second)
+		tell(t, cache, door, time.Now(), true)
+		wantReply(t, cache, acl, door, 0)
+	})
+}
+
+// Events of one certificate come by the partitions of its owners.
+func TestAnEarlierEventThatComesLaterDoesNotCount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		acl := &certificateACL{owner: lamp.owner}
+		cache := newHoldingCache(acl)
+		defer cache.Close()
+		created := time.Now()
+		tell(t, cache, door, created, true)
+		tell(t, cache, nobody, created.Add(-time.Millisecond), false)
+		wantReply(t, cache, acl, door, 0)
+		tell(t, cache, nobody, created, true) // of two at once, the one that comes last
+		wantReply(t, cache, acl, nobody, 0)
+	})
+}
+
+// An askedBefore answers what was true when it was asked.
+type askedBefore struct {
+	mu    sync.Mutex
+	owner string
+	asked int
+	delay time.Duration
+}
+
+func (a *askedBefore) Lookup(ctx context.Context, _ pki.Fingerprint) (string, bool, error) {
+	a.mu.Lock()
+	owner := a.owner
+	a.asked++
+	a.mu.Unlock()
+	select {
+	case <-time.After(a.delay):
+		return owner, owner != "", nil
+	case <-ctx.Done():
+		return "", false, ctx.Err()
+	}
+}
+
+func (a *askedBefore) set(owner string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.owner = owner
+}
+
+// TestAnAnswerThatIsUnderWayIsOvertaken has a caller wait for an answer while things change.
+func TestAnAnswerThatIsUnderWayIsOvertaken(t *testing.T) {
+	for name, row := range map[string]struct {
+		change func(*certacl.Cache)
+		want   string
+		after  time.Duration // of the answer, from the first question on
+	}{
+		"told delete": {func(c *certacl.Cache) { c.Tell(pki.Fingerprint{}, "", false, time.Now()) }, "", time.Second},
+		"told update": {func(c *certacl.Cache) { c.Tell(pki.Fingerprint{}, "admin:a3", true, time.Now()) }, "admin:a3", time.Second},
+		"forgotten":   {func(c *certacl.Cache) { c.Forget(pki.Fingerprint{}) }, "admin:a2", 4 * time.Second},
+		"owner":       {func(c *certacl.Cache) { c.ForgetOwner("admin:a1") }, "admin:a2", 4 * time.Second},
+		"all":         {func(c *certacl.Cache) { c.ForgetAll() }, "admin:a2", 4 * time.Second},
+		"outdated":    {func(c *certacl.Cache) { c.Outdate() }, "admin:a2", 4 * time.Second},
+		"of another":  {func(c *certacl.Cache) { c.Forget(numbered(1)) }, "admin:a1", 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				acl := &askedBefore{owner: "admin:a1", delay: 3 * time.Second}
+				cache := &certacl.Cache{Lookup: acl.Lookup, Size: 10, TTL: ttl, NegativeTTL: negativeTTL, StaleIfError: window, Hold: hold}
+				defer cache.Close()
+				begin := time.Now()
+				var waiting sync.WaitGroup
+				for range 2 {
+					waiting.Go(func() {
+						owner, _, err := cache.Owner(t.Context(), pki.Fingerprint{})
+						if owner != row.want || err != nil || time.Since(begin) != row.after {
+							t.Errorf("got %q, %v after %v; want %q after %v", owner, err, time.Since(begin), row.want, row.after)
+						}
+					})
+				}
+				time.Sleep(time.Second)
+				acl.set("admin:a2")
+				row.change(cache)
+				waiting.Wait()
+			})
+		})
+	}
+}
+
+// TestOvertakenQuestionKeepsItsDeadline has changes come for as long as a caller waits.
+func TestOvertakenQuestionKeepsItsDeadline(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		acl := &askedBefore{owner: "admin:a1", delay: 3 * time.Second}
+		cache := &certacl.Cache{Lookup: acl.Lookup, Size: 10, TTL: ttl}
+		defer cache.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		var changing sync.WaitGroup
+		defer changing.Wait()
+		changing.Go(func() {
+			for ctx.Err() == nil {
+				time.Sleep(time.Second)
+				cache.Forget(pki.Fingerprint{})
+			}
+		})
+		begin := time.Now()
+		if _, _, err := cache.Owner(ctx, pki.Fingerprint{}); err == nil || time.Since(begin) != 10*time.Second {
+			t.Errorf("got %v after %v, want an error after 10s", err, time.Since(begin))
+		}
+	})
+}
+
+// TestEventsOfStrangersPushNobodyOut tells of more certificates than there is room for.
+func TestEventsOfStrangersPushNobodyOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		acl := &certificateACL{owner: lamp.owner}
+		cache := newHoldingCache(acl)
+		defer cache.Close()
+		wantReply(t, cache, acl, lamp, 1)
+		for n := range 1000 {
+			cache.Tell(numbered(n+1), "admin:b", true, time.Now())
+		}
+		wantReply(t, cache, acl, lamp, 0)
+		if m, ok := cache.Remembered(numbered(1000)); !ok || !m.Told {
+			t.Errorf("what was told last is not remembered: %+v", m)
+		}
+		if m, ok := cache.Remembered(numbered(900)); ok {
+			t.Errorf("there is room for 100, and this is still remembered: %+v", m)
+		}
+	})
+}

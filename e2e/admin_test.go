@@ -104,6 +104,62 @@ func TestOperatorEndsSessions(t *testing.T) {
 	}
 }
 
+// A device that got another owner has it as soon as an operator wants, however long answers are remembered.
+func TestOperatorEndsSessionsAndForgetsTheirOwner(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr, "VERNEGATE_ADMIN_TOKEN", adminToken, "VERNEGATE_ACL_TTL", "24h")
+	device, id := s.device("acme:lamp"), unique()
+	first := connect(t, s.through(device, 0), stack.Options{Version: stack.V5, ClientID: id})
+	s.acl.Own(stack.Fingerprint(device.Leaf), "acme:door")
+	ownerNow := func() any { return s.sessions(t, "client_id="+id).Sessions[0]["owner"] }
+
+	if got := s.ask(t, "DELETE", "/sessions?client_id="+id, adminToken, http.StatusOK); !strings.Contains(got, `"ended": 1`) || strings.Contains(got, "forgotten") {
+		t.Errorf("got %s, want 1 ended", got)
+	}
+	<-first.Dropped()
+	second := connect(t, s.through(device, 0), stack.Options{Version: stack.V5, ClientID: id})
+	if got := ownerNow(); got != "acme:lamp" {
+		t.Errorf("without forget=true the owner is %v, want the one that is remembered", got)
+	}
+	if got := s.ask(t, "DELETE", "/sessions?ip=127.0.0.0/8&forget=true", adminToken, http.StatusOK); !strings.Contains(got, `"forgotten": 1`) {
+		t.Errorf("got %s, want 1 forgotten", got)
+	}
+	<-second.Dropped()
+	connect(t, s.through(device, 0), stack.Options{Version: stack.V5, ClientID: id})
+	if got := ownerNow(); got != "acme:door" {
+		t.Errorf("with forget=true the owner is %v, want the one that certificate-acl says now", got)
+	}
+	s.ask(t, "GET", "/sessions?after=nonsense", "", http.StatusBadRequest)
+}
+
+func TestReadingCanNeedAToken(t *testing.T) {
+	t.Parallel()
+	const reader = "0123456789-for-reading"
+	s := newFixture(t, broker, "VERNEGATE_ADMIN_TOKEN", adminToken, "VERNEGATE_ADMIN_READ_TOKEN", reader)
+	for _, path := range []string{"/", "/status", "/sessions"} {
+		s.ask(t, "GET", path, "", http.StatusUnauthorized)
+		s.ask(t, "GET", path, reader, http.StatusOK)
+		s.ask(t, "GET", path, adminToken, http.StatusOK)
+	}
+	s.ask(t, "GET", "/readyz", "", http.StatusOK)
+	s.ask(t, "GET", "/metrics", "", http.StatusOK)
+	s.ask(t, "POST", "/reload", reader, http.StatusUnauthorized)
+}
+
+func TestAdminInterfaceCanBeOff(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := prepareFixture(t)
+	s.Vernegate = must(stack.LaunchVernegate(program, s.env(fake.Addr, "VERNEGATE_ADMIN", "off")))(t)
+	t.Cleanup(func() { endWell(t, s.Vernegate) })
+	must(s.WaitRecord(within(t, stepTime), "the start", func(r stack.Record) bool { return r.Has("msg", "started") }))(t)
+	connect(t, s.through(s.device("acme:lamp"), 0), stack.Options{Version: stack.V5, ClientID: unique()})
+	if got := s.Records(func(r stack.Record) bool { return r.Has("listener", "admin") }); len(got) > 0 {
+		t.Errorf("it listens for operators: %v", got)
+	}
+}
+
 func TestWithoutATokenNobodyChangesAnything(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, broker)

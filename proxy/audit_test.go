@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vernegate/vernegate/proxy"
 )
@@ -174,18 +175,16 @@ func TestTrafficIsCountedWhileItFlows(t *testing.T) {
 	want("ended")
 }
 
-// Strangers decide neither how many lines there are nor what is seen of others: what is left out is counted.
-func TestLinesAboutStrangersAreLimited(t *testing.T) {
-	t.Parallel()
-	const connections = 1500
-	g := startAuditedGate(t, func(c *proxy.Config) { c.Logger = nil; c.OnForced = nil })
+// flood opens connections that are no TLS at all, some at a time, until each of them has ended.
+func (g *gate) flood(connections int) {
+	g.t.Helper()
 	var running sync.WaitGroup
 	for range 10 {
 		running.Go(func() {
 			for range connections / 10 {
 				c, err := net.Dial("tcp", g.addr)
 				if err != nil {
-					t.Error(err)
+					g.t.Error(err)
 					return
 				}
 				_, _ = c.Write([]byte("no TLS at all"))
@@ -195,27 +194,119 @@ func TestLinesAboutStrangersAreLimited(t *testing.T) {
 		})
 	}
 	running.Wait()
+}
+
+// tally counts the lines about connections in the audit, by reason, and those that were left out.
+func (a auditedGate) tally(t *testing.T) (lines, suppressed map[string]int) {
+	t.Helper()
+	a.audit.mu.Lock()
+	defer a.audit.mu.Unlock()
+	lines, suppressed = map[string]int{}, map[string]int{}
+	for _, line := range a.audit.lines {
+		if line["msg"] == "connection ended" {
+			lines[line["reason"].(string)]++
+			continue
+		}
+		sum := 0
+		reasons, _ := line["reasons"].(map[string]any)
+		for reason, n := range reasons {
+			suppressed[reason] += int(n.(float64))
+			sum += int(n.(float64))
+		}
+		if float64(sum) != line["suppressed"] {
+			t.Errorf("suppressed is %v, and its reasons are %v", line["suppressed"], reasons)
+		}
+	}
+	return lines, suppressed
+}
+
+// Clients decide neither how many lines there are nor what is seen of others: what is left out is counted, and one kind of
+// refusal does not hide another.
+func TestLinesAboutRefusalsAreLimitedForEachReason(t *testing.T) {
+	t.Parallel()
+	const connections, others = 1000, 5
+	g := startAuditedGate(t, func(c *proxy.Config) {
+		c.LogRate = 10
+		c.Logger, c.OnForced = nil, nil
+	})
+	began := time.Now()
+	g.flood(connections)
+	for range others {
+		c := g.dial(nil) // a client without a certificate, in the midst of them
+		_, _ = c.Read(make([]byte, 1))
+	}
 	if err := g.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g.audit.mu.Lock()
-	defer g.audit.mu.Unlock()
-	lines, suppressed := 0, 0.0
-	for _, line := range g.audit.lines {
-		if n, is := line["suppressed"].(float64); is {
-			suppressed += n
-			if reasons, is := line["reasons"].(map[string]any); !is || reasons["tls_handshake"] != n {
-				t.Errorf("got reasons %v, want %v times tls_handshake", line["reasons"], n)
-			}
-		} else {
-			lines++
-		}
+	most := int(10 * (time.Since(began).Seconds() + 1))
+	lines, suppressed := g.tally(t)
+	if n := lines["tls_handshake"]; n < 10 || n > most || n+suppressed["tls_handshake"] != connections {
+		t.Errorf("got %d lines and %d left out, want 10 to %d lines and %d in sum", n, suppressed["tls_handshake"], most, connections)
 	}
-	if suppressed == 0 || lines+int(suppressed) != connections {
-		t.Errorf("got %d lines and %v suppressed, want some of each and %d in sum", lines, suppressed, connections)
+	if n := lines["tls_no_cert"]; n != others || suppressed["tls_no_cert"] != 0 {
+		t.Errorf("got %d lines about the others and %d left out, want all %d", n, suppressed["tls_no_cert"], others)
 	}
 	want := map[string]string{"listener": "devices", "reason": "tls_handshake"}
 	if got := counter(t, g.metrics, "vernegate_connections_ended_total", want); got != connections {
 		t.Errorf("got %v connections counted, want %d", got, connections)
+	}
+}
+
+// Who is known and refused is sampled as well: all devices come at once when the broker is gone. A session that has lived
+// has its line in any case.
+func TestSessionsAlwaysHaveTheirLine(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	const sessions = 5
+	g := startAuditedGate(t, func(c *proxy.Config) {
+		brokers(b)(c)
+		c.LogRate = 1
+		c.MaxConnections = sessions
+		c.OnForced = nil
+	})
+	var clients []net.Conn
+	for range sessions {
+		client, backend := session(g.gate, b)
+		clients = append(clients, client, backend)
+	}
+	for range 20 {
+		refused := g.device(connect311)
+		wantBytes(t, refused, versions["3.1.1"].unavailable)
+		wantEOF(t, refused)
+	}
+	for _, c := range clients {
+		_ = c.Close()
+	}
+	await(t, "the end of the sessions", func() bool { return g.Count(proxy.Devices) == 0 })
+	if err := g.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lines, suppressed := g.tally(t)
+	if n := lines["limit_connections"]; n == 20 || n+suppressed["limit_connections"] != 20 {
+		t.Errorf("got %d lines about refusals and %d left out, want 20 in sum", n, suppressed["limit_connections"])
+	}
+	ended := 0
+	g.logs.mu.Lock()
+	defer g.logs.mu.Unlock()
+	for _, line := range g.logs.lines {
+		if line["msg"] == "connection ended" && line["owner"] == "admin:dev1" && line["backend"] != nil {
+			ended++
+		}
+	}
+	if ended != sessions {
+		t.Errorf("got %d lines about sessions, want %d", ended, sessions)
+	}
+}
+
+// 0 is no limit.
+func TestLinesWithoutALimit(t *testing.T) {
+	t.Parallel()
+	g := startAuditedGate(t, func(c *proxy.Config) { c.Logger, c.OnForced = nil, nil })
+	g.flood(100)
+	if err := g.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if lines, suppressed := g.tally(t); lines["tls_handshake"] != 100 || len(suppressed) != 0 {
+		t.Errorf("got %v lines and %v left out", lines, suppressed)
 	}
 }

@@ -156,7 +156,7 @@ func TestForcedEndSaysCloseNotifyToABrokerOverTLS(t *testing.T) {
 	b := startSecureBroker(t, 0)
 	g := startGate(t, speakTLS(testPKI().device, b.broker))
 	client, backend := secureSession(g, b)
-	if n := g.Kick(proxy.Filter{Owner: "admin:dev1"}); n != 1 {
+	if n := g.Kick(proxy.Filter{Owner: "admin:dev1"}, nil); n != 1 {
 		t.Fatalf("%d sessions were ended, want 1", n)
 	}
 	wantEOF(t, backend)

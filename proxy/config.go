@@ -133,9 +133,11 @@ type Config struct {
 	Logger  *slog.Logger // nil = discard
 
 	// Audit takes the lines of connections whose end was forced (see Reason.Forced); the others go to
-	// Logger. nil = Logger. Lines about connections that end before their owner is known are limited in rate; a line
-	// here counts those that were left out.
+	// Logger. nil = Logger.
 	Audit *slog.Logger
+	// LogRate is how many lines there may be in a second, for each Reason, about connections that did not become
+	// sessions; a line in Audit counts those that were left out. 0 = no limit.
+	LogRate int
 	// OnForced is called with the same endings, unless their lines are left out, by the goroutine of the connection. It has
 	// to return soon. nil = it is not called.
 	OnForced func(SessionInfo)

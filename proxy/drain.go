@@ -64,7 +64,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	go func() {
 		defer close(ended)
 		s.running.Wait()
-		s.strangers.flush(s.cfg.Audit)
+		s.sampling.flush(s.cfg.Audit)
 		s.loops.Close()
 	}()
 	select {

@@ -172,7 +172,7 @@ func (s *Server) serveTimers() {
 	for {
 		select {
 		case <-suppressed.C:
-			s.strangers.flush(s.cfg.Audit)
+			s.sampling.flush(s.cfg.Audit)
 		case <-s.ctx.Done():
 			return
 		}

@@ -12,10 +12,13 @@ import (
 	"io"
 	"iter"
 	"net"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -301,7 +304,7 @@ func TestPacketThatBeginsBehindTheConnack(t *testing.T) {
 
 	write(t, backend, publish[:6])
 	wantBytes(t, client, publish[:6])
-	g.Kick(proxy.Filter{Owner: "admin:dev1"})
+	g.Kick(proxy.Filter{Owner: "admin:dev1"}, nil)
 	write(t, backend, publish[6:])
 	wantBytes(t, client, publish[6:]) // before the DISCONNECT
 	wantStopped(t, client, backend, 0x98)
@@ -399,12 +402,48 @@ func TestKickEndsSessions(t *testing.T) {
 	b := startBroker(t)
 	g := startGate(t, brokers(b))
 	client, backend := session5(g, b, testPKI().device)
-	if n := g.Kick(proxy.Filter{Owner: "admin:dev2"}); n != 0 {
+	if n := g.Kick(proxy.Filter{Owner: "admin:dev2"}, nil); n != 0 {
 		t.Errorf("got %d sessions of another owner, want none", n)
 	}
-	if n := g.Kick(proxy.Filter{Owner: "admin:dev1"}); n != 1 {
+	if n := g.Kick(proxy.Filter{Owner: "admin:dev1"}, nil); n != 1 {
 		t.Errorf("got %d sessions, want 1", n)
 	}
 	wantStopped(t, client, backend, 0x98)
 	g.wantEnd(proxy.AdminKick)
+}
+
+// An operator ends sessions by what is known of them, and their certificates are forgotten before.
+func TestKickByClientIDAndAddress(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		filter proxy.Filter
+		want   int
+	}{
+		"client id":               {proxy.Filter{ClientID: "c1"}, 1},
+		"another client id":       {proxy.Filter{ClientID: "c"}, 0},
+		"address":                 {proxy.Filter{Address: netip.MustParsePrefix("127.0.0.1/32")}, 1},
+		"prefix":                  {proxy.Filter{Address: netip.MustParsePrefix("127.0.0.0/8")}, 1},
+		"another prefix":          {proxy.Filter{Address: netip.MustParsePrefix("192.0.2.0/24")}, 0},
+		"client id and address":   {proxy.Filter{ClientID: "c1", Address: netip.MustParsePrefix("192.0.2.0/24")}, 0},
+		"owner and its client id": {proxy.Filter{Owner: "admin:dev1", ClientID: "c1"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g := startGate(t, brokers(b))
+			client, backend := session5(g, b, testPKI().device)
+			var forgotten []pki.Fingerprint
+			if n := g.Kick(test.filter, func(fp pki.Fingerprint) { forgotten = append(forgotten, fp) }); n != test.want {
+				t.Errorf("got %d sessions, want %d", n, test.want)
+			}
+			var want []pki.Fingerprint
+			if test.want > 0 {
+				want = append(want, pki.FingerprintOf(testPKI().device.Leaf))
+				wantStopped(t, client, backend, 0x98)
+			}
+			if !slices.Equal(forgotten, want) {
+				t.Errorf("forgot %v, want %v", forgotten, want)
+			}
+		})
+	}
 }

@@ -19,6 +19,7 @@ type Metrics struct {
 	waiting      prometheus.Gauge
 	sessions     [endOfRoles]prometheus.Gauge
 	ended        [endOfRoles][endOfReasons]prometheus.Counter
+	over         [endOfRoles][endOfDisconnects]prometheus.Counter // sessions alone
 	handshakes   [endOfRoles]handshakeMetrics
 	connects     [endOfRoles]connectMetrics
 	traffic      *traffic
@@ -40,6 +41,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		Name: "vernegate_connections_ended_total",
 		Help: "Connections ended, by listener and reason.",
 	}, []string{"listener", "reason"})
+	over := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "vernegate_sessions_ended_total",
+		Help: "Sessions ended, by listener and by who has sent a DISCONNECT: client, broker or none (then it was lost, or ended by vernegate).",
+	}, []string{"listener", "disconnect"})
 	m := &Metrics{
 		acceptErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "vernegate_accept_errors_total",
@@ -60,9 +65,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		for _, reason := range Reasons() {
 			m.ended[role][reason] = ended.WithLabelValues(role.String(), reason.String())
 		}
+		for d := range endOfDisconnects {
+			m.over[role][d] = over.WithLabelValues(role.String(), d.String())
+		}
 	}
 	if r != nil {
-		r.MustRegister(accepted, m.acceptErrors, m.waiting, sessions, ended, handshakes, connects, m.traffic, m.descriptors)
+		r.MustRegister(accepted, m.acceptErrors, m.waiting, sessions, ended, over, handshakes, connects, m.traffic, m.descriptors)
 	}
 	return m
 }

@@ -17,6 +17,7 @@ import (
 type Filter struct {
 	ID          SessionID
 	Owner       string
+	ClientID    string
 	Fingerprint pki.Fingerprint
 	Address     netip.Prefix // that the client's address is in
 	Listener    *Role
@@ -32,6 +33,7 @@ type Filter struct {
 func (f *Filter) matches(s *session) bool {
 	return (f.ID == 0 || s.live.id == f.ID) &&
 		(f.Owner == "" || s.owner == f.Owner) &&
+		(f.ClientID == "" || s.clientID == f.ClientID) &&
 		(f.Fingerprint == pki.Fingerprint{} || s.live.cert != nil && s.live.cert.fp == f.Fingerprint) &&
 		(!f.Address.IsValid() || f.Address.Contains(ipOf(s.client.RemoteAddr()))) &&
 		(f.Listener == nil || s.role == *f.Listener) &&
@@ -82,9 +84,19 @@ func (s *Server) Newest(n int) []SessionInfo {
 }
 
 // Kick ends the live sessions that match, on behalf of an operator, and returns how many. It does not keep their
-// devices from coming back.
-func (s *Server) Kick(f Filter) int {
+// devices from coming back. Before it ends the first one, it calls forget, unless that is nil, with each of their
+// certificates once, so that who comes back can be asked about anew.
+func (s *Server) Kick(f Filter, forget func(pki.Fingerprint)) int {
 	found := s.live.find(&f, 0, -1)
+	if forget != nil {
+		certs := make(map[pki.Fingerprint]struct{})
+		for _, c := range found {
+			certs[c.certificate.fp] = struct{}{}
+		}
+		for fp := range certs {
+			forget(fp)
+		}
+	}
 	for _, c := range found {
 		c.stop(AdminKick, nil)
 	}

@@ -184,7 +184,7 @@ func TestConnectionIsDescribedLikeItsLogLine(t *testing.T) {
 		}
 	}
 	for key := range line {
-		if _, ok := live[key]; !ok && !slices.Contains([]string{"time", "level", "msg", "reason", "duration", "err"}, key) {
+		if _, ok := live[key]; !ok && !slices.Contains([]string{"time", "level", "msg", "reason", "disconnect", "duration", "err"}, key) {
 			t.Errorf("%s is in the log and not in the description", key)
 		}
 	}

@@ -19,6 +19,9 @@ import (
 func (s *session) report() {
 	cfg := &s.server.cfg
 	cfg.Metrics.ended[s.role][s.reason].Inc()
+	if s.live.id != 0 {
+		cfg.Metrics.over[s.role][s.disconnect()].Inc()
+	}
 	cfg.Metrics.traffic.settle(s)
 
 	level, log := s.reason.Level(), cfg.Logger
@@ -30,7 +33,7 @@ func (s *session) report() {
 		log = cfg.Audit
 	}
 	logged, told := log.Enabled(context.Background(), level), forced && cfg.OnForced != nil
-	if !logged && !told || s.owner == "" && !s.server.strangers.allow(s.reason) {
+	if !logged && !told || s.live.id == 0 && !s.server.sampling.allow(s.reason) {
 		return
 	}
 	c := s.describeEnd()
@@ -51,29 +54,33 @@ func (c *SessionInfo) log(to *slog.Logger, level slog.Level) {
 	_ = to.Handler().Handle(context.Background(), line) // as with LogAttrs, there is nowhere to tell that it failed
 }
 
-// Strangers, whose connections end before their owner is known, decide how many lines there are about them. So these
-// are limited, and what was left out is counted in a line from time to time. Metrics count all.
-const (
-	strangersPerSecond = 100
-	strangersAtOnce    = 1000
-	suppressedInterval = 10 * time.Second
-)
+// suppressedInterval is how often what was left out of the log is counted there.
+const suppressedInterval = 10 * time.Second
 
-// A strangerLog limits the lines about strangers. Its methods may be called concurrently.
-type strangerLog struct {
-	limiter *rate.Limiter
+// A sampling bounds the lines about connections that did not become sessions, for each reason by itself: clients decide how
+// many of them there are, and a flood of one kind must not hide the others. What was left out is counted in a line from time
+// to time. A session that has lived always has its line, and metrics count all. Its methods may be called concurrently.
+type sampling struct {
+	limiters [endOfReasons]*rate.Limiter // nil = no bound
 
 	mu         sync.Mutex
 	suppressed [endOfReasons]int
 }
 
-func newStrangerLog() *strangerLog {
-	return &strangerLog{limiter: rate.NewLimiter(strangersPerSecond, strangersAtOnce)}
+// newSampling allows so many lines in a second for each reason; 0 = no limit.
+func newSampling(perSecond int) *sampling {
+	l := &sampling{}
+	if perSecond > 0 {
+		for _, reason := range Reasons() {
+			l.limiters[reason] = rate.NewLimiter(rate.Limit(perSecond), perSecond)
+		}
+	}
+	return l
 }
 
 // allow reports whether there may be a line about the end of a connection; else it counts it.
-func (l *strangerLog) allow(reason Reason) bool {
-	if l.limiter.Allow() {
+func (l *sampling) allow(reason Reason) bool {
+	if limiter := l.limiters[reason]; limiter == nil || limiter.Allow() {
 		return true
 	}
 	l.mu.Lock()
@@ -83,7 +90,7 @@ func (l *strangerLog) allow(reason Reason) bool {
 }
 
 // flush writes a line that counts what was left out since the last one, if there is something.
-func (l *strangerLog) flush(to *slog.Logger) {
+func (l *sampling) flush(to *slog.Logger) {
 	l.mu.Lock()
 	suppressed := l.suppressed
 	l.suppressed = [endOfReasons]int{}

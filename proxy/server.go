@@ -35,7 +35,7 @@ type Server struct {
 	live        *registry
 	limits      *limits
 	pending     *limit.PendingHandshakes
-	strangers   *strangerLog
+	sampling    *sampling
 	loops       *relay.Loops
 	workers     *workerPool // for handshakes
 
@@ -61,7 +61,7 @@ func New(cfg Config) *Server {
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),
 		pending:   limit.NewPendingHandshakes(cfg.MaxHandshakes),
-		strangers: newStrangerLog(),
+		sampling:  newSampling(cfg.LogRate),
 		loops:     relay.NewLoops(cfg.Logger),
 		listeners: make(map[net.Listener]struct{}),
 		sessions:  make(map[*session]struct{}),

@@ -307,7 +307,7 @@ func (s *session) close() {
 // dropped reports whether the broker has ended the session without a reason that could be seen: its own DISCONNECT, or
 // that of the client.
 func (s *session) dropped() bool {
-	return s.reason == BackendClosed && !s.up.Disconnected() && !s.down.Disconnected()
+	return s.reason == BackendClosed && s.disconnect() == noDisconnect
 }
 
 // over notes why the session ends; what came first is the cause of the rest.

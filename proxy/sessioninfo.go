@@ -46,9 +46,12 @@ type SessionInfo struct {
 	PacketsDown uint64 `json:"packets_down"`
 
 	// Of one that has ended.
-	Ended  time.Time `json:"ended,omitzero"`
-	Reason Reason    `json:"-"`
-	Detail string    `json:"err,omitempty"` // what exactly went wrong
+	Ended time.Time `json:"ended,omitzero"`
+	// Disconnect is who ended the session with a DISCONNECT packet: "client", "broker", or "none", and then it was lost,
+	// or ended by us; "" = there was no session.
+	Disconnect string `json:"disconnect,omitempty"`
+	Reason     Reason `json:"-"`
+	Detail     string `json:"err,omitempty"` // what exactly went wrong
 }
 
 // describe tells about a session that is in the registry, to any goroutine, or that has ended, to its own.
@@ -82,6 +85,9 @@ func (s *session) describe() SessionInfo {
 func (s *session) describeEnd() SessionInfo {
 	c := s.describe()
 	c.Ended, c.Reason = time.Now(), s.reason
+	if s.live.id != 0 {
+		c.Disconnect = s.disconnect().String()
+	}
 	if s.err != nil {
 		c.Detail = untrusted.Text(s.err.Error())
 	}
@@ -167,6 +173,7 @@ func (c *SessionInfo) appendAttrs(attrs []slog.Attr) []slog.Attr {
 	if c.Connack != nil {
 		attrs = append(attrs, slog.Int("connack", int(*c.Connack)))
 	}
+	text("disconnect", c.Disconnect)
 	attrs = append(attrs, slog.Duration("duration", c.Ended.Sub(c.Since).Round(time.Microsecond)))
 	text("err", c.Detail)
 	return attrs

@@ -25,15 +25,23 @@ func (id SessionID) String() string { return strconv.FormatUint(uint64(id), sess
 // MarshalText implements encoding.TextMarshaler.
 func (id SessionID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler. It takes what String returns.
+// sessionIDLength is how long an id is; see sessionIDBase.
+const sessionIDLength = 10
+
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what String may have returned until now, and nothing that
+// merely looks like a number: a misspelt id would stand for a place among the others.
 func (id *SessionID) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseUint(string(text), sessionIDBase, 64)
-	if err != nil || n == 0 {
+	parsed := SessionID(n)
+	if err != nil || len(text) != sessionIDLength || parsed.String() != string(text) || parsed > newestID() {
 		return fmt.Errorf("%q is no session id", text)
 	}
-	*id = SessionID(n)
+	*id = parsed
 	return nil
 }
+
+// newestID is above all ids that have been given until now, also if the clock was set back by a day since.
+func newestID() SessionID { return SessionID(time.Now().Add(24 * time.Hour).UnixMicro()) }
 
 // A sessionList has the live sessions in the order in which they became live. Adding is O(1), removing and finding
 // are logarithmic.

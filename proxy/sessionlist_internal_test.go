@@ -6,6 +6,7 @@ package proxy
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -64,7 +65,7 @@ func TestSessionIDAsText(t *testing.T) {
 	if a, b := id.String(), later.add(&session{}).String(); a >= b || len(a) != len(b) {
 		t.Errorf("%q and %q do not sort as text", a, b)
 	}
-	for _, text := range []string{"", "0", "-1", "é", "zzzzzzzzzzzzzzz"} {
+	for _, text := range []string{"", "0", "-1", "é", "zzzzzzzzzzzzzzz", "nonsense", strings.ToUpper(id.String()), "0" + id.String(), id.String()[1:], "zzzzzzzzzz", later.last.String()} {
 		if err := back.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q was taken for %d", text, back)
 		}

@@ -103,7 +103,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		for ctx.Err() == nil {
 			page, _ := g.Sessions(proxy.Filter{}, 0, 10)
 			if len(page) > 0 {
-				g.Kick(proxy.Filter{ID: page[rand.IntN(len(page))].ID})
+				g.Kick(proxy.Filter{ID: page[rand.IntN(len(page))].ID}, nil)
 			}
 			for range g.Owners() {
 			}

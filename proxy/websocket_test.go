@@ -355,7 +355,7 @@ func TestForcedEndsByWebSocket(t *testing.T) {
 			g.trust.Store(newTrust(testPKI().device.Leaf))
 			g.Withdraw(t.Context(), proxy.Withdrawal{Revoked: revoking(testPKI().device.Leaf)})
 		}},
-		"kicked":   {proxy.AdminKick, 0x98, 1008, func(g *gate) { g.Kick(proxy.Filter{}) }},
+		"kicked":   {proxy.AdminKick, 0x98, 1008, func(g *gate) { g.Kick(proxy.Filter{}, nil) }},
 		"drained":  {proxy.Shutdown, 0x8b, 1001, func(g *gate) { g.Drain(t.Context(), time.Millisecond) }},
 		"shutdown": {proxy.Shutdown, 0x8b, 1001, func(g *gate) { go func() { _ = g.Shutdown(t.Context()) }() }},
 	} {

@@ -68,7 +68,7 @@ func TestEverythingAtOnceByWebSocket(t *testing.T) {
 	running.Go(func() {
 		for ctx.Err() == nil {
 			if page, _ := g.Sessions(proxy.Filter{}, 0, 10); len(page) > 0 {
-				g.Kick(proxy.Filter{ID: page[rand.IntN(len(page))].ID})
+				g.Kick(proxy.Filter{ID: page[rand.IntN(len(page))].ID}, nil)
 			}
 			sleep(ctx, 3*time.Millisecond)
 		}

@@ -35,6 +35,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -53,10 +54,10 @@ type Sessions interface {
 	Sessions(f proxy.Filter, after proxy.SessionID, limit int) (page []proxy.SessionInfo, more bool)
 	Newest(n int) []proxy.SessionInfo
 	Owners() iter.Seq2[string, int]
-	Kick(f proxy.Filter) int
+	Kick(f proxy.Filter, forget func(pki.Fingerprint)) int
 }
 
-// Config is what the server shows. All fields but Hosts, Token and Audit
+// Config is what the server shows. All fields but Hosts, the tokens and Audit
 // have to be set; the functions are called from many goroutines.
 type Config struct {
 	// Live returns why the process has to be restarted, nil if it works.
@@ -73,6 +74,11 @@ type Config struct {
 	// when that is too early, and else tells, one a line, what is wrong with
 	// them.
 	Reload func(context.Context) (Reloaded, error)
+	// Forget forgets who owns a certificate, so that it is asked for when it is needed
+	// next, and reports whether anything was remembered. ForgetOwner does so with all
+	// certificates that are remembered as an owner's, and returns how many those were.
+	Forget      func(pki.Fingerprint) bool
+	ForgetOwner func(owner string) int
 	// History is what has been refused.
 	History *History
 
@@ -80,6 +86,9 @@ type Config struct {
 	Hosts []string
 	// Token is what allows to change something; the zero Token allows nothing.
 	Token Token
+	// ReadToken is what allows to read who has sessions and what has been refused, as
+	// Token does too; the zero ReadToken: everybody may.
+	ReadToken Token
 
 	Log   *slog.Logger
 	Audit *slog.Logger // what operators did; nil = Log
@@ -99,8 +108,8 @@ func New(cfg Config) *http.Server {
 		ErrorLog:      complaints,
 		ErrorHandling: promhttp.ContinueOnError, // most of a scrape is better than none
 	}))
-	mux.HandleFunc("GET /status", a.requireKnownHost(a.status))
-	mux.HandleFunc("GET /sessions", a.requireKnownHost(a.list))
+	mux.HandleFunc("GET /status", a.requireKnownHost(a.requireReading(a.status)))
+	mux.HandleFunc("GET /sessions", a.requireKnownHost(a.requireReading(a.list)))
 	mux.HandleFunc("DELETE /sessions", a.requireToken(a.kick))
 	mux.HandleFunc("POST /reload", a.requireToken(a.reload))
 	mux.HandleFunc("GET /debug/pprof/", a.requireToken(pprof.Index))
@@ -108,7 +117,7 @@ func New(cfg Config) *http.Server {
 	mux.HandleFunc("GET /debug/pprof/profile", a.requireToken(pprof.Profile))
 	mux.HandleFunc("GET /debug/pprof/symbol", a.requireToken(pprof.Symbol))
 	mux.HandleFunc("GET /debug/pprof/trace", a.requireToken(pprof.Trace))
-	mux.HandleFunc("GET /{$}", a.requireKnownHost(a.page))
+	mux.HandleFunc("GET /{$}", a.requireKnownHost(a.requireReading(a.page)))
 	mux.HandleFunc("GET /icon.svg", icon)
 	return &http.Server{
 		Handler:        withSecurityHeaders(http.NewCrossOriginProtection().Handler(mux)),

@@ -36,7 +36,7 @@ func attacked(t *testing.T, attack string) *site {
 	s := newSite(t)
 	now := time.Now()
 	c := proxy.SessionInfo{
-		ID: 1, Listener: "devices", Remote: "192.0.2.1:1", Since: now, Ended: now, Reason: proxy.IdentityUnknown,
+		ID: 1_777_000_000_000_000, Listener: "devices", Remote: "192.0.2.1:1", Since: now, Ended: now, Reason: proxy.IdentityUnknown,
 		TLS: "1.3", MQTT: "5.0", Fingerprint: fingerprint(attack), Serial: "1", Backend: "vernemq:1883",
 		Owner: attack, ClientID: attack, Subject: attack, Issuer: attack, Detail: attack,
 	}

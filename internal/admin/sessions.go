@@ -56,37 +56,6 @@ func (a *server) list(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, page)
 }
 
-// errKickWhom keeps a DELETE without a condition, or with a vague one, from
-// putting out everybody.
-var errKickWhom = errors.New("say whose sessions to end: with owner, fingerprint or id")
-
-// kicked is the document of DELETE /sessions.
-type kicked struct {
-	Ended int `json:"ended"`
-}
-
-// kick is DELETE /sessions.
-func (a *server) kick(w http.ResponseWriter, r *http.Request) {
-	sessions := a.Sessions()
-	if sessions == nil {
-		writeError(w, http.StatusServiceUnavailable, ErrNotStarted)
-		return
-	}
-	q := query{values: r.URL.Query()}
-	f := q.filter()
-	err := q.err()
-	if err == nil && f.ID == 0 && f.Owner == "" && f.Fingerprint == (pki.Fingerprint{}) {
-		err = errKickWhom
-	}
-	if err != nil {
-		writeError(w, http.StatusBadRequest, err)
-		return
-	}
-	n := sessions.Kick(f)
-	a.Audit.Info("sessions ended by an operator", append(requestAttrs(r), "filter", q.values.Encode(), "ended", n)...)
-	writeJSON(w, http.StatusOK, kicked{n})
-}
-
 // A query reads parameters and collects what is wrong with them.
 type query struct {
 	values url.Values
@@ -94,13 +63,14 @@ type query struct {
 }
 
 // filters are the parameters of query.filter.
-var filters = []string{"id", "owner", "fingerprint", "ip", "listener"}
+var filters = []string{"id", "owner", "client_id", "fingerprint", "ip", "listener"}
 
 // filter reads which sessions are meant.
 func (q *query) filter() proxy.Filter {
 	return proxy.Filter{
 		ID:          q.id("id"),
 		Owner:       q.values.Get("owner"),
+		ClientID:    q.values.Get("client_id"),
 		Fingerprint: parsed(q, "fingerprint", parseFingerprint),
 		Address:     parsed(q, "ip", parseAddress),
 		Listener:    parsed(q, "listener", parseListener),

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -76,6 +77,9 @@ func TestKickPassesTheFilterOn(t *testing.T) {
 		"owner=acme:lamp":             func(f *proxy.Filter) { f.Owner = "acme:lamp" },
 		"fingerprint=" + fp:           func(f *proxy.Filter) { f.Fingerprint = mustFingerprint(fp) },
 		"id=hhw6j37wo1":               func(f *proxy.Filter) { _ = f.ID.UnmarshalText([]byte("hhw6j37wo1")) },
+		"client_id=c-1":               func(f *proxy.Filter) { f.ClientID = "c-1" },
+		"ip=192.0.2.1":                func(f *proxy.Filter) { f.Address = netip.MustParsePrefix("192.0.2.1/32") },
+		"ip=10.0.0.0/8&forget=false":  func(f *proxy.Filter) { f.Address = netip.MustParsePrefix("10.0.0.0/8") },
 		"owner=a&ip=192.0.2.1":        func(f *proxy.Filter) { f.Owner, f.Address = "a", netip.MustParsePrefix("192.0.2.1/32") },
 		"owner=a&ip=::ffff:192.0.2.1": func(f *proxy.Filter) { f.Owner, f.Address = "a", netip.MustParsePrefix("192.0.2.1/32") },
 		"owner=a&ip=2001:db8::/32":    func(f *proxy.Filter) { f.Owner, f.Address = "a", netip.MustParsePrefix("2001:db8::/32") },
@@ -92,6 +96,58 @@ func TestKickPassesTheFilterOn(t *testing.T) {
 	}
 }
 
+// Who is ended with forget=true is asked about anew: the certificates of the sessions, and those that are named.
+func TestKickForgets(t *testing.T) {
+	t.Parallel()
+	of, named := mustFingerprint(fingerprint("of a session")), mustFingerprint(fingerprint("lamp"))
+	for query, want := range map[string]struct {
+		certs  []pki.Fingerprint
+		owners []string
+		count  int
+	}{
+		"client_id=c-1":                    {[]pki.Fingerprint{of}, nil, 1},
+		"ip=192.0.2.0/24":                  {[]pki.Fingerprint{of}, nil, 1},
+		"fingerprint=" + named.String():    {[]pki.Fingerprint{named, of}, nil, 2},
+		"owner=acme:lamp":                  {[]pki.Fingerprint{of}, []string{"acme:lamp"}, 3},
+		"owner=acme:lamp&ip=192.0.2.1":     {[]pki.Fingerprint{of}, nil, 1},
+		"owner=acme:lamp&listener=devices": {[]pki.Fingerprint{of}, nil, 1},
+	} {
+		s := busySite(t)
+		var certs []pki.Fingerprint
+		var owners []string
+		s.cfg.Forget = func(fp pki.Fingerprint) bool {
+			if len(s.crowd.kicked) > 0 {
+				t.Errorf("%s: forgotten after the sessions had ended", query)
+			}
+			certs = append(certs, fp)
+			return true
+		}
+		s.cfg.ForgetOwner = func(owner string) int { owners = append(owners, owner); return 2 }
+		got := decode[struct{ Ended, Forgotten int }](t, s.order("DELETE", "/sessions?forget=true&"+query), http.StatusOK)
+		if !slices.Equal(certs, want.certs) || !slices.Equal(owners, want.owners) || got.Forgotten != want.count || got.Ended != len(s.crowd.sessions) {
+			t.Errorf("%s: forgot %v and %q, answered %+v", query, certs, owners, got)
+		}
+	}
+}
+
+// Without the word nothing is forgotten, and nothing is said about it.
+func TestKickAloneForgetsNothing(t *testing.T) {
+	t.Parallel()
+	s := busySite(t) // whose Forget would panic
+	if got := s.order("DELETE", "/sessions?owner=a").Body.String(); strings.Contains(got, "forgotten") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestSessionsOfAClientID(t *testing.T) {
+	t.Parallel()
+	s := busySite(t)
+	decode[page](t, s.ask("GET", "/sessions?client_id=c-1"), http.StatusOK)
+	if got := s.crowd.asked.ClientID; got != "c-1" {
+		t.Errorf("asked for client id %q", got)
+	}
+}
+
 func mustFingerprint(text string) (fp pki.Fingerprint) {
 	for i := range fp {
 		const digits = "0123456789ABCDEF"
@@ -104,9 +160,14 @@ func mustFingerprint(text string) (fp pki.Fingerprint) {
 func TestVagueRequestsEndNothing(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]string{
-		"":                              "say whose sessions to end: with owner, fingerprint or id",
-		"listener=devices":              "say whose sessions to end: with owner, fingerprint or id",
-		"ip=0.0.0.0/0":                  "say whose sessions to end: with owner, fingerprint or id",
+		"":                              "say whose sessions to end: with owner, client_id, fingerprint, id, or ip (which must not be all addresses)",
+		"listener=devices":              "say whose sessions to end: with owner, client_id, fingerprint, id, or ip (which must not be all addresses)",
+		"ip=0.0.0.0/0":                  "say whose sessions to end: with owner, client_id, fingerprint, id, or ip (which must not be all addresses)",
+		"ip=::/0":                       "say whose sessions to end: with owner, client_id, fingerprint, id, or ip (which must not be all addresses)",
+		"forget=true":                   "say whose sessions to end: with owner, client_id, fingerprint, id, or ip (which must not be all addresses)",
+		"client_id=":                    "client_id: is empty",
+		"owner=a&forget=yes":            "forget: expected true or false",
+		"owner=a&forget=":               "forget: expected true or false\nforget: is empty",
 		"owner=":                        "owner: is empty",
 		"owner=a&ownr=b":                `"ownr": no such parameter`,
 		"owner=a&owner=b":               "owner: expected once",
@@ -127,7 +188,7 @@ func TestVagueRequestsEndNothing(t *testing.T) {
 func TestPagesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for _, query := range []string{"limit=0", "limit=1001", "limit=x", "after=0", "after=-1", "limit=", "nonsense=1"} {
+	for _, query := range []string{"limit=0", "limit=1001", "limit=x", "after=0", "after=-1", "after=nonsense", "after=zzzzzzzzzz", "after=HHW6J37WO1", "client_id=", "limit=", "nonsense=1"} {
 		decode[errorList](t, s.ask("GET", "/sessions?"+query), http.StatusBadRequest)
 	}
 }

@@ -96,9 +96,11 @@ func (s *site) order(method, path string) *httptest.ResponseRecorder {
 type crowd struct {
 	sessions []proxy.SessionInfo
 	kicked   []proxy.Filter
+	asked    proxy.Filter // last
 }
 
 func (c *crowd) Sessions(f proxy.Filter, after proxy.SessionID, limit int) (page []proxy.SessionInfo, more bool) {
+	c.asked = f
 	for _, s := range c.sessions {
 		if s.ID <= after || f.Owner != "" && f.Owner != s.Owner || f.Text != "" && !s.Mentions(f.Text) {
 			continue
@@ -127,7 +129,10 @@ func (c *crowd) Owners() iter.Seq2[string, int] {
 	}
 }
 
-func (c *crowd) Kick(f proxy.Filter) int {
+func (c *crowd) Kick(f proxy.Filter, forget func(pki.Fingerprint)) int {
+	if forget != nil {
+		forget(mustFingerprint(fingerprint("of a session")))
+	}
 	c.kicked = append(c.kicked, f)
 	return len(c.sessions)
 }

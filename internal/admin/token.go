@@ -78,6 +78,43 @@ func (a *server) requireToken(h http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// errUnread is a request for what only those may read who have a token.
+var errUnread = errors.New("this needs VERNEGATE_ADMIN_READ_TOKEN or VERNEGATE_ADMIN_TOKEN: as a bearer token, or in a browser as the password of any user")
+
+// requireReading lets requests through to h that show one of the tokens, if there is one
+// for reading. A browser, which cannot show a bearer token, may show it as a password
+// (RFC 7617): nothing is changed by reading, and no other site sees the answer.
+func (a *server) requireReading(h http.HandlerFunc) http.HandlerFunc {
+	if !a.ReadToken.set {
+		return h
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		secret := shownSecret(r)
+		if a.ReadToken.accepts(secret) || a.Token.accepts(secret) {
+			h(w, r)
+			return
+		}
+		w.Header().Add("WWW-Authenticate", `Bearer realm="vernegate"`)
+		w.Header().Add("WWW-Authenticate", `Basic realm="vernegate", charset="UTF-8"`)
+		writeText(w, http.StatusUnauthorized, errUnread.Error())
+		if secret != "" { // a browser asks without one first
+			a.Audit.Warn("admin request refused", append(requestAttrs(r), "err", "the token is a wrong one")...)
+		}
+	}
+}
+
+// shownSecret returns the bearer token or the password of a request, "" if it has none.
+func shownSecret(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return secret
+}
+
 // check judges a header Authorization.
 func (t Token) check(authorization string) error {
 	scheme, secret, _ := strings.Cut(authorization, " ")

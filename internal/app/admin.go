@@ -11,6 +11,7 @@ import (
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -36,9 +37,14 @@ func (a *App) newAdminServer() *http.Server {
 		Reload:   a.reload,
 		History:  &a.history,
 		Hosts:    a.cfg.AdminHosts,
-		Token:    a.cfg.Token(),
-		Log:      a.log,
-		Audit:    a.audit,
+
+		Forget:      a.forget,
+		ForgetOwner: a.forgetOwner,
+		Token:       a.cfg.Token(),
+		ReadToken:   a.cfg.ReadToken(),
+
+		Log:   a.log,
+		Audit: a.audit,
 	})
 }
 
@@ -56,6 +62,20 @@ func (a *App) sessions() admin.Sessions {
 		return w.server
 	}
 	return nil
+}
+
+// forget forgets who owns a certificate.
+func (a *App) forget(fp pki.Fingerprint) bool {
+	w := a.parts.Load()
+	return w != nil && w.cache.Forget(fp)
+}
+
+// forgetOwner forgets the certificates of an owner, and returns how many.
+func (a *App) forgetOwner(owner string) int {
+	if w := a.parts.Load(); w != nil {
+		return w.cache.ForgetOwner(owner)
+	}
+	return 0
 }
 
 // reload reads all files now and returns what is wrong with them.

@@ -83,31 +83,46 @@ func New(cfg config.Config, build Build, log, audit *slog.Logger) *App {
 func (a *App) ReportTo(manager *sdnotify.Notifier) { a.manager = manager }
 
 // Run works until ctx ends, and returns nil once all has come to an orderly
-// end. The admin server is there first and goes last, so that it can say why
-// devices are not taken yet, or any more. An error is a *FilesError if trust
+// end. The admin server, if it is on, is there first and goes last, so that it can
+// say why devices are not taken yet, or any more. An error is a *FilesError if trust
 // files are wrong.
 func (a *App) Run(ctx context.Context) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", string(a.cfg.Admin))
+	serveAdmin, closeAdmin, err := a.openAdmin(ctx)
 	if err != nil {
-		return listenError("VERNEGATE_ADMIN", err)
+		return err
 	}
-	a.log.Info("listening", "listener", "admin", "address", l.Addr().String())
-	admin := a.newAdminServer()
 	living, dead := context.WithCancel(context.WithoutCancel(ctx)) // draining is living
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { a.manager.KeepAlive(living, a.live); return nil })
-	tasks.Go(func() error {
-		if err := admin.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving VERNEGATE_ADMIN: %w", err)
-		}
-		return nil
-	})
+	tasks.Go(serveAdmin)
 	tasks.Go(func() error {
 		defer dead()
-		defer admin.Close()
+		defer closeAdmin()
 		return a.takeDevices(ctx)
 	})
 	return tasks.Wait()
+}
+
+// openAdmin listens for the admin server, if it is on. serve serves until it is closed.
+func (a *App) openAdmin(ctx context.Context) (serve, closeServer func() error, err error) {
+	if a.cfg.Admin == "" {
+		a.log.Info("there is no admin interface", "because", "VERNEGATE_ADMIN=off")
+		none := func() error { return nil }
+		return none, none, nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", string(a.cfg.Admin))
+	if err != nil {
+		return nil, nil, listenError("VERNEGATE_ADMIN", err)
+	}
+	a.log.Info("listening", "listener", "admin", "address", l.Addr().String())
+	server := a.newAdminServer()
+	serve = func() error {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving VERNEGATE_ADMIN: %w", err)
+		}
+		return nil
+	}
+	return serve, server.Close, nil
 }
 
 // listenError names the variable of an address that cannot be listened on.
@@ -270,6 +285,7 @@ func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *cert
 		Metrics:  proxy.NewMetrics(a.registry),
 		Logger:   a.log,
 		Audit:    a.audit,
+		LogRate:  int(a.cfg.LogRate),
 		OnForced: a.history.Add,
 	}), nil
 }

@@ -26,6 +26,21 @@ func (a *listenAddress) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// An adminAddress is where the admin interface listens; empty: there is none.
+type adminAddress listenAddress
+
+// UnmarshalText parses host:port or "off".
+func (a *adminAddress) UnmarshalText(text []byte) error {
+	if string(text) == "off" {
+		*a = ""
+		return nil
+	}
+	if err := (*listenAddress)(a).UnmarshalText(text); err != nil {
+		return errors.New("expected off, or an address to listen on such as :8885 or 127.0.0.1:8885")
+	}
+	return nil
+}
+
 // overlaps reports whether listening on both addresses cannot succeed: they have
 // a port in common, and the host, or one takes what is meant for the other. An
 // empty address overlaps with none.

@@ -6,6 +6,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,5 +58,37 @@ func TestAdminTokenMistakes(t *testing.T) {
 		if text := strings.Join(got, "\n"); strings.Contains(text, "hunter2") || strings.Contains(text, good) {
 			t.Errorf("the token ended up in %q", text)
 		}
+	}
+}
+
+func TestTokenForReading(t *testing.T) {
+	t.Parallel()
+	if mustLoad(t).ReadToken().IsSet() {
+		t.Error("there is a token for reading by default")
+	}
+	const secret = "fedcba9876543210"
+	direct := mustLoad(t, "VERNEGATE_ADMIN_READ_TOKEN="+secret).ReadToken()
+	file := mustLoad(t, "VERNEGATE_ADMIN_READ_TOKEN_FILE="+writeToken(t, secret+"\n")).ReadToken()
+	if !direct.IsSet() || direct != file {
+		t.Errorf("got tokens %v and %v, want the same", direct, file)
+	}
+	got := mistakesOf(t, "VERNEGATE_ADMIN_READ_TOKEN="+secret, "VERNEGATE_ADMIN_READ_TOKEN_FILE="+writeToken(t, secret))
+	if want := "VERNEGATE_ADMIN_READ_TOKEN_FILE: expected only one of it and VERNEGATE_ADMIN_READ_TOKEN"; len(got) != 1 || got[0] != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAdminInterfaceThatIsOff(t *testing.T) {
+	t.Parallel()
+	if c := mustLoad(t, "VERNEGATE_ADMIN=off", "VERNEGATE_LISTEN=:8885"); c.Admin != "" {
+		t.Errorf("it listens on %q", c.Admin)
+	}
+	got := mistakesOf(t, "VERNEGATE_ADMIN=off", "VERNEGATE_ADMIN_TOKEN=fedcba9876543210", "VERNEGATE_ADMIN_HOSTS=gate.example.org")
+	want := []string{
+		`VERNEGATE_ADMIN_HOSTS="gate.example.org": has no effect with VERNEGATE_ADMIN=off`,
+		"VERNEGATE_ADMIN_TOKEN: has no effect with VERNEGATE_ADMIN=off",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -25,7 +25,7 @@ import (
 
 // Config is the environment, parsed: every variable that vernegate reads is
 // one field here, and the type of the field says what the variable accepts.
-// Of the files that it names, only that of the admin token is read here.
+// Of the files that it names, only those of the admin tokens are read here.
 type Config struct {
 	Listen        listenAddress `env:"VERNEGATE_LISTEN" envDefault:":8883"`
 	ServiceListen listenAddress `env:"VERNEGATE_SERVICE_LISTEN"` // empty: no such listener
@@ -113,13 +113,17 @@ type Config struct {
 
 	ReadyNeedsBroker brokerNeed `env:"VERNEGATE_READY_NEEDS_BROKER" envDefault:"auto"`
 
-	Admin          listenAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
-	AdminHosts     hostNames     `env:"VERNEGATE_ADMIN_HOSTS"`           // nil: addresses and local names alone
-	AdminToken     admin.Token   `env:"VERNEGATE_ADMIN_TOKEN"`           // zero: see AdminTokenFile
-	AdminTokenFile admin.Token   `env:"VERNEGATE_ADMIN_TOKEN_FILE,file"` // zero: none
+	Admin          adminAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
+	AdminHosts     hostNames    `env:"VERNEGATE_ADMIN_HOSTS"`           // nil: addresses and local names alone
+	AdminToken     admin.Token  `env:"VERNEGATE_ADMIN_TOKEN"`           // zero: see AdminTokenFile
+	AdminTokenFile admin.Token  `env:"VERNEGATE_ADMIN_TOKEN_FILE,file"` // zero: none
+
+	AdminReadToken     admin.Token `env:"VERNEGATE_ADMIN_READ_TOKEN"`           // zero: see AdminReadTokenFile
+	AdminReadTokenFile admin.Token `env:"VERNEGATE_ADMIN_READ_TOKEN_FILE,file"` // zero: everybody may read
 
 	LogLevel  logLevel  `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`
 	LogFormat LogFormat `env:"VERNEGATE_LOG_FORMAT" envDefault:"auto"`
+	LogRate   allowance `env:"VERNEGATE_LOG_RATE" envDefault:"10"`
 
 	// CRLNamed reports that VERNEGATE_TLS_CRL was set: a CRL that was named must
 	// exist, the default one need not.
@@ -234,6 +238,14 @@ func CheckConverted(environ []string, from []legacy.Variable) error {
 	}
 	_, err := parse(vars, legacyOrigins(from))
 	return err
+}
+
+// ReadToken returns what allows operators to read, the zero Token if everybody may.
+func (c Config) ReadToken() admin.Token {
+	if c.AdminReadTokenFile.IsSet() {
+		return c.AdminReadTokenFile
+	}
+	return c.AdminReadToken
 }
 
 // Token returns what allows operators to change something, the zero Token if

@@ -185,7 +185,7 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		`VERNEGATE_MAX_CONNECT_SIZE="1GiB": expected a size from 1KiB to 256MiB in bytes, KiB or MiB`,
 		`VERNEGATE_MAX_CONNECTIONS="-1": expected a whole number up to 1000000000, 0 for no limit`,
 		`VERNEGATE_HANDSHAKE_RATE="0.5": expected a whole number up to 1000000000, 0 for no limit`,
-		`VERNEGATE_ADMIN="localhost:http": expected an address to listen on such as :8883 or 192.0.2.1:8883`,
+		`VERNEGATE_ADMIN="localhost:http": expected off, or an address to listen on such as :8885 or 127.0.0.1:8885`,
 		`VERNEGATE_LOG_LEVEL="loud": expected debug, info, warn or error`,
 		`VERNEGATE_LOG_FORMAT="xml": expected auto, json or text`,
 		`VERNEGATE_TLS_KEY="/vernemq/cert/h.key": expected as many keys as VERNEGATE_TLS_CERT has certificates, 2, not 1`,

@@ -14,13 +14,27 @@ func (c Config) validate(m *mistakes) {
 	if c.TLSMinVersion == tls.VersionTLS13 && len(c.TLSCiphers) > 0 {
 		m.add("VERNEGATE_TLS_CIPHERS", "has no effect with VERNEGATE_TLS_MIN_VERSION=1.3, whose cipher suites cannot be chosen")
 	}
-	if c.AdminToken.IsSet() && c.AdminTokenFile.IsSet() {
-		m.add("VERNEGATE_ADMIN_TOKEN_FILE", "expected only one of it and VERNEGATE_ADMIN_TOKEN")
-	}
+	c.validateAdmin(m)
 	c.validateIdentity(m)
 	c.validateClientTLS(m)
 	c.validateLists(m)
 	c.validateListeners(m)
+}
+
+// validateAdmin reports a token that is set twice, and what an admin interface that is
+// off does not need.
+func (c Config) validateAdmin(m *mistakes) {
+	if c.AdminToken.IsSet() && c.AdminTokenFile.IsSet() {
+		m.add("VERNEGATE_ADMIN_TOKEN_FILE", "expected only one of it and VERNEGATE_ADMIN_TOKEN")
+	}
+	if c.AdminReadToken.IsSet() && c.AdminReadTokenFile.IsSet() {
+		m.add("VERNEGATE_ADMIN_READ_TOKEN_FILE", "expected only one of it and VERNEGATE_ADMIN_READ_TOKEN")
+	}
+	if m.readings["VERNEGATE_ADMIN"].value == "off" {
+		for _, rest := range []string{"_HOSTS", "_TOKEN", "_TOKEN_FILE", "_READ_TOKEN", "_READ_TOKEN_FILE"} {
+			m.addWithoutEffect("VERNEGATE_ADMIN"+rest, "with VERNEGATE_ADMIN=off")
+		}
+	}
 }
 
 // validateListeners reports addresses that cannot be listened on together, at
@@ -33,7 +47,7 @@ func (c Config) validateListeners(m *mistakes) {
 		{"VERNEGATE_LISTEN", c.Listen},
 		{"VERNEGATE_SERVICE_LISTEN", c.ServiceListen},
 		{"VERNEGATE_WS_LISTEN", c.WSListen},
-		{"VERNEGATE_ADMIN", c.Admin},
+		{"VERNEGATE_ADMIN", listenAddress(c.Admin)},
 	}
 	for i, b := range listeners {
 		for _, a := range listeners[:i] {

@@ -157,21 +157,25 @@ const (
 	closeTryAgainLater = 1013
 )
 
-// CloseCode is the code of the close frame that ends a connection by WebSocket. A frame that is not right has one of its own;
-// then this one is for the rest of its kind.
+// CloseCode is the code of the close frame that ends a connection by WebSocket. It follows from the codes of MQTT where they
+// say enough. A frame that is not right has a code of its own; then this one is for the rest of its kind.
 func (r Reason) CloseCode() int {
 	switch r {
 	case ClientClosed:
 		return closeNormal
 	case BackendClosed, MaxLifetime, Shutdown:
 		return closeGoingAway
-	case WSFrame, ConnectMalformed, ConnectAgain, PacketMalformed:
+	case WSFrame, ConnectAgain, PacketMalformed:
 		return closeProtocolError
-	case ConnectTooLarge:
+	}
+	switch r.ReasonCode() {
+	case packets.ReasonMalformedPacket:
+		return closeProtocolError
+	case packets.ReasonPacketTooLarge:
 		return closeTooBig
-	case IdentityUnavailable, BackendUnavailable, BackendSilent:
+	case packets.ReasonServerUnavailable:
 		return closeUnexpected
-	case LimitOwner, LimitConnections:
+	case packets.ReasonQuotaExceeded:
 		return closeTryAgainLater
 	}
 	return closePolicy

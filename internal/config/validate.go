@@ -19,6 +19,19 @@ func (c Config) validate(m *mistakes) {
 	c.validateClientTLS(m)
 	c.validateLists(m)
 	c.validateListeners(m)
+	c.validateWebSocket(m)
+}
+
+// validateWebSocket reports variables for WebSocket that nobody can come in by.
+func (c Config) validateWebSocket(m *mistakes) {
+	if c.WSListen != "" || bool(c.ListenALPN) || m.wrong["VERNEGATE_WS_LISTEN"] || m.wrong["VERNEGATE_LISTEN_ALPN"] {
+		return
+	}
+	for _, variable := range []string{"VERNEGATE_WS_PATH", "VERNEGATE_WS_ORIGINS"} {
+		if reading := c.readings[variable]; reading.value != "" && !reading.isDefault {
+			m.add(variable, "has no effect without VERNEGATE_WS_LISTEN or VERNEGATE_LISTEN_ALPN=true")
+		}
+	}
 }
 
 // validateAdmin reports a token that is set twice, and what an admin interface that is

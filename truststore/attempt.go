@@ -108,7 +108,8 @@ func (a *attempt) make() *Generation {
 		g.ticketKeys = *keys
 	}
 	a.noticesOfCAs(g)
-	a.notices = append(a.notices, g.addLists(a.next.lists.lists)...)
+	g.read = slices.Collect(maps.Values(a.next.lists.lists))
+	a.notices = append(a.notices, g.addLists(a.next.lists.whole)...)
 	if len(g.server) == 0 {
 		return nil
 	}

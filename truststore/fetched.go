@@ -48,7 +48,7 @@ func (g *Generation) TryFetched(ctx context.Context, name, file string, now time
 
 // hasSuccessors returns which list from one place would be lost with what has been found there now.
 func (g *Generation) hasSuccessors(name string, found *listFile, now time.Time) error {
-	for _, used := range g.lists {
+	for _, used := range g.read {
 		if used.path != name || used.isOverdue(now) {
 			continue
 		}
@@ -70,7 +70,7 @@ func (f *listFile) succeeds(used *list) bool {
 	for _, l := range f.lists {
 		switch {
 		case l.series() == used.series() && !l.IsReplay(used.List),
-			l.issuer == used.issuer && l.key != used.key && l.Scope() == used.Scope() && l.ThisUpdate.After(used.ThisUpdate):
+			l.issuer == used.issuer && l.key != used.key && (l.BaseNumber == nil) == (used.BaseNumber == nil) && l.Scope() == used.Scope() && l.ThisUpdate.After(used.ThisUpdate):
 			return true
 		}
 	}

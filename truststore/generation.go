@@ -29,7 +29,8 @@ type Generation struct {
 	server     []tls.Certificate
 	bundle     *bundle
 	namesCAs   bool
-	lists      []*list
+	lists      []*list // complete, with their deltas
+	read       []*list // as they were read, in no order
 	revocation map[*authority]*revocation
 	rules      rules
 
@@ -82,6 +83,9 @@ func (g *Generation) CRLs() []CRL {
 		all[i] = CRL{Path: l.path, Issuer: l.Issuer, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Entries: l.Entries, Freshest: l.Freshest}
 		if !l.NextUpdate.IsZero() {
 			all[i].GoodUntil = g.rules.limit(l)
+		}
+		if l.delta != nil {
+			all[i].DeltaPath, all[i].BaseNumber = l.delta.path, l.base.Number
 		}
 	}
 	return all

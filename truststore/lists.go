@@ -27,19 +27,32 @@ type CRL struct {
 	GoodUntil  time.Time // until then it is used, later than NextUpdate where the policy has a grace; zero if NextUpdate is
 	Entries    int
 	Freshest   []string // URLs of deltas to it
+
+	// Of a list that a delta is applied to, whose number and times are then those above:
+	DeltaPath  string   // where the delta is from; "" if there is none
+	BaseNumber *big.Int // the number of the list itself
 }
 
-// list is a list whose signature is that of a CA.
+// list is a list whose signature is that of a CA: a complete one, a delta, or a complete one with a delta.
 type list struct {
 	*crl.List
 	path   string
 	issuer string // canonical
 	key    string // the CA's, as in authority.publicKey
+
+	base, delta *list // that it was made of; nil if it was read
 }
 
-// series is the same for lists that replace each other: those of one CA and scope.
+// deltaSeries is what the series of a delta begins with, before that of the lists that it applies to.
+const deltaSeries = "delta "
+
+// series is the same for lists that replace each other: those of one CA and scope, the complete ones and the deltas.
 func (l *list) series() string {
-	return fmt.Sprintf("%d %d ", len(l.issuer), len(l.key)) + l.issuer + l.key + l.Scope()
+	series := fmt.Sprintf("%d %d ", len(l.issuer), len(l.key)) + l.issuer + l.key + l.Scope()
+	if l.BaseNumber != nil {
+		return deltaSeries + series
+	}
+	return series
 }
 
 // attrs tell the list from others in the log.
@@ -175,7 +188,8 @@ func (l *list) findSigner(candidates []*authority) error {
 // listsInUse are the lists that count, by series, and what is pending for those that their files do not hold any more.
 type listsInUse struct {
 	files   []*listFile          // as they were read last
-	lists   map[string]*list     // by series
+	lists   map[string]*list     // by series, as they were read
+	whole   map[string]*list     // by series: the complete ones, with their deltas
 	pending map[string]candidate // likewise
 }
 
@@ -236,6 +250,7 @@ func (a *attempt) judgeLists() {
 		}
 	}
 	a.next.lists = after
+	a.applyDeltas(before.whole)
 	for _, file := range after.files {
 		a.reportFile(file)
 		for _, l := range file.lists {
@@ -269,7 +284,7 @@ func (a *attempt) keepMissing(after *listsInUse, series string, used *list) {
 
 // mayHold reports whether the file may hold a version of the list that cannot be used or read.
 func (f *listFile) mayHold(used *list) bool {
-	return f.err != nil || slices.ContainsFunc(f.unused, func(u unusedList) bool { return u.issuer == "" || u.issuer == used.issuer })
+	return f.err != nil || f.has(deltaSeries+used.series()) || slices.ContainsFunc(f.unused, func(u unusedList) bool { return u.issuer == "" || u.issuer == used.issuer })
 }
 
 // reportFile reports what is wrong with a file of CRLs as a whole, and what it holds beside lists.

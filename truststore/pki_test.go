@@ -118,7 +118,8 @@ func x25519Key(t testing.TB) []byte {
 var (
 	usersOnlyField      = []byte{0x81, 1, 0xff}
 	casOnlyField        = []byte{0x82, 1, 0xff}
-	someReasonsField    = []byte{0x83, 2, 0, 0x40}
+	compromisedField    = []byte{0x83, 2, 5, 0x60}       // the reasons keyCompromise and cACompromise
+	otherReasonsField   = []byte{0x83, 3, 7, 0x1f, 0x80} // all others
 	indirectField       = []byte{0x84, 1, 0xff}
 	attributeCertsField = []byte{0x85, 1, 0xff}
 )
@@ -137,6 +138,11 @@ func distributionPoint(fields ...[]byte) []pkix.Extension {
 		Critical: true,
 		Value:    append([]byte{0x30, byte(len(content))}, content...),
 	}}
+}
+
+// deltaOf returns the critical extension of a delta to the complete list of a number, below 128 (RFC 5280 §5.2.4).
+func deltaOf(base byte) []pkix.Extension {
+	return []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, base}}}
 }
 
 // versionOne returns the certificate of the CA as one of version 1, which has no

@@ -41,7 +41,7 @@ func (g *Generation) Revoked(next *Generation) iter.Seq2[[]byte, []byte] {
 		for _, l := range next.lists {
 			subjects := next.subjectsOf(l)
 			known := g.known(l, subjects)
-			for serial := range l.Serials() {
+			for serial := range l.Since(known) {
 				if n++; n%yieldEvery == 0 {
 					throttle.Yield()
 				}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore/crl"
 )
 
 // ErrNoCertificate is what Verify returns when the peer has sent no certificate.
@@ -138,20 +139,34 @@ func (g *Generation) check(cert *x509.Certificate, issuer *authority, now time.T
 			return fmt.Errorf("%w: serial %x of %q", pki.ErrRevoked, cert.SerialNumber, l.Issuer)
 		}
 	}
-	covered := false
-	for _, l := range r.newest {
-		if !l.Covers(cert) {
-			continue
-		}
-		covered = true
-		if g.rules.lateness(l, now) == tooLate {
-			return fmt.Errorf("%w: the CRL of %q has been overdue since %s", pki.ErrRevocationUnknown, l.Issuer, l.NextUpdate.Format(time.RFC3339))
+	return g.checkCoverage(cert, r.newest, now)
+}
+
+// checkCoverage checks that what is not revoked is known to be so: that there are current lists about the certificate,
+// which together speak of all reasons (RFC 5280 §6.3.3).
+func (g *Generation) checkCoverage(cert *x509.Certificate, newest []*list, now time.Time) error {
+	var covered crl.Reasons
+	var late *list
+	for _, l := range newest {
+		switch reasons := l.Covers(cert); {
+		case reasons == 0:
+		case g.rules.lateness(l, now) == tooLate:
+			late = l
+		default:
+			covered |= reasons
 		}
 	}
-	if !covered && g.rules.missing == Deny {
-		return fmt.Errorf("%w: there is no CRL of %q", pki.ErrRevocationUnknown, cert.Issuer)
+	switch {
+	case covered == crl.AllReasons:
+		return nil
+	case late != nil:
+		return fmt.Errorf("%w: the CRL of %q has been overdue since %s", pki.ErrRevocationUnknown, late.Issuer, late.NextUpdate.Format(time.RFC3339))
+	case g.rules.missing == Allow:
+		return nil
+	case covered != 0:
+		return fmt.Errorf("%w: the CRLs of %q leave some reasons out", pki.ErrRevocationUnknown, cert.Issuer)
 	}
-	return nil
+	return fmt.Errorf("%w: there is no CRL of %q", pki.ErrRevocationUnknown, cert.Issuer)
 }
 
 // moreSevere returns the error that says more: that a certificate is revoked

@@ -26,9 +26,6 @@ var (
 
 	// ErrUnsupported: the list is complete, and of a kind that this package does not use, such as an indirect one.
 	ErrUnsupported = errors.New("not supported")
-
-	// ErrDelta: the list says only what has changed since another one (RFC 5280 §5.2.4). It is ErrUnsupported, too.
-	ErrDelta error = unsupported("it is a delta CRL, which is not used")
 )
 
 // unsupported is why a list is not used, in words.
@@ -49,8 +46,14 @@ type List struct {
 	Entries    int       // on the list, also those that revoke nothing
 	Freshest   []string  // URLs of deltas to it (RFC 5280 §5.2.6)
 
+	// BaseNumber is what makes a list a delta (RFC 5280 §5.2.4): it says only what has changed since the complete list of
+	// this number. It is nil for a complete list.
+	BaseNumber *big.Int
+
 	scope   scope
 	revoked *serialSet
+	removed *serialSet // what a delta takes off the complete list
+	delta   *List      // applied to this list
 	signed  *signed
 }
 
@@ -73,22 +76,41 @@ func (l *List) CheckSignature(signer *x509.Certificate) error { return l.signed.
 func (l *List) Release() { l.signed = nil }
 
 // Has reports whether the list revokes a serial number.
-func (l *List) Has(serial *big.Int) bool { return l.revoked.has(serial) }
+func (l *List) Has(serial *big.Int) bool {
+	if l.delta == nil {
+		return l.revoked.has(serial)
+	}
+	return l.delta.revoked.has(serial) || l.revoked.has(serial) && !l.delta.removed.has(serial)
+}
 
 // HasBytes reports whether the list revokes a serial number, big-endian and without leading zeros. A nil list revokes
 // none.
-func (l *List) HasBytes(serial []byte) bool { return l != nil && l.revoked.hasBytes(serial) }
+func (l *List) HasBytes(serial []byte) bool {
+	switch {
+	case l == nil:
+		return false
+	case l.delta == nil:
+		return l.revoked.hasBytes(serial)
+	}
+	return l.delta.revoked.hasBytes(serial) || l.revoked.hasBytes(serial) && !l.delta.removed.hasBytes(serial)
+}
 
 // Serials iterates over the serial numbers that the list revokes, in no order, big-endian and without leading zeros.
 // Each is valid until the next.
-func (l *List) Serials() iter.Seq[[]byte] { return l.revoked.all() }
+func (l *List) Serials() iter.Seq[[]byte] {
+	if l.delta == nil {
+		return l.revoked.all()
+	}
+	return l.combined
+}
 
 // Scope returns the IssuingDistributionPoint extension (RFC 5280 §5.2.5), which tells the parts of a partitioned list
 // from each other: of lists of one CA with equal scopes, one replaces the other. It is "" for a list about everything.
-func (l *List) Scope() string { return l.scope.point }
+func (l *List) Scope() string { return l.scope.extension }
 
-// Covers reports whether the list speaks of the certificate, provided that its issuer is that of the list.
-func (l *List) Covers(cert *x509.Certificate) bool { return l.scope.covers(cert) }
+// Covers returns the reasons for which the list would revoke the certificate, provided that its issuer is that of the
+// list: none if the list does not speak of it.
+func (l *List) Covers(cert *x509.Certificate) Reasons { return l.scope.covers(cert) }
 
 // NewerThan orders lists of one CA and scope by their number, or by time when one has none or both have the same.
 func (l *List) NewerThan(other *List) bool {

@@ -25,7 +25,7 @@ type reader struct {
 	list     *List
 
 	version, algorithm, times, extensions, signature []byte // elements, nil if absent
-	serials                                          serialList
+	serials, removed                                 serialList
 }
 
 // extensionsTag is that of crlExtensions.
@@ -104,14 +104,20 @@ func (r *reader) complete() error {
 	if err != nil {
 		return err
 	}
-	if r.list.scope, err = checkExtensions(parsed.Extensions); err != nil {
+	if err = r.readExtensions(parsed.Extensions); err != nil {
 		return err
 	}
 	r.list.Freshest = freshestOf(parsed.Extensions)
 	r.list.Number, r.list.KeyID = parsed.Number, parsed.AuthorityKeyId
 	r.list.ThisUpdate, r.list.NextUpdate = parsed.ThisUpdate, parsed.NextUpdate
 	r.list.signed.signature = parsed.Signature
+	if r.list.BaseNumber != nil && r.list.Number == nil { // RFC 5280 §5.2.3
+		return unsupported("it is a delta CRL without number")
+	}
 	r.list.revoked = r.serials.set(r.throttle)
+	if r.list.BaseNumber != nil {
+		r.list.removed = r.removed.set(r.throttle)
+	}
 	return nil
 }
 
@@ -140,9 +146,9 @@ func (r *reader) readEntries(end int64) error {
 // takeEntries reads entries up to one that is not good, perhaps because it is not complete, and returns how many bytes
 // they take.
 //
-// Two kinds of entries are counted but not kept: those with negative serial numbers, which RFC 5280 does not allow and
-// which no certificate that crypto/x509 parses has; and those with the reason removeFromCRL, which only a delta CRL may
-// have and which say that the certificate is not revoked any more (RFC 5280 §5.3.1).
+// Entries with negative serial numbers, which RFC 5280 does not allow and which no certificate that crypto/x509 parses
+// has, are counted but not kept. Those with the reason removeFromCRL are kept for a delta, where they say that the
+// certificate is not revoked any more (RFC 5280 §5.3.1); a complete list must not have them, and is as if it did not.
 func (r *reader) takeEntries(piece []byte) (read int, err error) {
 	for rest := cryptobyte.String(piece); !rest.Empty(); read = len(piece) - len(rest) {
 		serial, removed, err := readEntry(&rest)
@@ -150,7 +156,11 @@ func (r *reader) takeEntries(piece []byte) (read int, err error) {
 			return read, err
 		}
 		r.list.Entries++
-		if serial[0] < 0x80 && !removed {
+		switch {
+		case serial[0] >= 0x80:
+		case removed:
+			r.removed.add(withoutZero(serial))
+		default:
 			r.serials.add(withoutZero(serial))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -40,69 +41,98 @@ const (
 var (
 	pointNameTag     = cbasn1.Tag(0).ContextSpecific().Constructed()
 	fullNameTag      = cbasn1.Tag(0).ContextSpecific().Constructed()
+	relativeNameTag  = cbasn1.Tag(1).ContextSpecific().Constructed()
 	reasonsTag       = cbasn1.Tag(1).ContextSpecific()
 	crlIssuerTag     = cbasn1.Tag(2).ContextSpecific().Constructed()
 	uriTag           = cbasn1.Tag(6).ContextSpecific()
 	directoryNameTag = cbasn1.Tag(4).ContextSpecific().Constructed()
 )
 
-// scope is what certificates of its issuer a list speaks of.
+// Fields of an IssuingDistributionPoint (RFC 5280 §5.2.5), which begins with a DistributionPointName, too.
+var (
+	usersOnlyTag      = cbasn1.Tag(1).ContextSpecific()
+	casOnlyTag        = cbasn1.Tag(2).ContextSpecific()
+	someReasonsTag    = cbasn1.Tag(3).ContextSpecific()
+	indirectTag       = cbasn1.Tag(4).ContextSpecific()
+	attributeCertsTag = cbasn1.Tag(5).ContextSpecific()
+)
+
+// scope is what certificates of its issuer a list speaks of, and what of them.
 type scope struct {
 	usersOnly, casOnly bool
 
-	// point is the whole IssuingDistributionPoint extension.
-	point string
+	// reasons are those that the list speaks of (RFC 5280 §6.3.3(d)).
+	reasons Reasons
+
+	// extension is the whole IssuingDistributionPoint extension.
+	extension string
 
 	// A list that names its distribution point speaks of those certificates only that name it, too.
-	named  bool
-	uris   []string // names that are a URI
-	others []string // all other names, as generalNames has them
+	named bool
+	point point
 }
 
-// covers reports whether a list of this scope speaks of a certificate.
-func (s *scope) covers(cert *x509.Certificate) bool {
+// A point is a distribution point, as a list or a certificate names it.
+type point struct {
+	uris    []string // names that are a URI
+	others  []string // all other names, as generalNames has them
+	reasons Reasons
+}
+
+// covers returns for which reasons a list of this scope may revoke a certificate.
+func (s *scope) covers(cert *x509.Certificate) Reasons {
 	if cert.IsCA && s.usersOnly || !cert.IsCA && s.casOnly {
-		return false
+		return 0
 	}
-	return !s.named || s.matchesPointOf(cert)
-}
-
-// matchesPointOf reports whether one of the names of the list's distribution point is one of a distribution point, or
-// of its CRL issuer, that the certificate names (RFC 5280 §6.3.3(b)(2)(i)).
-func (s *scope) matchesPointOf(cert *x509.Certificate) bool {
-	for _, uri := range s.uris {
-		if slices.Contains(cert.CRLDistributionPoints, uri) {
-			return true
+	if !s.named { // it is that of the CA itself, which stands for a distribution point that every certificate has
+		return s.reasons
+	}
+	var covered Reasons
+	if slices.Contains(s.point.others, pki.CanonicalName(cert.RawIssuer)) { // likewise
+		covered = s.reasons
+	}
+	for _, p := range pointsOf(cert) {
+		if p.meets(&s.point) {
+			covered |= p.reasons & s.reasons
 		}
 	}
-	if len(s.others) == 0 {
-		return false
-	}
-	named := pointsOf(cert)
-	return slices.ContainsFunc(s.others, func(name string) bool { return slices.Contains(named, name) })
+	return covered
 }
 
-// pointsOf returns the names of a certificate's distribution points but for URIs, which crypto/x509 knows.
-func pointsOf(cert *x509.Certificate) (names []string) {
+// meets reports whether two distribution points have a name in common (RFC 5280 §6.3.3(b)(2)(i)).
+func (p *point) meets(other *point) bool {
+	return slices.ContainsFunc(p.uris, func(uri string) bool { return slices.Contains(other.uris, uri) }) ||
+		slices.ContainsFunc(p.others, func(name string) bool { return slices.Contains(other.others, name) })
+}
+
+// pointsOf returns the distribution points that a certificate names, by what the list of its issuer would name them: by
+// the names of the CRL issuer where there is no other one.
+func pointsOf(cert *x509.Certificate) (list []point) {
 	points := pointsIn(cert.Extensions, oidCRLDistributionPoint)
 	for !points.Empty() {
-		var point, name, reasons, issuer cryptobyte.String
+		var content, name, reasons, issuer cryptobyte.String
 		var hasName, hasReasons, hasIssuer bool
-		if !points.ReadASN1(&point, cbasn1.SEQUENCE) || !point.ReadOptionalASN1(&name, &hasName, pointNameTag) ||
-			!point.ReadOptionalASN1(&reasons, &hasReasons, reasonsTag) || !point.ReadOptionalASN1(&issuer, &hasIssuer, crlIssuerTag) {
-			return nil
+		if !points.ReadASN1(&content, cbasn1.SEQUENCE) || !content.ReadOptionalASN1(&name, &hasName, pointNameTag) ||
+			!content.ReadOptionalASN1(&reasons, &hasReasons, reasonsTag) || !content.ReadOptionalASN1(&issuer, &hasIssuer, crlIssuerTag) {
+			return list
+		}
+		p, ok := point{reasons: AllReasons}, true
+		if hasReasons {
+			p.reasons, ok = parseReasons(reasons)
 		}
 		switch {
-		case hasReasons: // it is about some of them only
+		case !ok:
+			continue
 		case hasName:
-			_, others, _ := pointNames(name)
-			names = append(names, others...)
+			p.uris, p.others, ok = pointNames(name, cert.RawIssuer)
 		case hasIssuer:
-			_, others, _ := generalNames(issuer)
-			names = append(names, others...)
+			p.uris, p.others, ok = generalNames(issuer)
+		}
+		if ok {
+			list = append(list, p)
 		}
 	}
-	return names
+	return list
 }
 
 // pointsIn returns the contents of an extension that is a list of distribution points; empty if it is not there.
@@ -127,23 +157,42 @@ func freshestOf(extensions []pkix.Extension) (urls []string) {
 		if !points.ReadASN1(&point, cbasn1.SEQUENCE) || !point.ReadOptionalASN1(&name, &hasName, pointNameTag) {
 			return urls
 		}
-		if uris, _, ok := pointNames(name); ok && hasName {
+		if uris, _, ok := pointNames(name, nil); ok && hasName {
 			urls = append(urls, uris...)
 		}
 	}
 	return urls
 }
 
-// pointNames reads a DistributionPointName.
-func pointNames(name cryptobyte.String) (uris, others []string, ok bool) {
-	var full cryptobyte.String
-	if !name.PeekASN1Tag(fullNameTag) {
-		return nil, []string{string(name)}, !name.Empty() // nameRelativeToCRLIssuer, compared as it is encoded
+// pointNames reads a DistributionPointName. One that is relative to the CRL issuer is as if it were written out.
+func pointNames(name cryptobyte.String, issuer []byte) (uris, others []string, ok bool) {
+	var full, relative cryptobyte.String
+	switch {
+	case name.ReadASN1(&full, fullNameTag):
+		uris, others, ok = generalNames(full)
+	case name.ReadASN1(&relative, relativeNameTag):
+		others, ok = []string{pki.CanonicalName(below(issuer, relative))}, true
 	}
-	if !name.ReadASN1(&full, fullNameTag) || !name.Empty() {
-		return nil, nil, false
+	return uris, others, ok && name.Empty()
+}
+
+// below returns a distinguished name with one more RelativeDistinguishedName at its end, given by its contents.
+func below(name []byte, rdn cryptobyte.String) []byte {
+	var rdns cryptobyte.String
+	input := cryptobyte.String(name)
+	if !input.ReadASN1(&rdns, cbasn1.SEQUENCE) {
+		return nil
 	}
-	return generalNames(full)
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddBytes(rdns)
+		b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes(rdn) })
+	})
+	der, err := b.Bytes()
+	if err != nil {
+		return nil
+	}
+	return der
 }
 
 // generalNames reads GeneralNames: URIs, and others in a form to compare.
@@ -170,60 +219,66 @@ func generalNames(names cryptobyte.String) (uris, others []string, ok bool) {
 	return uris, others, true
 }
 
-// checkExtensions refuses lists that are not what this package takes them for: all revoked certificates of the issuer,
-// or of a part of them.
-func checkExtensions(extensions []pkix.Extension) (scope, error) {
-	var s scope
+// readExtensions reads what list this is, and refuses those that are not what this package takes them for: revoked
+// certificates of the issuer, all or of a part of them, or what has changed of these.
+func (r *reader) readExtensions(extensions []pkix.Extension) error {
+	l := r.list
+	l.scope = scope{reasons: AllReasons}
 	for _, ext := range extensions {
 		switch {
 		case ext.Id.Equal(oidDeltaCRL):
-			return s, ErrDelta
+			input := cryptobyte.String(ext.Value)
+			l.BaseNumber = new(big.Int)
+			if !input.ReadASN1Integer(l.BaseNumber) || !input.Empty() || l.BaseNumber.Sign() < 0 {
+				return ErrMalformed
+			}
 		case ext.Id.Equal(oidDistributionPoint):
 			var err error
-			if s, err = parseDistributionPoint(ext.Value); err != nil {
-				return s, err
+			if l.scope, err = parseDistributionPoint(ext.Value, l.RawIssuer); err != nil {
+				return err
 			}
-		case ext.Id.Equal(oidAuthorityKeyID), ext.Id.Equal(oidCRLNumber):
+		case ext.Id.Equal(oidAuthorityKeyID), ext.Id.Equal(oidCRLNumber), ext.Id.Equal(oidFreshestCRL):
 		case ext.Critical:
 			// RFC 5280 §5.2: must not be used to tell the status.
-			return s, unsupported(fmt.Sprintf("it has the critical extension %v, which is not supported", ext.Id))
+			return unsupported(fmt.Sprintf("it has the critical extension %v, which is not supported", ext.Id))
 		}
 	}
-	return s, nil
+	return nil
 }
 
-// parseDistributionPoint reads an IssuingDistributionPoint (RFC 5280 §5.2.5).
-func parseDistributionPoint(der []byte) (scope, error) {
+// parseDistributionPoint reads an IssuingDistributionPoint (RFC 5280 §5.2.5) of a list of an issuer.
+func parseDistributionPoint(der, issuer []byte) (scope, error) {
 	input := cryptobyte.String(der)
-	s := scope{point: string(der)}
-	var point, name cryptobyte.String
-	if !input.ReadASN1(&point, cbasn1.SEQUENCE) || !input.Empty() || !point.ReadOptionalASN1(&name, &s.named, pointNameTag) {
+	s := scope{extension: string(der), reasons: AllReasons}
+	var content, name, reasons cryptobyte.String
+	if !input.ReadASN1(&content, cbasn1.SEQUENCE) || !input.Empty() || !content.ReadOptionalASN1(&name, &s.named, pointNameTag) {
 		return scope{}, ErrMalformed
 	}
 	if s.named {
 		var ok bool
-		if s.uris, s.others, ok = pointNames(name); !ok {
+		if s.point.uris, s.point.others, ok = pointNames(name, issuer); !ok {
 			return scope{}, ErrMalformed
 		}
 	}
 	var someReasons, indirect, attributeCerts bool
-	for _, field := range []struct {
-		number uint8
-		set    *bool
-	}{{1, &s.usersOnly}, {2, &s.casOnly}, {3, &someReasons}, {4, &indirect}, {5, &attributeCerts}} {
-		if !readFlag(&point, cbasn1.Tag(field.number).ContextSpecific(), field.set) {
+	if !readFlag(&content, usersOnlyTag, &s.usersOnly) || !readFlag(&content, casOnlyTag, &s.casOnly) ||
+		!content.ReadOptionalASN1(&reasons, &someReasons, someReasonsTag) ||
+		!readFlag(&content, indirectTag, &indirect) || !readFlag(&content, attributeCertsTag, &attributeCerts) || !content.Empty() {
+		return scope{}, ErrMalformed
+	}
+	if someReasons {
+		var ok bool
+		if s.reasons, ok = parseReasons(reasons); !ok || s.reasons == 0 {
 			return scope{}, ErrMalformed
 		}
 	}
 	switch {
-	case !point.Empty():
-		return scope{}, ErrMalformed
-	case someReasons:
-		return scope{}, unsupported("it is limited to some reasons, which is not supported")
 	case indirect:
 		return scope{}, unsupported("it is an indirect CRL, which is not supported")
 	case attributeCerts:
 		return scope{}, unsupported("it is about attribute certificates")
+	case s.usersOnly && s.casOnly:
+		return scope{}, unsupported("it is about users only and about CAs only, which is nobody")
 	}
 	return s, nil
 }

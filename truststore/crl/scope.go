@@ -168,9 +168,9 @@ func freshestOf(extensions []pkix.Extension) (urls []string) {
 func pointNames(name cryptobyte.String, issuer []byte) (uris, others []string, ok bool) {
 	var full, relative cryptobyte.String
 	switch {
-	case name.ReadASN1(&full, fullNameTag):
+	case name.PeekASN1Tag(fullNameTag) && name.ReadASN1(&full, fullNameTag):
 		uris, others, ok = generalNames(full)
-	case name.ReadASN1(&relative, relativeNameTag):
+	case name.PeekASN1Tag(relativeNameTag) && name.ReadASN1(&relative, relativeNameTag):
 		others, ok = []string{pki.CanonicalName(below(issuer, relative))}, true
 	}
 	return uris, others, ok && name.Empty()

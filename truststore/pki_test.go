@@ -177,3 +177,6 @@ func versionOne(t testing.TB, ca *certtest.CA) *x509.Certificate {
 	}
 	return cert
 }
+
+// pastHours is so many hours ago.
+func pastHours(n int) time.Time { return time.Now().Add(-time.Duration(n) * time.Hour) }

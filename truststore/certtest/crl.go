@@ -32,6 +32,7 @@ var (
 	oidSHA256WithRSA   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}
 	oidAuthorityKeyID  = asn1.ObjectIdentifier{2, 5, 29, 35}
 	oidCRLNumber       = asn1.ObjectIdentifier{2, 5, 29, 20}
+	oidReasonCode      = asn1.ObjectIdentifier{2, 5, 29, 21}
 )
 
 // CRLOptions says what a certificate revocation list holds. Its zero value is
@@ -49,6 +50,10 @@ type CRLOptions struct {
 	// Revoked and Serials are what the list revokes, in this order.
 	Revoked []*x509.Certificate
 	Serials []*big.Int
+
+	// Removed are what a delta takes off its base: entries with the reason
+	// removeFromCRL. Extensions have to make it a delta.
+	Removed []*big.Int
 
 	// Fill adds so many made-up entries, FillSerial(0) and on: a quick way
 	// to a list of a million.
@@ -172,6 +177,11 @@ func (opts CRLOptions) entries() []byte {
 	}
 	for _, serial := range opts.Serials {
 		out = append(out, opts.entry(serial, when)...)
+	}
+	for _, serial := range opts.Removed {
+		removed := opts
+		removed.EntryExtensions = []pkix.Extension{{Id: oidReasonCode, Value: []byte{0x0a, 1, 8}}}
+		out = append(out, removed.entry(serial, when)...)
 	}
 	return opts.appendFill(out, when)
 }

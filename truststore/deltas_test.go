@@ -1,0 +1,228 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore_test
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// deltaScene is a CA whose list and delta are files.
+type deltaScene struct {
+	*volume
+	t                *testing.T
+	ca               *certtest.CA
+	held, lost, good *certtest.Cert
+	store            *truststore.Store
+	swaps            [][2]*truststore.Generation
+}
+
+// newDeltaScene has held on the list, number 5, and a delta without changes.
+func newDeltaScene(t *testing.T) *deltaScene {
+	t.Helper()
+	v := newVolume(t)
+	s := &deltaScene{volume: v, t: t, ca: v.root, held: v.root.Issue("acme:held"), lost: v.root.Issue("acme:lost"), good: v.root.Issue("acme:good")}
+	s.complete(5, s.held)
+	s.delta(6, 5, nil)
+	config := v.config()
+	config.CRLs = []string{v.path("ca.crl"), v.path("delta.crl")}
+	config.OnSwap = func(old, current *truststore.Generation) {
+		s.swaps = append(s.swaps, [2]*truststore.Generation{old, current})
+	}
+	s.store = open(t, config)
+	return s
+}
+
+func (s *deltaScene) complete(number int64, revoked ...*certtest.Cert) {
+	opts := certtest.CRLOptions{Number: number}
+	for _, cert := range revoked {
+		opts.Revoked = append(opts.Revoked, cert.Leaf)
+	}
+	s.write("ca.crl", s.ca.CRL(opts))
+}
+
+func (s *deltaScene) delta(number int64, base byte, removed *certtest.Cert, revoked ...*certtest.Cert) {
+	opts := certtest.CRLOptions{Number: number, Extensions: deltaOf(base)}
+	for _, cert := range revoked {
+		opts.Revoked = append(opts.Revoked, cert.Leaf)
+	}
+	if removed != nil {
+		opts.Removed = []*big.Int{removed.Leaf.SerialNumber}
+	}
+	s.write("delta.crl", s.ca.CRL(opts))
+}
+
+// wants reads the files and fails unless exactly these are revoked.
+func (s *deltaScene) wants(step string, revoked ...*certtest.Cert) {
+	s.t.Helper()
+	err := s.store.Reload(s.t.Context())
+	for _, cert := range []*certtest.Cert{s.held, s.lost, s.good} {
+		if got, want := errors.Is(verify(s.store, cert), pki.ErrRevoked), slices.Contains(revoked, cert); got != want {
+			s.t.Errorf("%s: %v is revoked %v, want %v (%v)", step, cert.Leaf.Subject, got, want, err)
+		}
+	}
+}
+
+func TestADeltaSaysWhatHasChanged(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.wants("at the start", s.held)
+	s.delta(7, 5, nil, s.lost)
+	s.wants("one more is revoked", s.held, s.lost)
+	s.delta(8, 5, s.held, s.lost)
+	s.wants("another one is released", s.lost)
+	s.complete(9, s.lost)
+	s.wants("the next complete list says the same", s.lost)
+	s.delta(10, 9, nil, s.good)
+	s.wants("and has a delta", s.lost, s.good)
+	list := s.store.Current().CRLs()
+	if len(list) != 1 || list[0].Number.Int64() != 10 || list[0].BaseNumber.Int64() != 9 || list[0].DeltaPath != s.path("delta.crl") || list[0].Entries != 2 {
+		t.Errorf("got %+v, want one list with its delta", list)
+	}
+}
+
+// The order in which files come does not matter.
+func TestADeltaMayComeBeforeItsList(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.delta(7, 5, nil, s.lost)
+	s.wants("before", s.held, s.lost)
+	s.delta(9, 8, s.held, s.lost, s.good) // to a list that is not there
+	s.wants("the delta is ahead", s.held, s.lost)
+	if notices := fmt.Sprint(s.store.Notices()); !strings.Contains(notices, "delta CRL does not apply and is passed over") || !strings.Contains(notices, "that is number 5, and number 8 or later is needed") {
+		t.Errorf("notices %s", notices)
+	}
+	s.complete(8, s.held, s.lost)
+	s.wants("its list comes", s.lost, s.good)
+	if len(s.store.Notices()) != 0 || len(s.store.Refusals()) != 0 {
+		t.Errorf("notices %v, refusals %v", s.store.Notices(), s.store.Refusals())
+	}
+}
+
+func TestADeltaThatIsNoneOfThisListChangesNothing(t *testing.T) {
+	t.Parallel()
+	other := certtest.NewCA("other")
+	sameName := certtest.NewCA("root")
+	for name, row := range map[string]struct {
+		ca         *certtest.CA // nil is that of the scene
+		extensions []pkix.Extension
+		wrong      bool
+	}{
+		"of another CA":                {ca: other},
+		"of another CA of this name":   {ca: sameName},
+		"of another scope":             {extensions: distributionPoint(usersOnlyField)},
+		"signed by nobody":             {wrong: true},
+		"with another distribution":    {extensions: distributionPoint(pointField("http://x"))},
+		"about some reasons, as it is": {extensions: distributionPoint(compromisedField)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newDeltaScene(t)
+			ca := s.ca
+			if row.ca != nil {
+				ca = row.ca
+			}
+			s.write("delta.crl", ca.CRL(certtest.CRLOptions{
+				Number: 9, Extensions: slices.Concat(deltaOf(5), row.extensions), WrongSignature: row.wrong,
+				Revoked: []*x509.Certificate{s.good.Leaf}, Removed: []*big.Int{s.held.Leaf.SerialNumber},
+			}))
+			s.wants("with it", s.held)
+		})
+	}
+}
+
+func TestAnOlderDeltaIsAReplay(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.delta(8, 5, nil, s.lost)
+	s.wants("before", s.held, s.lost)
+	s.write("delta.crl", s.ca.CRL(certtest.CRLOptions{Number: 7, Extensions: deltaOf(5), ThisUpdate: s.store.Current().CRLs()[0].ThisUpdate.Add(-3600e9)}))
+	s.wants("an older one", s.held, s.lost)
+	if refusals := fmt.Sprint(s.store.Refusals()); !strings.Contains(refusals, "is older") {
+		t.Errorf("refusals %s", refusals)
+	}
+}
+
+// Somebody who puts the delta where the list was has not meant to take the list away.
+func TestADeltaInThePlaceOfItsListLeavesTheList(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.write("ca.crl", s.ca.CRL(certtest.CRLOptions{Number: 7, Extensions: deltaOf(5), Revoked: []*x509.Certificate{s.lost.Leaf}}))
+	s.wants("in its place", s.held, s.lost)
+	if refusals := fmt.Sprint(s.store.Refusals()); !strings.Contains(refusals, "no file has the complete list that it applies to") {
+		t.Errorf("refusals %s", refusals)
+	}
+	s.complete(8, s.held)
+	s.wants("the list is back", s.held)
+	if refusals := fmt.Sprint(s.store.Refusals()); strings.Contains(refusals, "no file has the complete list") {
+		t.Errorf("refusals %s", refusals)
+	}
+}
+
+func TestLiveSessionsHearOfADelta(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.delta(7, 5, nil, s.lost)
+	s.wants("revoked", s.held, s.lost)
+	s.delta(8, 5, s.held, s.lost)
+	s.wants("released", s.lost)
+	s.delta(9, 5, nil, s.lost)
+	s.wants("revoked again", s.held, s.lost)
+	var got []string
+	for _, swap := range s.swaps {
+		got = append(got, strings.Join(names(swap[0], swap[1], s.ca), ","))
+	}
+	want := []string{"root " + s.lost.Leaf.SerialNumber.String(), "", "root " + s.held.Leaf.SerialNumber.String()}
+	if !slices.Equal(got, want) {
+		t.Errorf("newly revoked were %q, want %q", got, want)
+	}
+}
+
+func TestListsAboutSomeReasonsCoverTogether(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	lost, stolen, good := root.Issue("acme:lost"), root.Issue("acme:stolen"), root.Issue("acme:good")
+	part := func(field []byte, revoked ...*certtest.Cert) []byte {
+		opts := certtest.CRLOptions{Extensions: distributionPoint(field)}
+		for _, cert := range revoked {
+			opts.Revoked = append(opts.Revoked, cert.Leaf)
+		}
+		return certtest.PEMEncodeCRL(root.CRL(opts))
+	}
+	compromised, others := part(compromisedField, stolen), part(otherReasonsField, lost)
+	overdue := certtest.PEMEncodeCRL(root.CRL(certtest.CRLOptions{
+		Extensions: distributionPoint(otherReasonsField), ThisUpdate: pastHours(3), NextUpdate: pastHours(2),
+	}))
+	complete := certtest.PEMEncodeCRL(root.CRL(certtest.CRLOptions{}))
+	for name, row := range map[string]struct {
+		crls [][]byte
+		want error // of the good one
+	}{
+		"both parts":                      {[][]byte{compromised, others}, nil},
+		"one part":                        {[][]byte{compromised}, pki.ErrRevocationUnknown},
+		"one of them overdue":             {[][]byte{compromised, overdue}, pki.ErrRevocationUnknown},
+		"one overdue, and a complete one": {[][]byte{overdue, complete}, nil},
+	} {
+		g := generation(t, []*x509.Certificate{root.Cert}, row.crls, missing(truststore.Deny), func(c *truststore.Config) { c.CRLExpired = truststore.Deny })
+		if err := bothWays(t, g, good); !errors.Is(err, row.want) {
+			t.Errorf("%s: got %v, want %v", name, err, row.want)
+		}
+	}
+	g := generation(t, []*x509.Certificate{root.Cert}, [][]byte{compromised, others}, missing(truststore.Deny))
+	for _, cert := range []*certtest.Cert{lost, stolen} {
+		if err := bothWays(t, g, cert); !errors.Is(err, pki.ErrRevoked) {
+			t.Errorf("%v: got %v", cert.Leaf.Subject, err)
+		}
+	}
+}

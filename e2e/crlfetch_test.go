@@ -6,6 +6,10 @@ package e2e_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"math/big"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -199,6 +203,55 @@ func TestListsAreFetchedFromDistributionPoints(t *testing.T) {
 		if u, _ := r["url"].(string); strings.Contains(u, "elsewhere") {
 			t.Errorf("a host that is not allowed was called: %v", r)
 		}
+	}
+}
+
+// freshest names where the deltas to a list are (RFC 5280 §5.2.6).
+func freshest(url string) pkix.Extension {
+	type name struct {
+		URI string `asn1:"tag:6,ia5"`
+	}
+	type pointName struct {
+		Full name `asn1:"tag:0"`
+	}
+	type point struct {
+		Name pointName `asn1:"tag:0"`
+	}
+	value, err := asn1.Marshal([]point{{pointName{name{url}}}})
+	if err != nil {
+		panic(err)
+	}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 46}, Value: value}
+}
+
+// TestDeltasAreFoundThroughTheirList has the list, which the operator has named, name its delta.
+func TestDeltasAreFoundThroughTheirList(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s, ca := prepareFixture(t), startPublisher(t)
+	held, lost := s.device("acme:lamp"), s.device("acme:plug")
+	list := listOptions(10, held)
+	list.Extensions = []pkix.Extension{freshest(ca.URL + "/delta.crl")}
+	ca.Publish("/ca.crl", s.pki.Root.CRL(list))
+	delta := func(number int64, revoked []*x509.Certificate, removed ...*big.Int) {
+		indicator := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 10}}
+		ca.Publish("/delta.crl", s.pki.Root.CRL(certtest.CRLOptions{Number: number, Extensions: []pkix.Extension{indicator}, Revoked: revoked, Removed: removed}))
+	}
+	delta(11, nil)
+	s.startBefore(t, fake.Addr, "VERNEGATE_TLS_CRL", ca.URL+"/ca.crl", "VERNEGATE_CRL_REFRESH", crlRefresh)
+	w := s.openSession(t, stack.V5, lost, unique())
+	if s.mayConnect(t, held) {
+		t.Error("a device on the list connects")
+	}
+	delta(12, []*x509.Certificate{lost.Leaf}, held.Leaf.SerialNumber)
+	if got, _ := w.ReadToEnd(); len(got) < 3 || got[0] != 0xE0 || got[2] != 0x87 {
+		t.Errorf("the client got % X, want a DISCONNECT with 0x87", got)
+	}
+	if !s.mayConnect(t, held) || s.mayConnect(t, lost) {
+		t.Error("the delta does not count for new connections")
+	}
+	if body := s.ask(t, "GET", "/status", "", http.StatusOK); !strings.Contains(body, `"base_number": "10"`) || !strings.Contains(body, `"origin": "freshest"`) {
+		t.Errorf("/status does not show the delta: %s", body)
 	}
 }
 

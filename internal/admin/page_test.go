@@ -154,6 +154,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	wantOnPage(t, body, "(9) vernegate vernemq-0",
 		"The trust files are refused in part: CRL in /certs/ca.crl, since 2026-05-01 ", "its signature is not that of",
 		"The CRL at https://ca.example.org/root.crl cannot be fetched, since 2026-05-01 11:37:42 UTC.", "the server answers 503 Service Unavailable", "http://crl.example.org/plant7.crl",
+		"delta to 1830",
 		"1 of what was read is odd or passed over", "CRL is not needed",
 		"certificate-acl could not tell (timeout), 4 s ago.",
 		"Backend 10.244.2.9:1883 is ejected.", "<code>dial</code>", "connection refused",

@@ -166,7 +166,7 @@ func busySite(t *testing.T) *site {
 			},
 			CRLs: []admin.CRL{{
 				Issuer: "CN=X.509 Identity CA,O=dojot IoT Platform", File: "/vernemq/cert/ca.crl", Number: "1834",
-				ThisUpdate: now.Add(-45 * time.Hour), NextUpdate: now.Add(-21 * time.Hour), GoodUntil: now.Add(3 * time.Hour), Entries: 12_031, Severity: admin.Critical,
+				ThisUpdate: now.Add(-45 * time.Hour), NextUpdate: now.Add(-21 * time.Hour), GoodUntil: now.Add(3 * time.Hour), Entries: 12_031, Severity: admin.Critical, BaseNumber: "1830",
 			}},
 		},
 		CertificateACL: &admin.CertificateACL{

@@ -112,6 +112,10 @@ type CRL struct {
 	GoodUntil  time.Time `json:"good_until,omitzero"`  // then the devices of its CA are refused
 	Entries    int       `json:"entries"`
 	Severity   Severity  `json:"term"`
+
+	// Of a list with a delta, whose number and times are then those above:
+	DeltaFile  string `json:"delta_file,omitempty"`
+	BaseNumber string `json:"base_number,omitempty"` // of the list itself, decimal
 }
 
 // CRLSource is a URL that a revocation list is fetched from.

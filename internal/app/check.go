@@ -144,6 +144,9 @@ func (r *report) checkExpiry(name, kind string, cert *x509.Certificate, now time
 
 func (r *report) checkCRL(list truststore.CRL, now time.Time) {
 	next, until := list.NextUpdate.Format(time.RFC3339), list.GoodUntil.Format(time.RFC3339)
+	if list.BaseNumber != nil {
+		r.ok("delta of %q in %s, number %v, applies to number %v", list.Issuer, list.DeltaPath, list.Number, list.BaseNumber)
+	}
 	switch {
 	case list.NextUpdate.IsZero():
 		r.ok("CRL of %q with %d entries", list.Issuer, list.Entries)

@@ -179,5 +179,8 @@ func crlStatus(list truststore.CRL, now time.Time) admin.CRL {
 	if list.Number != nil {
 		s.Number = list.Number.String()
 	}
+	if list.BaseNumber != nil {
+		s.DeltaFile, s.BaseNumber = untrusted.Text(list.DeltaPath), list.BaseNumber.String()
+	}
 	return s
 }

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -22,7 +21,7 @@ const adminToken = "correct-horse-battery-staple"
 // ask sends a request to the admin server, which must answer with status.
 func (s *fixture) ask(t *testing.T, method, path, token string, status int) (body string) {
 	t.Helper()
-	resp, body, err := s.Ask(within(t, 20*time.Second), method, path, token)
+	resp, body, err := s.Ask(within(t, stepTime), method, path, token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +94,7 @@ func TestOperatorEndsSessions(t *testing.T) {
 	if got := must(v311.ReadToEnd())(t); len(got) != 0 {
 		t.Errorf("the 3.1.1 client got % X, want the end alone", got)
 	}
-	if err := stayer.Publish(within(t, 20*time.Second), stack.Message{Topic: unique(), QoS: 1}); err != nil {
+	if err := stayer.Publish(within(t, stepTime), stack.Message{Topic: unique(), QoS: 1}); err != nil {
 		t.Errorf("another's session: %v", err)
 	}
 	line := s.auditLine(t, "admin_kick")
@@ -209,7 +208,7 @@ func TestOperatorReloadsAtOnce(t *testing.T) {
 // auditLine waits for the audit's line with this reason.
 func (s *fixture) auditLine(t *testing.T, reason string) (line map[string]any) {
 	t.Helper()
-	text := must(s.Output.Wait(within(t, 20*time.Second), "the audit of "+reason, func(line string) bool {
+	text := must(s.Output.Wait(within(t, stepTime), "the audit of "+reason, func(line string) bool {
 		return strings.Contains(line, `"logger":"audit"`) && strings.Contains(line, `"reason":"`+reason+`"`)
 	}))(t)
 	if err := json.Unmarshal([]byte(text), &line); err != nil {
@@ -284,12 +283,12 @@ func TestMetricsPleasePromtool(t *testing.T) {
 	s := newFixture(t, broker)
 	for _, v := range versions {
 		c := connect(t, s.through(s.device("acme:lamp"), 0), stack.Options{Version: v, ClientID: unique()})
-		if err := c.Publish(within(t, 20*time.Second), stack.Message{Topic: unique(), Payload: "x", QoS: 1}); err != nil {
+		if err := c.Publish(within(t, stepTime), stack.Message{Topic: unique(), Payload: "x", QoS: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	body := s.ask(t, "GET", "/metrics", "", http.StatusOK)
-	cmd := exec.CommandContext(within(t, 30*time.Second), "promtool", "check", "metrics")
+	cmd := exec.CommandContext(within(t, stepTime), "promtool", "check", "metrics")
 	cmd.Stdin = strings.NewReader(body)
 	out, err := cmd.CombinedOutput()
 	for line := range strings.Lines(string(out)) {
@@ -301,7 +300,7 @@ func TestMetricsPleasePromtool(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	metrics := must(s.Metrics(within(t, 20*time.Second)))(t)
+	metrics := must(s.Metrics(within(t, stepTime)))(t)
 	for _, series := range []struct {
 		name   string
 		labels []string

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
 )
@@ -20,7 +19,7 @@ func startMosquitto(t *testing.T) *stack.Mosquitto {
 	if mosquitto == nil {
 		t.Skip("needs Mosquittos that can be killed; what vernegate does then is tested in proxy and backend, too")
 	}
-	m := must(stack.StartMosquitto(within(t, 30*time.Second), t.TempDir(), ""))(t)
+	m := must(stack.StartMosquitto(within(t, stepTime), t.TempDir(), ""))(t)
 	t.Cleanup(m.Kill)
 	return m
 }
@@ -28,7 +27,7 @@ func startMosquitto(t *testing.T) *stack.Mosquitto {
 // sessionsAt is how many sessions vernegate has at a broker.
 func (s *fixture) sessionsAt(t *testing.T, addr string) int {
 	t.Helper()
-	metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
+	metrics := must(s.Metrics(within(t, stepTime)))(t)
 	return int(metrics.Sum("vernegate_backend_sessions", `backend="`+addr+`"`))
 }
 
@@ -90,9 +89,9 @@ func TestBrokerIsKilledUnderLoad(t *testing.T) {
 	<-killed
 	newcomers = append(newcomers, connectMany(t, dial, each)...)
 
-	eventually(t, 10*time.Second, "the sessions of the killed broker end", func() bool { return s.sessionsAt(t, failing.Addr) == 0 })
+	eventually(t, stepTime, "the sessions of the killed broker end", func() bool { return s.sessionsAt(t, failing.Addr) == 0 })
 	fell := each + dropped(newcomers) // some may have come before the end
-	eventually(t, 10*time.Second, "its clients notice", func() bool { return dropped(clients) == each })
+	eventually(t, stepTime, "its clients notice", func() bool { return dropped(clients) == each })
 	if got, want := s.sessionsAt(t, stays.Addr), 5*each-fell; got != want {
 		t.Errorf("the broker that stays has %d sessions, want all of the other %d", got, want)
 	}
@@ -102,8 +101,8 @@ func TestBrokerIsKilledUnderLoad(t *testing.T) {
 	}
 
 	// Back again, it has the fewest sessions by far, and gets one, then a tenth.
-	t.Cleanup(must(failing.Restart(within(t, 30*time.Second)))(t).Kill)
-	must(s.WaitRecord(within(t, 40*time.Second), "the broker's return", func(r stack.Record) bool {
+	t.Cleanup(must(failing.Restart(within(t, stepTime)))(t).Kill)
+	must(s.WaitRecord(within(t, stepTime), "the broker's return", func(r stack.Record) bool {
 		return r.Has("msg", "backend is returning") && r.Has("backend", failing.Addr)
 	}))(t)
 	connectMany(t, dial, 2*each)
@@ -156,7 +155,7 @@ func TestUnavailableBroker(t *testing.T) {
 			t.Errorf("the client got % X, want % X of the broker that is well", got, want)
 		}
 	}
-	must(s.WaitRecord(within(t, 10*time.Second), "the ejection", func(r stack.Record) bool {
+	must(s.WaitRecord(within(t, stepTime), "the ejection", func(r stack.Record) bool {
 		return r.Has("msg", "backend is ejected") && r.Has("backend", split.Addr) && r.Has("why", "unavailable")
 	}))(t)
 	well.SetBehavior(stack.Behavior{Connack: refused(stack.V311, 3, 0x88), AfterConnack: []byte{}})

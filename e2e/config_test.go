@@ -30,7 +30,7 @@ func (s *fixture) checkExit(t *testing.T, code int, words []string, env ...strin
 	t.Helper()
 	v := must(stack.LaunchVernegate(program, s.env(broker, env...)))(t)
 	t.Cleanup(v.Kill)
-	if got := must(v.Wait(within(t, 60*time.Second)))(t); got != code {
+	if got := must(v.Wait(within(t, stepTime)))(t); got != code {
 		t.Errorf("exit code %d, want %d", got, code)
 	}
 	printed := v.Output.String()
@@ -90,8 +90,8 @@ func TestStartWaitsForItsFiles(t *testing.T) {
 	s.folder = stack.Folder(t.TempDir())
 	s.Vernegate = must(stack.LaunchVernegate(program, s.env(broker)))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
-	ctx := within(t, 60*time.Second)
-	eventually(t, 20*time.Second, "/livez answers", func() bool {
+	ctx := within(t, stepTime)
+	eventually(t, stepTime, "/livez answers", func() bool {
 		status, err := s.Status(ctx, "/livez")
 		return err == nil && status == 200
 	})
@@ -130,12 +130,12 @@ func TestTerminateEndsSessionsAndExits(t *testing.T) {
 			if err := s.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
-			if code := must(s.Wait(within(t, 10*time.Second)))(t); code != exitDrained {
+			if code := must(s.Wait(within(t, stepTime)))(t); code != exitDrained {
 				t.Errorf("exit code %d, want %d", code, exitDrained)
 			}
 			select {
 			case <-c.Dropped():
-			case <-within(t, 10*time.Second).Done():
+			case <-within(t, stepTime).Done():
 				t.Error("the program has ended and its client was not told")
 			}
 			shutdown := func(r stack.Record) bool { return r.Has("reason", "shutdown") && r.Has("owner", "acme:lamp") }
@@ -151,14 +151,14 @@ func TestTerminateEndsSessionsAndExits(t *testing.T) {
 func TestSecondSignalKills(t *testing.T) {
 	t.Parallel()
 	s := prepareFixture(t)
-	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(broker)))(t)
+	s.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, s.env(broker)))(t)
 	t.Cleanup(s.Kill)
 	w := dialWire(t, s.through(s.device("acme:lamp"), 0))
 	if err := w.Send(connectPacket{version: stack.V311, clientID: unique()}.bytes()); err != nil {
 		t.Fatal(err)
 	}
 	must(w.ReadN(4))(t)
-	eventually(t, 10*time.Second, "a second signal ends the program", func() bool {
+	eventually(t, stepTime, "a second signal ends the program", func() bool {
 		_ = s.Signal(syscall.SIGTERM) // it may just have ended
 		select {
 		case <-s.Done():

@@ -59,7 +59,7 @@ func TestDemoLinesWorkWhenPasted(t *testing.T) {
 		line := must(demo.Output.Wait(within(t, time.Minute), tool, func(line string) bool {
 			return strings.HasPrefix(line, "  "+tool+" ")
 		}))(t)
-		if err := stack.RunTool(within(t, 20*time.Second), "sh", "-c", line); err != nil {
+		if err := stack.RunTool(within(t, stepTime), "sh", "-c", line); err != nil {
 			t.Error(err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestDemoLinesWorkWhenPasted(t *testing.T) {
 	if err := demo.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if code := must(demo.Wait(within(t, 20*time.Second)))(t); code != 0 {
+	if code := must(demo.Wait(within(t, stepTime)))(t); code != 0 {
 		t.Errorf("exit code %d after Ctrl-C, want 0", code)
 	}
 }

@@ -6,7 +6,6 @@ package e2e_test
 import (
 	"net"
 	"testing"
-	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
 )
@@ -16,7 +15,7 @@ import (
 func (s *fixture) ending(t *testing.T, addr net.Addr, slug string) stack.Record {
 	t.Helper()
 	from := func(r stack.Record) bool { return r.Has("remote", addr.String()) && r["reason"] != nil }
-	r, err := s.WaitRecord(within(t, 30*time.Second), slug+" of "+addr.String(), func(r stack.Record) bool {
+	r, err := s.WaitRecord(within(t, stepTime), slug+" of "+addr.String(), func(r stack.Record) bool {
 		return from(r) && r.Has("reason", slug)
 	})
 	if err != nil {
@@ -29,7 +28,7 @@ func (s *fixture) ending(t *testing.T, addr net.Addr, slug string) stack.Record 
 // every ending is in both.
 func (s *fixture) checkCounts(t *testing.T, slugs ...string) {
 	t.Helper()
-	metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
+	metrics := must(s.Metrics(within(t, stepTime)))(t)
 	for _, slug := range slugs {
 		counted := metrics.Sum("vernegate_connections_ended_total", `reason="`+slug+`"`)
 		logged := len(s.Records(func(r stack.Record) bool { return r.Has("reason", slug) }))

@@ -152,7 +152,7 @@ func (k *floodClient) send(t *testing.T, packet []byte) {
 func (k *floodClient) await(t *testing.T, n int64) {
 	t.Helper()
 	n += k.received.Load()
-	eventually(t, 30*time.Second, "traffic runs", func() bool {
+	eventually(t, stepTime, "traffic runs", func() bool {
 		select {
 		case <-k.over:
 			t.Fatalf("%v: the session ended too early: last packet % X, %v", k.version, k.last, k.err)
@@ -169,7 +169,7 @@ func (k *floodClient) checkEnded(t *testing.T, disconnect []byte) time.Time {
 	t.Helper()
 	select {
 	case <-k.over:
-	case <-within(t, 20*time.Second).Done():
+	case <-within(t, stepTime).Done():
 		t.Fatalf("%v: the session goes on", k.version)
 	}
 	if k.version != stack.V5 {

@@ -30,7 +30,7 @@ func newHealthyClient(t *testing.T, s *fixture) *healthyClient {
 	t.Helper()
 	b := &healthyClient{topic: unique()}
 	b.client = connect(t, s.through(s.device("acme:healthyClient"), 0), stack.Options{Version: stack.V311, ClientID: unique()})
-	if _, err := b.client.Subscribe(within(t, 10*time.Second), b.topic, 1); err != nil {
+	if _, err := b.client.Subscribe(within(t, stepTime), b.topic, 1); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -39,7 +39,7 @@ func newHealthyClient(t *testing.T, s *fixture) *healthyClient {
 // healthyTime is how long a message and a new connection of healthy clients may take: for
 // a machine that is busy, and less than the timeouts of patience, so that a client fails
 // that has to wait until vernegate gives up on others.
-const healthyTime = 45 * time.Second
+const healthyTime = 150 * time.Second
 
 // check publishes to itself, and connects a new client, both within d.
 func (b *healthyClient) check(t *testing.T, s *fixture, d time.Duration) {
@@ -194,8 +194,8 @@ func TestSlowClientsDelayNobody(t *testing.T) {
 // minutes for its handshake.
 func TestSlowClientsAreClosedOnTime(t *testing.T) {
 	t.Parallel()
-	const timeout = "5s"
-	s := newFixture(t, broker, "VERNEGATE_HANDSHAKE_TIMEOUT", timeout, "VERNEGATE_CONNECT_TIMEOUT", timeout)
+	// Handshakes that compute need time on a busy machine; what comes behind them does not.
+	s := newFixture(t, broker, "VERNEGATE_HANDSHAKE_TIMEOUT", "20s", "VERNEGATE_CONNECT_TIMEOUT", "5s")
 	config := s.clientTLS(s.device("acme:lamp"), 0)
 	ctx := within(t, 2*stepTime)
 	var all errgroup.Group
@@ -276,7 +276,7 @@ var (
 // TestTenThousandSilentSockets opens sockets and sends nothing on them. It is not
 // parallel: it needs this process's descriptors for itself.
 func TestTenThousandSilentSockets(t *testing.T) {
-	const timeout = 10 * time.Second
+	const timeout = 30 * time.Second
 	sockets := affordable(t, 10000)
 	s := newFixture(t, broker, "VERNEGATE_HANDSHAKE_TIMEOUT", timeout.String(), "VERNEGATE_LOG_LEVEL", "warn")
 	healthy := newHealthyClient(t, s)

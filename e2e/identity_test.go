@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
 )
@@ -133,7 +132,7 @@ func TestMosquittoSeesTheOwner(t *testing.T) {
 				t.Parallel()
 				id := unique()
 				connect(t, dial, stack.Options{Version: v, ClientID: id, Username: username})
-				if got := must(mosquitto.Username(within(t, 10*time.Second), id))(t); got != "acme:lamp" {
+				if got := must(mosquitto.Username(within(t, stepTime), id))(t); got != "acme:lamp" {
 					t.Errorf("the broker saw username %q, want acme:lamp", got)
 				}
 			})
@@ -147,11 +146,11 @@ func TestMosquittoSeesTheOwner(t *testing.T) {
 func TestTopicRulesApplyToTheOwner(t *testing.T) {
 	t.Parallel()
 	rules := "pattern write %u/attrs\npattern read %u/config\nuser hub\ntopic readwrite #\n"
-	ruled := must(stack.StartMosquitto(within(t, 20*time.Second), t.TempDir(), rules))(t)
+	ruled := must(stack.StartMosquitto(within(t, stepTime), t.TempDir(), rules))(t)
 	t.Cleanup(ruled.Kill)
 	s := newFixture(t, ruled.Addr)
 	hub := connect(t, s.through(s.device("hub"), 0), stack.Options{Version: stack.V311, ClientID: "hub"})
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, stepTime)
 	if _, err := hub.Subscribe(ctx, "+/attrs", 1); err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +192,7 @@ func TestServiceListenerIsForServices(t *testing.T) {
 		t.Run(v.String()+"/device", func(t *testing.T) {
 			t.Parallel()
 			id := unique()
-			_, err := stack.Connect(within(t, 20*time.Second), toServices("acme:lamp"),
+			_, err := stack.Connect(within(t, stepTime), toServices("acme:lamp"),
 				stack.Options{Version: v, ClientID: id, Username: "v2k-bridge"})
 			var refusal *stack.RefusedError
 			want := codeOf(v, 5, 0x87)

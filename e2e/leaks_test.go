@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -24,7 +23,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	const idleWorkers = 32 // goroutines that vernegate keeps for handshakes to come; fewer than a leak of one in each round
 	s := newFixture(t, broker, "VERNEGATE_LOG_LEVEL", "warn")
 	visits := s.visits()
-	ctx := within(t, 90*time.Second)
+	ctx := within(t, 2*stepTime)
 	tour := func(rounds int) {
 		var all errgroup.Group
 		all.SetLimit(atOnce)
@@ -44,7 +43,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	tour(2)
 	descriptors, goroutines := s.holds(t)
 	tour(rounds)
-	eventually(t, 20*time.Second, "the process holds no more than before", func() bool {
+	eventually(t, stepTime, "the process holds no more than before", func() bool {
 		d, g := s.holds(t)
 		return d <= descriptors && g <= goroutines+idleWorkers
 	})
@@ -60,10 +59,10 @@ func (s *fixture) holds(t *testing.T) (descriptors int, goroutines float64) {
 	if err := errors.Join(s.acl.Down(), listenAgain(s.acl)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 20*time.Second, "no session is left", func() bool {
-		return must(s.Metrics(within(t, 10*time.Second)))(t).Sum("vernegate_sessions") == 0
+	eventually(t, stepTime, "no session is left", func() bool {
+		return must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_sessions") == 0
 	})
-	metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
+	metrics := must(s.Metrics(within(t, stepTime)))(t)
 	descriptors, err := s.Descriptors()
 	if errors.Is(err, errors.ErrUnsupported) {
 		return 0, metrics["go_goroutines"]

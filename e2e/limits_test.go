@@ -11,7 +11,6 @@ import (
 	"io"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -78,8 +77,8 @@ func TestLimitOfAnOwner(t *testing.T) {
 // another session has been noticed.
 func (s *fixture) joinEventually(t *testing.T, device *certtest.Cert) {
 	t.Helper()
-	eventually(t, 10*time.Second, "room for another session", func() bool {
-		c, err := stack.Connect(within(t, 10*time.Second), s.through(device, 0), stack.Options{Version: stack.V5, ClientID: unique()})
+	eventually(t, stepTime, "room for another session", func() bool {
+		c, err := stack.Connect(within(t, stepTime), s.through(device, 0), stack.Options{Version: stack.V5, ClientID: unique()})
 		if err != nil {
 			return false
 		}
@@ -104,11 +103,11 @@ func TestLimitOfAnAddress(t *testing.T) {
 	connect(t, from("TCP6", "2001:db8::1"), stack.Options{Version: stack.V5, ClientID: unique()})
 	connect(t, from("TCP6", "2001:db8::2"), stack.Options{Version: stack.V5, ClientID: unique()})
 	for family, address := range map[string]string{"TCP4": "192.0.2.7", "TCP6": "2001:db8::3"} {
-		if _, err := from(family, address)(within(t, 10*time.Second)); err == nil {
+		if _, err := from(family, address)(within(t, stepTime)); err == nil {
 			t.Errorf("a third connection from %s succeeded", address)
 		}
 	}
-	must(s.WaitRecord(within(t, 10*time.Second), "the refusal of an address", func(r stack.Record) bool {
+	must(s.WaitRecord(within(t, stepTime), "the refusal of an address", func(r stack.Record) bool {
 		return r.Has("reason", "rate_limited") && r.Has("remote", "192.0.2.7:4711")
 	}))(t)
 	s.checkCounts(t, "rate_limited")
@@ -127,7 +126,7 @@ func TestLimitOfTheHandshakeRate(t *testing.T) {
 	)
 	for range devices {
 		done.Go(func() {
-			_, err := stack.Through(s.Devices, config)(within(t, 20*time.Second))
+			_, err := stack.Through(s.Devices, config)(within(t, stepTime))
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -158,7 +157,7 @@ func TestStormOfReconnectingDevices(t *testing.T) {
 	for i := range 300 {
 		storm.Go(func() {
 			o := stack.Options{Version: versions[i%len(versions)], ClientID: unique()}
-			c, err := stack.Connect(within(t, 60*time.Second), s.through(lamp, 0), o)
+			c, err := stack.Connect(within(t, stepTime), s.through(lamp, 0), o)
 			if err != nil {
 				t.Errorf("device %d: %v", i, err)
 				return
@@ -169,7 +168,7 @@ func TestStormOfReconnectingDevices(t *testing.T) {
 	calm := make(chan struct{})
 	go func() { defer close(calm); storm.Wait() }()
 	for n := 0; ; n++ {
-		if err := live.Publish(within(t, 60*time.Second), stack.Message{Topic: "acme:lamp/attrs", QoS: 1}); err != nil {
+		if err := live.Publish(within(t, stepTime), stack.Message{Topic: "acme:lamp/attrs", QoS: 1}); err != nil {
 			t.Fatalf("message %d of the live session: %v", n, err)
 		}
 		select {

@@ -60,10 +60,10 @@ func brokerCases(t *testing.T) []*brokerCase {
 func watchForWill(t *testing.T, k *floodClient) func(*testing.T) {
 	t.Helper()
 	watcher := connect(t, stack.Direct(broker), stack.Options{Version: stack.V311, ClientID: unique()})
-	must(watcher.Subscribe(within(t, 20*time.Second), k.will.Topic, 1))(t)
+	must(watcher.Subscribe(within(t, stepTime), k.will.Topic, 1))(t)
 	return func(t *testing.T) {
 		t.Helper()
-		m, err := watcher.Receive(within(t, 20*time.Second))
+		m, err := watcher.Receive(within(t, stepTime))
 		if err != nil || m != *k.will {
 			t.Errorf("%v: the broker published %v (%v), want the will %v", k.version, m, err, *k.will)
 		}
@@ -76,7 +76,7 @@ func watchForWill(t *testing.T, k *floodClient) func(*testing.T) {
 func checkNoGoodbye(t *testing.T, fake *stack.FakeBroker, k *floodClient) {
 	t.Helper()
 	s := sessionAt(fake, k.id)
-	eventually(t, 20*time.Second, "the broker sees the end", s.Ended)
+	eventually(t, stepTime, "the broker sees the end", s.Ended)
 	if n := s.Packets(typeDisconnect); n != 0 {
 		t.Errorf("%v: the broker got %d DISCONNECTs, want none: it would drop the will", k.version, n)
 	}
@@ -318,13 +318,13 @@ func TestRevokedClientDoesNotWaitLong(t *testing.T) {
 	must(sessionAt(fake, hello.clientID).Write([]byte{typePublish << 4, 100, 0, 1, 't'}))(t)
 	must(w.ReadN(5))(t)
 	s.revoke(t, device.Leaf)
-	counts := s.inUse(within(t, 20*time.Second), t, 2)
+	counts := s.inUse(within(t, stepTime), t, 2)
 	if got, err := w.ReadToEnd(); len(got) > 0 {
 		t.Errorf("the client got % X and %v inside a packet, want nothing", got, err)
 	}
 	took := time.Since(counts)
 	t.Logf("the client fell %v after the revocation counted", took.Round(time.Millisecond))
-	if took > 5*time.Second {
+	if took > stepTime {
 		t.Errorf("the revoked client fell after %v, want about a second", took)
 	}
 	s.ending(t, w.LocalAddr(), "cert_revoked")

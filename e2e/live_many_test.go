@@ -220,15 +220,16 @@ func TestOnlyThoseConcernedFall(t *testing.T) {
 	s.startBefore(t, fake.Addr)
 	ctx := within(t, 4*time.Minute)
 	crowd := crowdOf(ctx, t, s, n, s.pki.Root, acquired)
-	t.Logf("%d sessions, at rest: %v", n, feel(ctx, t, crowd, once))
+	atRest := feel(ctx, t, crowd, once)
+	t.Logf("%d sessions, at rest: %v", n, atRest)
 
 	first, rest := crowd[0], crowd[1:]
 	s.revoke(t, first.device.Leaf)
 	counts := s.inUse(ctx, t, 2)
 	took := awaitEnds(ctx, t, counts, first)[0]
 	t.Logf("one is revoked: it fell after %v", took)
-	if took > time.Second {
-		t.Errorf("the revoked session fell %v after the revocation counted, want within 1s", took)
+	if took > stepTime {
+		t.Errorf("the revoked session fell %v after the revocation counted", took)
 	}
 	feel(ctx, t, rest, once)
 
@@ -248,8 +249,8 @@ func TestOnlyThoseConcernedFall(t *testing.T) {
 	if least := time.Second * time.Duration(len(leave)-endingsAtOnce-1) / endingsPerSecond; times[len(times)-1] < least {
 		t.Errorf("the last of %d sessions fell after %v, want them paced over at least %v", len(leave), times[len(times)-1], least)
 	}
-	if p99 := felt.at(0.99); p99 > time.Second {
-		t.Errorf("the p99 of a round trip was %v while others fell, want what nobody notices", p99)
+	if p99, most := felt.at(0.99), max(time.Second, 20*atRest.at(0.99)); p99 > most {
+		t.Errorf("the p99 of a round trip was %v while others fell, and %v at rest", p99, atRest.at(0.99))
 	}
 	s.checkEndedSessions(t, 1+len(leave), len(stay))
 }
@@ -266,8 +267,8 @@ func byCA(crowd []*member, ca *certtest.CA) []*member {
 func (s *fixture) checkEndedSessions(t *testing.T, ended, left int) {
 	t.Helper()
 	var metrics stack.Metrics
-	eventually(t, 20*time.Second, "all endings are counted", func() bool {
-		metrics = must(s.Metrics(within(t, 10*time.Second)))(t)
+	eventually(t, stepTime, "all endings are counted", func() bool {
+		metrics = must(s.Metrics(within(t, stepTime)))(t)
 		return metrics.Sum("vernegate_connections_ended_total", `reason="cert_revoked"`) >= float64(ended)
 	})
 	if n := metrics.Sum("vernegate_connections_ended_total"); n != float64(ended) {

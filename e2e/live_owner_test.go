@@ -35,7 +35,7 @@ func (s *fixture) live(t *testing.T, device *certtest.Cert) *stack.Wire {
 // couldNotTell is how often certificate-acl was asked without telling.
 func (s *fixture) couldNotTell(t *testing.T) float64 {
 	t.Helper()
-	return must(s.Metrics(within(t, 10*time.Second)))(t).Sum("vernegate_identity_answers_total", `outcome="failed"`)
+	return must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_identity_answers_total", `outcome="failed"`)
 }
 
 // TestOutageOfCertificateACLEndsNothing keeps certificate-acl from telling, in every
@@ -60,7 +60,7 @@ func TestOutageOfCertificateACLEndsNothing(t *testing.T) {
 	} {
 		outage.begin()
 		began, before := time.Now(), s.couldNotTell(t)
-		eventually(t, 30*time.Second, outage.name+": each owner is asked for again and again in vain", func() bool {
+		eventually(t, stepTime, outage.name+": each owner is asked for again and again in vain", func() bool {
 			return s.couldNotTell(t) >= before+sessions*rounds && time.Since(began) > rounds*recheck
 		})
 		for _, w := range lives {
@@ -72,7 +72,7 @@ func TestOutageOfCertificateACLEndsNothing(t *testing.T) {
 	for _, w := range lives {
 		ping(t, w)
 	}
-	if ended := must(s.Metrics(within(t, 10*time.Second)))(t).Sum("vernegate_connections_ended_total"); ended != 0 {
+	if ended := must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_connections_ended_total"); ended != 0 {
 		t.Errorf("%v sessions have ended, want none", ended)
 	}
 }
@@ -125,7 +125,7 @@ func TestOneRequestForAllSessionsOfACertificate(t *testing.T) {
 	}
 	asked := func() int { return s.acl.Requests(stack.Fingerprint(device.Leaf)) }
 	first, began := asked(), time.Now()
-	eventually(t, 30*time.Second, "the checks go on", func() bool { return asked() >= first+rounds })
+	eventually(t, stepTime, "the checks go on", func() bool { return asked() >= first+rounds })
 	if least := (rounds - 1) * recheck; time.Since(began) < least {
 		t.Errorf("%d requests within %v for one certificate with %d sessions, want one every %v",
 			rounds, time.Since(began), sessions, recheck)

@@ -45,7 +45,7 @@ func newPatchedFixture(t *testing.T, brokers string, prepare func(*fixture), env
 	for i := 0; i < len(env); i += 2 {
 		old[env[i]] = env[i+1]
 	}
-	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, old))(t)
+	s.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, old))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
 	s.Devices, s.Services = devices, services
 	return &patchedFixture{s}
@@ -56,7 +56,7 @@ func newPatchedFixture(t *testing.T, brokers string, prepare func(*fixture), env
 func convertOld(t *testing.T, env map[string]string) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "new")
-	cmd := exec.CommandContext(within(t, 20*time.Second), program, "convert", "-out", out)
+	cmd := exec.CommandContext(within(t, stepTime), program, "convert", "-out", out)
 	cmd.Env = []string{}
 	for name, value := range env {
 		cmd.Env = append(cmd.Env, name+"="+value)
@@ -75,7 +75,7 @@ func ruledBroker(t *testing.T, acl string) string {
 	if addr := os.Getenv("E2E_BROKER_ACL"); addr != "" {
 		return addr
 	}
-	m := must(stack.StartMosquitto(within(t, 20*time.Second), t.TempDir(), acl))(t)
+	m := must(stack.StartMosquitto(within(t, stepTime), t.TempDir(), acl))(t)
 	t.Cleanup(m.Kill)
 	return m.Addr
 }
@@ -134,7 +134,7 @@ func (s *patchedFixture) identity(t *testing.T, cert *certtest.Cert, internal bo
 	if internal {
 		addr = s.Services
 	}
-	ctx, id := within(t, 20*time.Second), unique()
+	ctx, id := within(t, stepTime), unique()
 	c, err := stack.Connect(ctx, stack.Through(addr, s.clientTLS(cert, 0)), stack.Options{Version: stack.V311, ClientID: id, Username: username})
 	if refusal, ok := errors.AsType[*stack.RefusedError](err); ok && refusal.Code == 5 {
 		return refusedCode5
@@ -152,7 +152,7 @@ func TestCertificateACLAsPatched(t *testing.T) {
 	t.Parallel()
 	const patched = 5 // whatever the reason was: many devices then give up
 	s := newPatchedFixture(t, broker, nil, "CERTIFICATE_ACL_REQ_TIMEOUT_MS", "400")
-	ctx := within(t, 40*time.Second)
+	ctx := within(t, stepTime)
 	known := s.device("acme:known")
 	if code := answerTo(ctx, t, s.through(known, 0), stack.V311); code != 0 {
 		t.Fatalf("a device was refused with %d while all is well", code)
@@ -194,12 +194,12 @@ func TestConvertedEnvironmentWorks(t *testing.T) {
 	env := must(stack.ReadEnv(filepath.Join(convertOld(t, old), "vernegate.env")))(t)
 	delete(env, "VERNEGATE_BACKEND_PROXY_PROTOCOL") // these brokers do not speak it
 	maps.Copy(env, map[string]string{"HOSTNAME": "server", "VERNEGATE_BACKENDS": broker})
-	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, env))(t)
+	s.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, env))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
 	if s.Devices != devices || s.Services != services {
 		t.Errorf("it listens on %s and %s, want %s and %s", s.Devices, s.Services, devices, services)
 	}
-	if err := tryConnect(within(t, 10*time.Second), s.through(s.device("acme:lamp"), 0)); err != nil {
+	if err := tryConnect(within(t, stepTime), s.through(s.device("acme:lamp"), 0)); err != nil {
 		t.Errorf("a device is refused: %v", err)
 	}
 }

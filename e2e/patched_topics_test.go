@@ -59,7 +59,7 @@ func newRuled(t *testing.T) *ruled {
 	r.lamp, r.door = r.tenant+":lamp", r.tenant+":door"
 	r.patchedFixture = newPatchedFixture(t, r.broker, nil)
 	r.all, r.sender = r.direct(t, v2k), r.direct(t, k2v)
-	if code := must(r.all.Subscribe(within(t, 10*time.Second), "#", 1))(t); code > 1 {
+	if code := must(r.all.Subscribe(within(t, stepTime), "#", 1))(t); code > 1 {
 		t.Fatalf("the broker lets %s not subscribe to everything: 0x%02X", v2k, code)
 	}
 	return r
@@ -120,7 +120,7 @@ func (r aRule) check(t *testing.T, was bool) {
 func TestPublishingAsPatched(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, stepTime)
 	for _, row := range []aRule{
 		{r.lamp, r.lamp + "/attrs", true, ""},
 		{r.lamp, r.lamp + "/attrs/on", true, ""},
@@ -156,7 +156,7 @@ func TestPublishingAsPatched(t *testing.T) {
 func TestSubscribingAsPatched(t *testing.T) {
 	t.Parallel()
 	r := newRuled(t)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, stepTime)
 	for _, row := range []struct {
 		aRule        // topic is the filter
 		probe string // a topic that the filter matches
@@ -222,7 +222,7 @@ func TestSecondFilterIsCheckedToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(w.ReadN(6))(t) // SUBACK
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, stepTime)
 	r.publish(ctx, t, others, "not for you")
 	r.publish(ctx, t, own, "for you")
 	hears(ctx, t, r.all, "for you", r.sentinel(ctx, t, r.lamp))

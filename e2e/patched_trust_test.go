@@ -42,7 +42,7 @@ func TestCertificatesAsPatched(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := tryConnect(within(t, 20*time.Second), s.through(row.cert, 0))
+			err := tryConnect(within(t, stepTime), s.through(row.cert, 0))
 			if (err == nil) != row.in {
 				t.Errorf("it is in: %v (%v), want %v", err == nil, err, row.in)
 			}
@@ -71,8 +71,8 @@ func TestCRLPastItsTime(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(string(s.folder), "ca.crl"), certtest.PEMEncodeCRL(der), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx := within(t, 30*time.Second)
-	eventually(t, 10*time.Second, "the CRL that is past its time is in use", func() bool {
+	ctx := within(t, stepTime)
+	eventually(t, stepTime, "the CRL that is past its time is in use", func() bool {
 		next := must(s.Metrics(ctx))(t).Sum("vernegate_trust_crl_next_update_timestamp_seconds")
 		return int64(next) == past.Unix()
 	})
@@ -91,7 +91,7 @@ func TestRenewalByCertSidecar(t *testing.T) {
 	s := newPatchedFixture(t, broker, nil, "DOCKER_VERNEMQ_SSL_TRUSTED_CERT_REFRESH_INTERVAL", "0")
 	dial := s.through(s.device("acme:lamp"), 0)
 	renewed := s.pki.Root.Issue("vernegate, renewed", certtest.Server("127.0.0.1", "localhost"))
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, stepTime)
 	overwrite := func(name string, content []byte) {
 		if err := os.WriteFile(filepath.Join(string(s.folder), name), content, 0o600); err != nil {
 			t.Fatal(err)
@@ -112,7 +112,7 @@ func TestRenewalByCertSidecar(t *testing.T) {
 		t.Errorf("a device is refused while the key does not fit: %v", err)
 	}
 	overwrite("server.crt", renewed.CertPEM())
-	eventually(t, 20*time.Second, "the new certificate is served", func() bool { return s.served(t) == "vernegate, renewed" })
+	eventually(t, stepTime, "the new certificate is served", func() bool { return s.served(t) == "vernegate, renewed" })
 	if err := tryConnect(ctx, dial); err != nil {
 		t.Errorf("a device is refused after the renewal: %v", err)
 	}

@@ -75,7 +75,7 @@ func TestRealAddressReachesTheBroker(t *testing.T) {
 				if err := w.Close(); err != nil {
 					t.Fatal(err)
 				}
-				must(s.WaitRecord(within(t, 10*time.Second), "the end of the client "+name, func(r stack.Record) bool {
+				must(s.WaitRecord(within(t, stepTime), "the end of the client "+name, func(r stack.Record) bool {
 					return r.Has("client_id", sent.clientID) && r.Has("remote", behindProxy)
 				}))(t)
 			}
@@ -132,7 +132,7 @@ func TestCheckNamesTheProxyProtocol(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(within(t, 30*time.Second), program, "check")
+			cmd := exec.CommandContext(within(t, stepTime), program, "check")
 			for name, value := range prepareFixture(t).env(test.addr, "VERNEGATE_BACKEND_PROXY_PROTOCOL", test.header) {
 				cmd.Env = append(cmd.Env, name+"="+value)
 			}
@@ -161,7 +161,7 @@ func TestSessionsWithABrokerThatExpectsHeaders(t *testing.T) {
 		for _, v := range versions {
 			t.Run(header+" "+v.String(), func(t *testing.T) {
 				t.Parallel()
-				ctx, topic := within(t, 20*time.Second), unique()
+				ctx, topic := within(t, stepTime), unique()
 				c := connect(t, dial, stack.Options{Version: v, ClientID: unique()})
 				must(c.Subscribe(ctx, topic, 1))(t)
 				sent := stack.Message{Topic: topic, Payload: "21.5", QoS: 1}

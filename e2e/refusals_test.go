@@ -198,7 +198,7 @@ func TestRefusedCertificates(t *testing.T) {
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
 		t.Fatal(err)
 	}
-	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(fake.Addr)))(t)
+	s.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, s.env(fake.Addr)))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
 
 	rows := map[string]struct {
@@ -282,7 +282,7 @@ func TestRevocationListsThatCannotBeUsed(t *testing.T) {
 			for _, device := range []*certtest.Cert{s.device("acme:lamp"), s.deviceOf(external, "acme:guest")} {
 				if !policy.allowed {
 					s.checkAlert(t, s.clientTLS(device, tls.VersionTLS13), stack.AlertBadCertificate, "tls_crl")
-				} else if err := tryConnect(within(t, 20*time.Second), s.through(device, 0)); err != nil {
+				} else if err := tryConnect(within(t, stepTime), s.through(device, 0)); err != nil {
 					t.Errorf("a device of %s is refused: %v", device.Leaf.Issuer, err)
 				}
 			}
@@ -314,7 +314,7 @@ func TestTimeouts(t *testing.T) {
 	fake := startFakeBroker(t)
 	fake.SetBehavior(stack.Behavior{Silent: true})
 	s := newFixture(t, fake.Addr,
-		"VERNEGATE_HANDSHAKE_TIMEOUT", "2s", "VERNEGATE_CONNECT_TIMEOUT", "1s", "VERNEGATE_CONNACK_TIMEOUT", "1s")
+		"VERNEGATE_HANDSHAKE_TIMEOUT", "10s", "VERNEGATE_CONNECT_TIMEOUT", "5s", "VERNEGATE_CONNACK_TIMEOUT", "3s")
 	dial := s.through(s.device("acme:lamp"), 0)
 
 	t.Run("tls_timeout", func(t *testing.T) {
@@ -362,7 +362,7 @@ func (s *fixture) checkTimeout(t *testing.T, w *stack.Wire, answer []byte, slug 
 	if err != nil || !slices.Equal(got, answer) {
 		t.Errorf("the client got % X and then %v, want % X and then a close", got, err, answer)
 	}
-	if took := time.Since(began); took < 500*time.Millisecond || took > 10*time.Second {
+	if took := time.Since(began); took < 500*time.Millisecond || took > stepTime {
 		t.Errorf("the connection was closed after %v", took)
 	}
 	w.Close()

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -81,7 +80,7 @@ func TestTicketsCountAtOtherReplicas(t *testing.T) {
 	}
 
 	write(third[:20]) // keeps the last good ones
-	eventually(t, 10*time.Second, "the mistake is reported", func() bool {
+	eventually(t, stepTime, "the mistake is reported", func() bool {
 		return strings.Contains(two.Output.String(), "ticket key file "+path+": line 1: not 32 bytes")
 	})
 	if !one.visit(t, config) || !two.visit(t, config) {

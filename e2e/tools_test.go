@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
 )
@@ -56,7 +55,7 @@ func toolTLS(version uint16) string {
 
 func runTool(t *testing.T, args []string) {
 	t.Helper()
-	if err := stack.RunTool(within(t, 30*time.Second), "mosquitto_pub", args...); err != nil {
+	if err := stack.RunTool(within(t, stepTime), "mosquitto_pub", args...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -73,7 +72,7 @@ func subscribeTool(t *testing.T, args []string) *stack.Process {
 
 func waitLine(t *testing.T, p *stack.Process, what string, match func(string) bool) {
 	t.Helper()
-	if _, err := p.Output.Wait(within(t, 30*time.Second), what, match); err != nil {
+	if _, err := p.Output.Wait(within(t, stepTime), what, match); err != nil {
 		t.Fatalf("%v; it printed:\n%.2000s", err, &p.Output)
 	}
 }

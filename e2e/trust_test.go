@@ -21,13 +21,14 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// countsWithin is how soon after the last write a new file must count.
-const countsWithin = 2 * time.Second
+// countsWithin is how soon after the last write a new file must count: long before the next look at all files, which comes
+// every five minutes. How soon that is to the second is tested in truststore, where the clock stands still meanwhile.
+const countsWithin = stepTime
 
 // tryConnect connects with a CONNECT of its own and reports whether the device was let
 // in; the error says how it was refused.
 func tryConnect(ctx context.Context, dial stack.Dial) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	w, err := stack.DialWire(ctx, dial)
 	if err != nil {
@@ -103,7 +104,7 @@ func (s *fixture) checkChange(t *testing.T, write func(stack.Folder, stack.Set) 
 	t.Helper()
 	fresh := certtest.NewCA("acquired company")
 	newcomer, dropout := s.deviceOf(fresh, "acme:newcomer"), s.device("acme:dropout")
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, stepTime)
 	if tryConnect(ctx, s.through(newcomer, 0)) == nil {
 		t.Fatal("a device of a CA that nobody trusts was let in")
 	}
@@ -122,9 +123,9 @@ func (s *fixture) checkChange(t *testing.T, write func(stack.Folder, stack.Set) 
 // newcomer is let in, the dropout is not.
 func (s *fixture) checkCountsSoon(t *testing.T, written time.Time, newcomer, dropout stack.Dial) {
 	t.Helper()
-	ctx := within(t, 30*time.Second)
-	eventually(t, 10*time.Second, "a device of the new CA is let in", func() bool { return tryConnect(ctx, newcomer) == nil })
-	eventually(t, 10*time.Second, "a newly revoked device is kept out", func() bool { return tryConnect(ctx, dropout) != nil })
+	ctx := within(t, stepTime)
+	eventually(t, stepTime, "a device of the new CA is let in", func() bool { return tryConnect(ctx, newcomer) == nil })
+	eventually(t, stepTime, "a newly revoked device is kept out", func() bool { return tryConnect(ctx, dropout) != nil })
 	s.checkUsedSoon(t, written)
 }
 
@@ -165,7 +166,7 @@ func TestHalfWrittenFilesAreNeverUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.start(t, "VERNEGATE_TRUST_REFRESH_INTERVAL", "1s")
-	ctx := within(t, 90*time.Second)
+	ctx := within(t, 2*stepTime)
 	watchGood(t, s.through(s.device("acme:lamp"), 0))
 	good := watchGood(t, s.through(s.deviceOf(second, "acme:door"), 0))
 
@@ -224,14 +225,14 @@ func TestRevokedDeviceWithTicketIsRefused(t *testing.T) {
 			config := s.clientTLS(device, tlsVersion)
 			config.ClientSessionCache = tickets
 			dial := stack.Through(s.Devices, config)
-			ctx := within(t, 60*time.Second)
+			ctx := within(t, stepTime)
 			for range 2 {
 				if err := tryConnect(ctx, dial); err != nil {
 					t.Fatal(err)
 				}
 			}
 			resumed := func(r stack.Record) bool { return r.Has("resumed", "true") }
-			if _, err := s.WaitRecord(within(t, 10*time.Second), "a resumed session", resumed); err != nil {
+			if _, err := s.WaitRecord(within(t, stepTime), "a resumed session", resumed); err != nil {
 				t.Fatalf("tickets are off, this shows nothing: %v", err)
 			}
 
@@ -242,7 +243,7 @@ func TestRevokedDeviceWithTicketIsRefused(t *testing.T) {
 			written := time.Now()
 			var offered int64
 			var err error
-			eventually(t, 10*time.Second, "the revoked device is refused", func() bool {
+			eventually(t, stepTime, "the revoked device is refused", func() bool {
 				offered = tickets.offered.Load()
 				err = tryConnect(ctx, dial)
 				return stack.AlertOf(err) != 0 // there is none if the revocation comes at the end of a handshake
@@ -264,10 +265,10 @@ func (s *fixture) startUnwatched(t *testing.T, env ...string) {
 	t.Helper()
 	const noInotify = "echo 0 >/proc/sys/user/max_inotify_instances && exec \"$@\""
 	wrapper := []string{"unshare", "--user", "--map-root-user", "sh", "-c", noInotify, "sh"}
-	if err := stack.RunTool(within(t, 10*time.Second), wrapper[0], append(wrapper[1:], "true")...); err != nil {
+	if err := stack.RunTool(within(t, stepTime), wrapper[0], append(wrapper[1:], "true")...); err != nil {
 		t.Skipf("this machine does not let a test take inotify away from a program: %v", err)
 	}
-	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(broker, env...), wrapper...))(t)
+	s.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, s.env(broker, env...), wrapper...))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
 }
 
@@ -294,7 +295,7 @@ func TestHangupReloads(t *testing.T) {
 // be caught by the last look of the start.
 func (s *fixture) checkRevocations(t *testing.T, after func()) {
 	t.Helper()
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, stepTime)
 	for range 3 {
 		device := s.device("acme:lamp")
 		if err := tryConnect(ctx, s.through(device, 0)); err != nil {
@@ -322,8 +323,8 @@ func TestBrokenFileChangesNothing(t *testing.T) {
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
 		t.Fatal(err)
 	}
-	ctx := within(t, 60*time.Second)
-	eventually(t, 10*time.Second, "the revocation counts", func() bool {
+	ctx := within(t, stepTime)
+	eventually(t, stepTime, "the revocation counts", func() bool {
 		return tryConnect(ctx, s.through(revoked, 0)) != nil
 	})
 	watchGood(t, s.through(s.device("acme:lamp"), 0))
@@ -337,7 +338,7 @@ func TestBrokenFileChangesNothing(t *testing.T) {
 			t.Errorf("%s is broken and a revoked device was let in", name)
 		}
 		replace(t, path, whole)
-		eventually(t, 10*time.Second, "the metrics say that all is well", func() bool { return s.refusing(t) == 0 })
+		eventually(t, stepTime, "the metrics say that all is well", func() bool { return s.refusing(t) == 0 })
 	}
 }
 
@@ -355,7 +356,7 @@ func replace(t *testing.T, path string, content []byte) {
 // refusing is 1 while the metrics say that the files are no good, else 0.
 func (s *fixture) refusing(t *testing.T) float64 {
 	t.Helper()
-	return must(s.Metrics(within(t, 10*time.Second)))(t).Sum("vernegate_trust_files_refused")
+	return must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_trust_files_refused")
 }
 
 // checkComplaint expects one line about the broken file, however often it is read.
@@ -365,15 +366,15 @@ func (s *fixture) checkComplaint(t *testing.T, name string) {
 		text, _ := r["err"].(string)
 		return r.Has("level", "ERROR") && strings.Contains(text, name)
 	}
-	if _, err := s.WaitRecord(within(t, 10*time.Second), "the broken "+name, complaint); err != nil {
+	if _, err := s.WaitRecord(within(t, stepTime), "the broken "+name, complaint); err != nil {
 		t.Fatal(err)
 	}
 	looks := func() float64 {
-		metrics := must(s.Metrics(within(t, 10*time.Second)))(t)
+		metrics := must(s.Metrics(within(t, stepTime)))(t)
 		return metrics.Sum("vernegate_trust_looks_total", `result="refused"`)
 	}
 	first := looks()
-	eventually(t, 10*time.Second, "the file is read again and again", func() bool { return looks() >= first+4 })
+	eventually(t, stepTime, "the file is read again and again", func() bool { return looks() >= first+4 })
 	if s.refusing(t) != 1 {
 		t.Errorf("%s is broken and the metrics do not say so", name)
 	}

@@ -184,7 +184,7 @@ func TestClientsLastWordsReachTheBroker(t *testing.T) {
 	}
 	sent.username = "acme:lamp"
 	want := slices.Concat(sent.bytes(), rest)
-	err := fake.Wait(within(t, 10*time.Second), "the client's last byte", func([]*stack.FakeSession) bool {
+	err := fake.Wait(within(t, stepTime), "the client's last byte", func([]*stack.FakeSession) bool {
 		return len(received(fake, sent.clientID)) >= len(want)
 	})
 	if err != nil || !bytes.Equal(received(fake, sent.clientID), want) {

@@ -25,13 +25,13 @@ func deadAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// gateTo starts a gate to addresses of brokers that waits only shortly for a CONNACK.
+// gateTo starts a gate to addresses of brokers that waits for a CONNACK no longer than a broker needs on a busy machine.
 func gateTo(t *testing.T, addrs ...string) (*gate, *turns) {
 	t.Helper()
 	turns := newTurns(addrs...)
 	return startGate(t, func(c *proxy.Config) {
 		c.Lease = turns.lease
-		c.ConnackTimeout = 50 * time.Millisecond
+		c.ConnackTimeout = 2 * time.Second
 	}), turns
 }
 
@@ -128,14 +128,14 @@ func TestFailoverEndsInTime(t *testing.T) {
 	turns := newTurns(all[0].addr(), all[1].addr(), all[2].addr(), all[3].addr())
 	g := startGate(t, func(c *proxy.Config) {
 		c.Lease = turns.lease
-		c.DialTimeout = 150 * time.Millisecond
-		c.ConnackTimeout = 200 * time.Millisecond
+		c.DialTimeout = 1500 * time.Millisecond
+		c.ConnackTimeout = 2 * time.Second
 	})
 	began := time.Now()
 	client := g.device(connect311)
 	wantBytes(t, client, versions["3.1.1"].unavailable)
-	if took := time.Since(began); took < 350*time.Millisecond || took > 2*time.Second {
-		t.Errorf("refused after %v, want 350ms", took)
+	if took := time.Since(began); took < 3500*time.Millisecond || took > patience/2 {
+		t.Errorf("refused after %v, want 3.5s", took)
 	}
 	g.wantEnd(proxy.BackendSilent)
 	turns.wantTold(t, "silent", all[0].addr()) // the second one was not given all of its time

@@ -259,7 +259,7 @@ func TestHandshakeWithABrokerHasATimeout(t *testing.T) {
 	g := startGate(t, func(c *proxy.Config) {
 		speakTLS(nil)(c)
 		c.Lease = turns.lease
-		c.DialTimeout = 50 * time.Millisecond
+		c.DialTimeout = 2 * time.Second
 	})
 	client := g.device(connect311)
 	wantBytes(t, client, versions["3.1.1"].unavailable)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
-	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 var errResponder = errors.New("the responder does not answer")
@@ -173,11 +172,10 @@ func TestSlowRechecksDoNotKeepSessionsAlive(t *testing.T) {
 	for range 40 { // more than are asked for at a time
 		session5(g, b, testPKI().ca.Issue("admin:dev1"))
 	}
-	device := testPKI().ca.Issue("admin:dev1", certtest.NotAfter(time.Now().Add(2*time.Second)))
-	client, backend := session5(g, b, device)
+	device, client, backend := sessionThatExpires(g, b)
 	slow.Store(true)
 	wantStopped(t, client, backend, 0x87)
-	if late := time.Since(device.Leaf.NotAfter); late > 2*time.Second {
+	if late := time.Since(device.Leaf.NotAfter); late > patience/2 {
 		t.Errorf("ended %v after the certificate expired", late)
 	}
 }

@@ -20,8 +20,9 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// promised is how soon a new CA has to count after the last write.
-const promised = 2 * time.Second
+// patience is how long a test waits for what has to happen, on a machine that is busy with other things. How soon files
+// count is tested where the clock stands still meanwhile.
+const patience = time.Minute
 
 // running is a store that follows a volume with real watching.
 type running struct {
@@ -53,16 +54,15 @@ func run(v *volume) *running {
 	return r
 }
 
-// await waits for a look with the result and returns how long that took.
-func (r *running) await(want truststore.Result) time.Duration {
+// await waits for a look with the result.
+func (r *running) await(want truststore.Result) {
 	r.t.Helper()
-	start := time.Now()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(patience)
 	for {
 		select {
 		case got := <-r.looks:
 			if got == want {
-				return time.Since(start)
+				return
 			}
 		case <-timeout:
 			r.t.Fatalf("no look was %v", want)
@@ -141,17 +141,13 @@ func TestNewCACountsSoonAfterTheLastWrite(t *testing.T) {
 			r := run(v)
 			one, two := certtest.NewCA("one"), certtest.NewCA("two")
 			row.change(v, bundle(one))
-			if took := r.await(truststore.Swapped); took > promised {
-				t.Errorf("took %v, want at most %v", took, promised)
-			}
+			r.await(truststore.Swapped)
 			if err := verify(r.store, one.Issue("acme:lamp")); err != nil {
 				t.Error(err)
 			}
 			// What is there now is watched as well.
 			v.write("ca.crt", bundle(one, two))
-			if took := r.await(truststore.Swapped); took > promised {
-				t.Errorf("the second time took %v, want at most %v", took, promised)
-			}
+			r.await(truststore.Swapped)
 			if err := verify(r.store, two.Issue("acme:lamp")); err != nil {
 				t.Error(err)
 			}
@@ -185,7 +181,7 @@ func TestWatchingSeesARotationWithoutRefusingAnybody(t *testing.T) {
 		// Go on when the store has seen it, whatever it thinks of it.
 		select {
 		case <-r.looks:
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the change is not noticed")
 		}
 	})
@@ -248,7 +244,7 @@ func TestNothingRunsAfterRun(t *testing.T) {
 		if !strings.Contains(left, "truststore.(") && !strings.Contains(left, "watch.(") && !strings.Contains(left, "fsnotify") {
 			return
 		}
-		if time.Since(start) > 10*time.Second {
+		if time.Since(start) > patience {
 			t.Fatalf("still running:\n%s", left)
 		}
 	}

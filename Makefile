@@ -1,4 +1,4 @@
-# What can be done here. "make help" lists it; "make" alone runs the tests.
+# What can be done here. "make" alone lists it.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -24,7 +24,7 @@ export KUBE ?= $(wildcard ../shared/kube)
 # Where the tests leave pictures of the status page.
 export SCREENSHOTS ?= $(CURDIR)/screenshots
 
-.DEFAULT_GOAL := test
+.DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## List the targets
@@ -47,7 +47,7 @@ demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it r
 	STAY=$(STAY) go run ./e2e/demo
 
 .PHONY: test
-test: tools ## Run all tests with the race detector, end-to-end against Mosquitto (or E2E_BROKER=host:port)
+test: tools-check ## Run all tests with the race detector, end-to-end against Mosquitto (or E2E_BROKER=host:port)
 	go test -race $(TESTFLAGS) ./...
 	go test -race -tags portable $(TESTFLAGS) ./proxy/... # as on systems without epoll
 	cd charts && go test $(TESTFLAGS) ./...
@@ -104,14 +104,18 @@ microbench: ## Run the Go benchmarks that match BENCH (all), with their allocati
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 
 .PHONY: cover
-cover: tools ## Show what the tests do not reach: coverage.out and its sum
+cover: tools-check ## Show what the tests do not reach: coverage.out and its sum
 	go test -coverpkg ./... -coverprofile coverage.out ./...
 	@go tool cover -func coverage.out | tail -n 1
 
 .PHONY: tools
-tools: ## Install what the tests need beside Go, where apt is; elsewhere say what
+tools: ## Install what the tests need beside Go, where apt is, and start no service; elsewhere say what
 	@.ci/tools
 	@.ci/mqttjs
+
+.PHONY: tools-check
+tools-check: # Say what of it is missing
+	@.ci/tools --check
 
 .PHONY: clean
 clean: ## Remove what the other targets made

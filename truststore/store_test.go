@@ -224,7 +224,7 @@ func TestReloadTellsWhatIsWrong(t *testing.T) {
 	store := open(t, v.config())
 	good := store.Current()
 	v.write("ca.crt")
-	if err := store.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "no CA certificate") {
+	if err := store.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "holds no certificate") {
 		t.Errorf("got %v", err)
 	}
 	if store.Current() != good {

@@ -63,6 +63,7 @@ func TestDemoLinesWorkWhenPasted(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	waitLine(t, demo, "the address of the status page", func(line string) bool { return strings.Contains(line, "The status page is at http://127.0.0.1:") })
 	paste("mosquitto_pub")
 	waitLine(t, demo, "the pasted client", func(line string) bool {
 		return strings.Contains(line, `saw username "acme:you"`)

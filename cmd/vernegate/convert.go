@@ -40,7 +40,7 @@ type conversionFlags struct {
 // runConvert converts the configuration of the patched broker and returns the exit
 // code: with -check 1 if something is left for a person to decide.
 func runConvert(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	flags, err := parseConversion(args, stderr)
+	flags, err := parseConversion(args, stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	}
@@ -65,21 +65,43 @@ func runConvert(args, environ []string, stdin io.Reader, stdout, stderr io.Write
 	return exitOK
 }
 
-func parseConversion(args []string, stderr io.Writer) (*conversionFlags, error) {
+// parseConversion reads the command line, options and FILE in any order. The usage, if it is asked for, goes to w.
+func parseConversion(args []string, w io.Writer) (*conversionFlags, error) {
 	f := &conversionFlags{options: convert.Options{
 		Variables: config.Variables(),
 		Cipher:    config.CheckCipher,
 	}}
 	set := conversionFlagSet(f)
-	err := set.Parse(args)
+	files, err := parseInAnyOrder(set, args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stderr, convertUsage)
-		set.SetOutput(stderr)
+		fmt.Fprint(w, convertUsage)
+		set.SetOutput(w)
 		set.PrintDefaults()
+		fmt.Fprintf(w, "\nMore: %smigrate-from-dojot-vernemq.md\n", documentation)
 		return nil, err
 	}
-	f.file = set.Arg(0)
-	return f, errors.Join(err, f.validate(set.NArg()))
+	if len(files) > 0 {
+		f.file = files[0]
+	}
+	return f, errors.Join(err, f.validate(len(files)))
+}
+
+// parseInAnyOrder parses options that may also come behind the other arguments, which it returns. What follows "--" is no
+// option.
+func parseInAnyOrder(set *flag.FlagSet, args []string) (others []string, err error) {
+	for {
+		if err := set.Parse(args); err != nil {
+			return others, err
+		}
+		rest := set.Args()
+		if len(rest) == 0 {
+			return others, nil
+		}
+		if at := len(args) - len(rest) - 1; at >= 0 && args[at] == "--" {
+			return append(others, rest...), nil
+		}
+		others, args = append(others, rest[0]), rest[1:]
+	}
 }
 
 // conversionFlagSet reads options into f, silently.

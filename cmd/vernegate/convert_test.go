@@ -178,9 +178,33 @@ func TestConvertWritesNothingWhenSomethingIsWrong(t *testing.T) {
 
 func TestConvertHelps(t *testing.T) {
 	t.Parallel()
-	code, _, _, stderr := conversion(t, "", nil, "-h")
-	if code != exitOK || !strings.Contains(stderr, "-broker-listen address") {
-		t.Errorf("ends with %d: %s", code, stderr)
+	for _, args := range [][]string{{"-h"}, {"--help"}, {"old.conf", "-h"}} {
+		code, _, stdout, stderr := conversion(t, "", nil, args...)
+		if code != exitOK || !strings.Contains(stdout, "-broker-listen address") || stderr != "" {
+			t.Errorf("%q ends with %d: %s%s", args, code, stdout, stderr)
+		}
+	}
+}
+
+func TestConvertTakesOptionsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"-", "-out", "OUT"}, {"-out", "OUT", "-"}, {"-check", "-", "-out", "OUT"}, {"-", "-out=OUT", "-check"}, {"-out", "OUT", "--", "-"},
+	} {
+		for i, arg := range args {
+			if arg == "-out=OUT" {
+				args[i] = "-out=" + filepath.Join(t.TempDir(), "new")
+			}
+		}
+		code, _, stdout, stderr := conversion(t, oldConf, nil, args...)
+		if stderr != "" {
+			t.Errorf("%q ends with %d: %s%s", args, code, stdout, stderr)
+		}
+	}
+	for _, args := range [][]string{{"a", "-check", "b"}, {"-check", "--", "a", "-b"}} {
+		if code, _, _, stderr := conversion(t, "", nil, args...); code != exitMistake || !strings.Contains(stderr, "expected one FILE, not 2") {
+			t.Errorf("%q ends with %d: %s", args, code, stderr)
+		}
 	}
 }
 

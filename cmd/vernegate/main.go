@@ -43,6 +43,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if len(args) > 0 {
 		command = args[0]
 	}
+	if len(args) > 1 && asksForHelp(args[1:]) && command != "convert" {
+		return help(command, stdout, stderr)
+	}
 	if command == "convert" {
 		return runConvert(args[1:], environ, os.Stdin, stdout, stderr)
 	}
@@ -66,10 +69,15 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case "version", "--version":
 		fmt.Fprint(stdout, versionText(thisBuild(), app.CompiledIn(), buildInfo()))
 	case "help", "--help", "-h":
-		fmt.Fprint(stdout, usage)
+		fmt.Fprint(stdout, usage+moreHelp)
 	default:
-		fmt.Fprintf(stderr, "vernegate: there is no command %q\n\n%s", command, usage)
-		return exitMistake
+		return unknown(command, stderr)
 	}
 	return exitOK
+}
+
+// unknown says that there is no such command, and returns the exit code.
+func unknown(command string, stderr io.Writer) int {
+	fmt.Fprintf(stderr, "vernegate: there is no command %q\n\n%s", command, usage)
+	return exitMistake
 }

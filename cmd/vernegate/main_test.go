@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/vernegate/vernegate/internal/config"
 )
 
 // runWith runs a command that needs no environment.
@@ -35,9 +37,35 @@ func TestUnknownCommandIsAMistake(t *testing.T) {
 func TestHelpPrintsTheUsage(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"help", "--help", "-h"} {
-		if code, stdout, stderr := runWith(t, command); code != exitOK || stdout != usage || stderr != "" {
+		if code, stdout, stderr := runWith(t, command); code != exitOK || stdout != usage+moreHelp || stderr != "" {
 			t.Errorf("%s ends with %d, stdout %q, stderr %q", command, code, stdout, stderr)
 		}
+	}
+}
+
+func TestEveryCommandSaysWhatItDoes(t *testing.T) {
+	t.Parallel()
+	for _, c := range completed() {
+		for _, flag := range []string{"-h", "--help", "-help"} {
+			code, stdout, stderr := runWith(t, c.Name, flag)
+			if code != exitOK || !strings.HasPrefix(stdout, "vernegate "+c.Name) || stderr != "" {
+				t.Errorf("%s %s ends with %d, stdout %q, stderr %q", c.Name, flag, code, stdout, stderr)
+			}
+			if !strings.Contains(stdout, documentation) {
+				t.Errorf("%s %s does not say where the documentation is", c.Name, flag)
+			}
+		}
+	}
+	for _, command := range []string{"serve", "check"} {
+		_, stdout, _ := runWith(t, command, "--help")
+		for _, name := range config.Variables() {
+			if !strings.Contains(stdout, "\n  "+name+"=") && !strings.Contains(stdout, "\n  "+name+"\n") {
+				t.Errorf("%s --help does not name %s", command, name)
+			}
+		}
+	}
+	if code, _, stderr := runWith(t, "server", "-h"); code != exitMistake || !strings.Contains(stderr, `"server"`) {
+		t.Errorf("the help of a command that does not exist ends with %d and %q", code, stderr)
 	}
 }
 

@@ -18,7 +18,8 @@ func stayUp(ctx context.Context, s *environment, n *printer) error {
 	if err != nil {
 		return err
 	}
-	n.say("\nAll stays up until Ctrl-C. Try, in another terminal:\n")
+	n.say("\nAll stays up until Ctrl-C. The status page is at http://%s/\n", s.gate.Admin)
+	n.say("Try, in another terminal:\n")
 	n.say("  %s\n", publish)
 	n.say("  curl -s http://%s/metrics | grep ^vernegate_\n", s.gate.Admin)
 	s.broker.hook.tell(func(clientID, username string) {

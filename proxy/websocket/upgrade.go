@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/coder/websocket"
@@ -81,7 +82,7 @@ func (e *Endpoint) upgrade(a *answer, r *http.Request) error {
 	if err != nil {
 		return &RefusedError{a.status, err}
 	}
-	if conn.Subprotocol() == "" {
+	if !slices.Contains(subprotocols, conn.Subprotocol()) { // none, or one that is spelled like it
 		_ = conn.CloseNow()
 		return &RefusedError{http.StatusBadRequest, errors.New("no subprotocol mqtt or mqttv3.1 in Sec-WebSocket-Protocol")}
 	}

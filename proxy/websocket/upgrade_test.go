@@ -122,6 +122,7 @@ func TestRefusedRequests(t *testing.T) {
 		"no key":               {request(get, "Sec-WebSocket-Key", ""), http.StatusBadRequest},
 		"a short key":          {request(get, "Sec-WebSocket-Key", "abcd"), http.StatusBadRequest},
 		"no subprotocol":       {request(get, "Sec-WebSocket-Protocol", ""), http.StatusBadRequest},
+		"one in capitals":      {request(get, "Sec-WebSocket-Protocol", "MQTT"), http.StatusBadRequest},
 		"another subprotocol":  {request(get, "Sec-WebSocket-Protocol", "amqp"), http.StatusBadRequest},
 		"foreign origin":       {request(get, "Origin", "https://evil.example"), http.StatusForbidden},
 		"origin by http":       {request(get, "Origin", "http://a.example.com"), http.StatusForbidden},
@@ -200,7 +201,7 @@ func FuzzUpgrade(f *testing.F) {
 		}
 		if err == nil {
 			defer s.Release()
-			if got := answer.Header.Get("Sec-WebSocket-Protocol"); !strings.HasPrefix(strings.ToLower(got), "mqtt") {
+			if got := answer.Header.Get("Sec-WebSocket-Protocol"); got != "mqtt" && got != "mqttv3.1" {
 				t.Errorf("got subprotocol %q", got)
 			}
 		}

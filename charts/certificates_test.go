@@ -110,6 +110,37 @@ func TestCRLsOnAVolume(t *testing.T) {
 	}
 }
 
+func TestCRLsFromURLs(t *testing.T) {
+	t.Parallel()
+	o := render(t, leastGateway, "certificates: {crl: {secret: crls, urls: ['http://ca.example.org/a.crl', 'https://ca.example.org/b.crl']}}")
+	o.wantVariables(map[string]string{
+		"VERNEGATE_TLS_CRL":      "/etc/vernegate/tls/ca.crl,http://ca.example.org/a.crl,https://ca.example.org/b.crl",
+		"VERNEGATE_STATE_DIR":    "/var/lib/vernegate",
+		"VERNEGATE_CRL_FROM_CDP": "",
+	})
+	if !slices.ContainsFunc(o.pods().Spec.Volumes, func(v corev1.Volume) bool { return v.Name == "state" && v.EmptyDir != nil }) {
+		t.Errorf("the volumes are %v", o.pods().Spec.Volumes)
+	}
+	if !slices.ContainsFunc(o.container("vernegate").VolumeMounts, func(m corev1.VolumeMount) bool {
+		return m.Name == "state" && m.MountPath == "/var/lib/vernegate" && !m.ReadOnly
+	}) {
+		t.Errorf("what was fetched cannot be written: %v", o.container("vernegate").VolumeMounts)
+	}
+}
+
+func TestCRLsThatCertificatesName(t *testing.T) {
+	t.Parallel()
+	o := render(t, leastSidecar, "certificates: {crl: {distributionPoints: leaf, hosts: [crl.example.org, '*.pki.example.org'], state: {source: {persistentVolumeClaim: {claimName: state}}}}}")
+	o.wantVariables(map[string]string{
+		"VERNEGATE_CRL_FROM_CDP": "leaf", "VERNEGATE_CRL_HOSTS": "crl.example.org,*.pki.example.org", "VERNEGATE_STATE_DIR": "/var/lib/vernegate",
+		"VERNEGATE_TLS_CRL": "",
+	})
+	for _, off := range []string{"off", "'off'"} {
+		o := render(t, leastSidecar, "certificates: {crl: {distributionPoints: "+off+"}}")
+		o.wantVariables(map[string]string{"VERNEGATE_CRL_FROM_CDP": "", "VERNEGATE_STATE_DIR": ""})
+	}
+}
+
 func TestTicketKeysThatPodsShare(t *testing.T) {
 	t.Parallel()
 	o := render(t, leastGateway, "certificates: {ticketKeys: {secret: tickets, key: keys}}")

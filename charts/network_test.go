@@ -65,6 +65,25 @@ func TestPodsCanBeReachedAtTheirPortsOnly(t *testing.T) {
 	}
 }
 
+func TestPodsReachWhatIsNamedWhereEgressIsLimited(t *testing.T) {
+	t.Parallel()
+	const limited = "networkPolicy: {egress: {enabled: true, rules: [{to: [{ipBlock: {cidr: 192.0.2.7/32}}], ports: [{port: 80}]}]}}"
+	p := get[networkingv1.NetworkPolicy](render(t, leastGateway, limited), "NetworkPolicy", "mqtt-vernegate")
+	if !slices.Equal(p.Spec.PolicyTypes, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}) {
+		t.Errorf("it is about %v", p.Spec.PolicyTypes)
+	}
+	rules := p.Spec.Egress
+	if len(rules) != 3 {
+		t.Fatalf("there are %d rules, want DNS, the pods and one more: %v", len(rules), rules)
+	}
+	if dns := rules[0]; len(dns.To) != 0 || len(dns.Ports) != 2 || dns.Ports[0].Port.IntValue() != 53 || *dns.Ports[0].Protocol != corev1.ProtocolUDP {
+		t.Errorf("DNS is %v", dns)
+	}
+	if rules[1].To[0].PodSelector.MatchLabels["app.kubernetes.io/instance"] != "mqtt" || rules[2].To[0].IPBlock.CIDR != "192.0.2.7/32" {
+		t.Errorf("the others are %v", rules[1:])
+	}
+}
+
 // TestNobodyIsNotEverybody: in a NetworkPolicy, an empty list of peers lets everybody in.
 func TestNobodyIsNotEverybody(t *testing.T) {
 	t.Parallel()

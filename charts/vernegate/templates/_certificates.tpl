@@ -47,6 +47,10 @@ volume: Kubernetes then replaces all files together, and no restart is needed.
 - name: crl
   {{- toYaml $c.crl.volume.source | nindent 2 }}
 {{- end }}
+{{- if include "vernegate.fetchesLists" . }}
+- name: state
+  {{- toYaml $c.crl.state.source | nindent 2 }}
+{{- end }}
 {{- if $c.ticketKeys.secret }}
 - name: ticket-keys
   secret:
@@ -75,6 +79,39 @@ from: certificates.ca or certificates.crl; path: the file; default: the Secret i
         path: {{ .path }}
 {{- end }}
 
+{{/*
+The files and URLs of CRLs, separated by commas; nothing if none is named.
+*/}}
+{{- define "vernegate.lists" -}}
+{{- $c := .Values.certificates }}
+{{- $lists := list }}
+{{- if eq $c.source "volume" }}
+{{- range $c.volume.crls }}
+{{- $lists = append $lists (printf "%s/%s" $c.volume.mountPath .) }}
+{{- end }}
+{{- else if or $c.crl.secret $c.crl.configMap }}
+{{- $lists = append $lists (printf "%s/ca.crl" (include "vernegate.certificatesPath" .)) }}
+{{- end }}
+{{- if $c.crl.volume.source }}
+{{- $lists = append $lists (printf "/etc/vernegate/crl/%s" $c.crl.volume.file) }}
+{{- end }}
+{{- join "," (concat $lists $c.crl.urls) }}
+{{- end }}
+
+{{/*
+Whose certificates may name where CRLs are: ca, leaf or nothing. YAML takes a bare off for false.
+*/}}
+{{- define "vernegate.distributionPoints" -}}
+{{- if has .Values.certificates.crl.distributionPoints (list "ca" "leaf") }}{{ .Values.certificates.crl.distributionPoints }}{{ end }}
+{{- end }}
+
+{{/*
+Whether CRLs are fetched over the network: yes or nothing.
+*/}}
+{{- define "vernegate.fetchesLists" -}}
+{{- if or .Values.certificates.crl.urls (include "vernegate.distributionPoints" .) }}yes{{ end }}
+{{- end }}
+
 {{- define "vernegate.certificateMounts" -}}
 - name: certificates
   mountPath: {{ include "vernegate.certificatesPath" . }}
@@ -83,6 +120,10 @@ from: certificates.ca or certificates.crl; path: the file; default: the Secret i
 - name: crl
   mountPath: /etc/vernegate/crl
   readOnly: true
+{{- end }}
+{{- if include "vernegate.fetchesLists" . }}
+- name: state
+  mountPath: /var/lib/vernegate
 {{- end }}
 {{- if .Values.certificates.ticketKeys.secret }}
 - name: ticket-keys
@@ -99,7 +140,7 @@ to the program's defaults, or to VERNEMQ_CONF.
 {{- $c := .Values.certificates }}
 {{- $path := include "vernegate.certificatesPath" . }}
 {{- if eq $c.source "volume" }}
-{{- range $variable, $files := dict "VERNEGATE_TLS_CERT" $c.volume.certificates "VERNEGATE_TLS_KEY" $c.volume.privateKeys "VERNEGATE_TLS_CA" $c.volume.cas "VERNEGATE_TLS_CRL" $c.volume.crls }}
+{{- range $variable, $files := dict "VERNEGATE_TLS_CERT" $c.volume.certificates "VERNEGATE_TLS_KEY" $c.volume.privateKeys "VERNEGATE_TLS_CA" $c.volume.cas }}
 {{- if $files }}
 {{- $paths := list }}
 {{- range $files }}
@@ -112,12 +153,18 @@ to the program's defaults, or to VERNEMQ_CONF.
 VERNEGATE_TLS_CERT: {{ $path }}/tls.crt
 VERNEGATE_TLS_KEY: {{ $path }}/tls.key
 VERNEGATE_TLS_CA: {{ $path }}/ca.crt
-{{- if or $c.crl.secret $c.crl.configMap }}
-VERNEGATE_TLS_CRL: {{ $path }}/ca.crl
 {{- end }}
+{{- with include "vernegate.lists" . }}
+VERNEGATE_TLS_CRL: {{ . | quote }}
 {{- end }}
-{{- if $c.crl.volume.source }}
-VERNEGATE_TLS_CRL: /etc/vernegate/crl/{{ $c.crl.volume.file }}
+{{- if include "vernegate.fetchesLists" . }}
+VERNEGATE_STATE_DIR: /var/lib/vernegate
+{{- end }}
+{{- if include "vernegate.distributionPoints" . }}
+VERNEGATE_CRL_FROM_CDP: {{ $c.crl.distributionPoints }}
+{{- end }}
+{{- with $c.crl.hosts }}
+VERNEGATE_CRL_HOSTS: {{ join "," . | quote }}
 {{- end }}
 {{- if $c.ticketKeys.secret }}
 VERNEGATE_TICKET_KEYS: /etc/vernegate/tickets/ticket.keys

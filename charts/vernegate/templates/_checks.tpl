@@ -73,6 +73,9 @@ together. Each message says what to change.
 {{- if gt (len (compact (list $c.crl.secret $c.crl.configMap $c.crl.volume.source))) 1 }}
   {{- fail "certificates.crl: expected one of secret, configMap and volume" }}
 {{- end }}
+{{- if and (include "vernegate.distributionPoints" .) (not $c.crl.hosts) }}
+  {{- fail "certificates.crl.hosts: name the hosts that certificates may send vernegate to, or set certificates.crl.distributionPoints to \"off\"" }}
+{{- end }}
 {{- if and $c.crl.volume.source (not $c.crl.volume.file) }}
   {{- fail "certificates.crl.volume.file: name the file with the CRLs on that volume" }}
 {{- end }}
@@ -89,6 +92,9 @@ together. Each message says what to change.
   "VERNEGATE_TLS_KEY" "certificates"
   "VERNEGATE_TLS_CA" "certificates.ca"
   "VERNEGATE_TLS_CRL" "certificates.crl"
+  "VERNEGATE_STATE_DIR" "certificates.crl.state"
+  "VERNEGATE_CRL_FROM_CDP" "certificates.crl.distributionPoints"
+  "VERNEGATE_CRL_HOSTS" "certificates.crl.hosts"
   "VERNEGATE_TICKET_KEYS" "certificates.ticketKeys"
   "VERNEGATE_BACKENDS" "gateway.backends"
   "VERNEGATE_BACKEND_PROXY_PROTOCOL" "gateway.proxyProtocol or broker.proxyProtocol"

@@ -76,6 +76,16 @@ func (g *Generation) NamesCAs() bool { return g.namesCAs }
 // CAs returns the certificates of ClientCAs.
 func (g *Generation) CAs() []*x509.Certificate { return g.bundle.certs }
 
+// CAsWithoutCRL returns the CAs of whose certificates no list in use speaks.
+func (g *Generation) CAsWithoutCRL() (without []*x509.Certificate) {
+	for _, cert := range g.bundle.certs {
+		if len(g.revocation[g.bundle.authorityOf(cert)].lists) == 0 {
+			without = append(without, cert)
+		}
+	}
+	return without
+}
+
 // CRLs returns the lists in use, one of each issuer, key and scope.
 func (g *Generation) CRLs() []CRL {
 	all := make([]CRL, len(g.lists))

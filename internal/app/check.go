@@ -118,6 +118,11 @@ func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
 	for _, list := range g.CRLs() {
 		r.checkCRL(list, now)
 	}
+	if cfg.CRLMissing == truststore.Deny {
+		for _, ca := range g.CAsWithoutCRL() {
+			r.warn("VERNEGATE_CRL_MISSING=deny: CA %q has no CRL, and its devices are refused", ca.Subject)
+		}
+	}
 	if n := len(g.TicketKeys()); n > 0 {
 		r.ok("session ticket keys: %d", n)
 	}
@@ -192,6 +197,9 @@ func (r *report) checkACL(ctx context.Context, cfg config.Config, files clientFi
 	if files.token != nil && strings.HasPrefix(string(cfg.ACLURL), "http:") {
 		r.warn("VERNEGATE_ACL_TOKEN_FILE: the token is sent to %s in clear text", name)
 	}
+	if !strings.HasSuffix(string(cfg.ACLURL), "/") {
+		r.warn("CERTIFICATE_ACL_URL: %s has no slash at its end, and the fingerprint is appended to it as it is", config.Redact(string(cfg.ACLURL)))
+	}
 	_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
 	switch {
 	case err != nil:
@@ -199,7 +207,7 @@ func (r *report) checkACL(ctx context.Context, cfg config.Config, files clientFi
 	case ok:
 		r.warn("%s names an owner of a certificate that does not exist", name)
 	default:
-		r.ok("%s answers", name)
+		r.ok("%s answers 404 to a made-up fingerprint; whether the path is right cannot be told", name)
 	}
 }
 

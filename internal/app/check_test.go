@@ -212,6 +212,45 @@ func TestCheckFailsForABackendThatIsUnwell(t *testing.T) {
 	}
 }
 
+func TestCheckWarnsOfWhatIsSetAndCannotBeMeant(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	second := certtest.NewCA("second")
+	w.Write("ca.crt", certtest.CertsPEM(w.Root.Cert, second.Cert))
+	w.Vars["VERNEGATE_TLS_CA"] += "," + w.Write("device.crt", w.Root.Issue("device").CertPEM())
+	w.Vars["VERNEGATE_CRL_MISSING"] = "deny"
+	w.Vars["CERTIFICATE_ACL_URL"] = strings.TrimSuffix(w.Vars["CERTIFICATE_ACL_URL"], "/")
+	w.Vars["DOCKER_VERNEMQ_MAX_INFLIGHT_MESSAGE"] = "20"
+	w.Vars["DOCKER_VERNEMQ_MAX_INFLIGHT_MESSAGES"] = "20"
+	_, report := check(t, w)
+	wantLine(t, report, "warning", `VERNEGATE_CRL_MISSING=deny: CA "CN=second" has no CRL, and its devices are refused`)
+	if strings.Contains(report, `CA "CN=root" has no CRL`) {
+		t.Errorf("a CA with a CRL has none:\n%s", report)
+	}
+	wantLine(t, report, "warning", "CA file holds no CA certificate that can be used: file="+filepath.Join(w.Dir, "device.crt"))
+	wantLine(t, report, "warning", "CERTIFICATE_ACL_URL: "+w.Vars["CERTIFICATE_ACL_URL"]+" has no slash at its end")
+	wantLine(t, report, "warning", "max_inflight_message (DOCKER_VERNEMQ_MAX_INFLIGHT_MESSAGE) is a setting of no VerneMQ")
+	wantLine(t, report, "warning", "max_inflight_messages (DOCKER_VERNEMQ_MAX_INFLIGHT_MESSAGES) has no counterpart: it is the broker's")
+}
+
+func TestCheckNamesTheFilesWithoutACA(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	one, two := w.Write("one.crt", w.Root.Issue("one").CertPEM()), w.Write("two.crt", w.Root.Issue("two").CertPEM())
+	w.Vars["VERNEGATE_TLS_CA"] = one + "," + two
+	ok, report := check(t, w)
+	if ok {
+		t.Error("all is well without a CA")
+	}
+	wantLine(t, report, "failed", "VERNEGATE_TLS_CA: there is no CA certificate that can be used in "+one+", "+two)
+}
+
+func TestCheckSaysWhatItCannotTell(t *testing.T) {
+	t.Parallel()
+	_, report := check(t, apptest.NewWorld(t))
+	wantLine(t, report, "ok", "answers 404 to a made-up fingerprint; whether the path is right cannot be told")
+}
+
 func TestCheckWarnsOfWhatWillBeWrong(t *testing.T) {
 	t.Parallel()
 	w := apptest.NewWorld(t)

@@ -160,6 +160,7 @@ func parse(vars map[string]string, old legacyEnv) (Config, error) {
 			delete(vars, name)
 		}
 	}
+	m.addUnset(vars)
 	err := env.ParseWithOptions(&c, env.Options{
 		Environment: vars,
 		OnSet:       func(name string, value any, isDefault bool) { c.readings[name] = reading{value.(string), isDefault} },

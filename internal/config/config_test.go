@@ -167,8 +167,11 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		"VERNEGATE_LOG_LEVEL=loud",
 		"VERNEGATE_LOG_FORMAT=xml",
 		"VERNEGATE_BACKEND=vernemq:1883",
+		"VERNEGATE_TICKET_KEYS=/a,/$NOSUCH/b,${NOR_THIS}",
+		"VERNEGATE_SERVER_REFERENCE=gate2.example.org:8883 mqtts://gate3",
 	)
 	want := []string{
+		`VERNEGATE_TICKET_KEYS="/a,/$NOSUCH/b,${NOR_THIS}": the variable NOSUCH in it is not set`,
 		`VERNEGATE_LISTEN="8883": expected an address to listen on such as :8883 or 192.0.2.1:8883`,
 		`VERNEGATE_TLS_CA="/a.crt,,/b.crt": a list element is blank: expected files separated by commas`,
 		`VERNEGATE_TLS_MIN_VERSION="1.1": expected 1.2 or 1.3`,
@@ -183,6 +186,7 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		`VERNEGATE_BACKEND_HEALTH_URL="http://redacted@vernemq:8888/health": expected an http or https URL with {host} for the broker's address, such as http://{host}:8888/health/listeners`,
 		`VERNEGATE_DIAL_TIMEOUT="0": expected a duration above 0 such as 500ms, 5s or 1m`,
 		`VERNEGATE_MAX_CONNECT_SIZE="1GiB": expected a size from 1KiB to 256MiB in bytes, KiB or MiB`,
+		`VERNEGATE_SERVER_REFERENCE="gate2.example.org:8883 mqtts://gate3": "mqtts://gate3" is no server such as gate2.example.org:8883; several are separated by a space`,
 		`VERNEGATE_MAX_CONNECTIONS="-1": expected a whole number up to 1000000000, 0 for no limit`,
 		`VERNEGATE_HANDSHAKE_RATE="0.5": expected a whole number up to 1000000000, 0 for no limit`,
 		`VERNEGATE_ADMIN="localhost:http": expected off, or an address to listen on such as :8885 or 127.0.0.1:8885`,

@@ -4,17 +4,16 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // An interval is a duration of zero or more.
@@ -79,10 +78,20 @@ const maxReference = 1024
 // serverReference names other servers for MQTT 5.0 clients (5.0, 4.11).
 type serverReference string
 
-// UnmarshalText takes what MQTT can carry as a string.
+// UnmarshalText takes hosts, each with or without a port, separated by spaces. The specification only says what the
+// references that it recommends look like, and clients understand no other.
 func (r *serverReference) UnmarshalText(text []byte) error {
-	if len(text) > maxReference || !utf8.Valid(text) || bytes.ContainsFunc(text, unicode.IsControl) {
-		return fmt.Errorf("expected up to %d bytes of UTF-8 such as gate2.example.org:8883", maxReference)
+	if len(text) > maxReference {
+		return fmt.Errorf("expected up to %d bytes", maxReference)
+	}
+	for server := range strings.SplitSeq(string(text), " ") {
+		host, port, err := net.SplitHostPort(server)
+		if err != nil {
+			host, port = strings.TrimSuffix(strings.TrimPrefix(server, "["), "]"), "8883"
+		}
+		if _, err := netip.ParseAddr(host); err != nil && !hostSyntax.MatchString(host) || !isPort(port, 1) {
+			return fmt.Errorf("%q is no server such as gate2.example.org:8883; several are separated by a space", server)
+		}
 	}
 	*r = serverReference(text)
 	return nil

@@ -20,6 +20,21 @@ VERNEGATE_BACKEND_PROXY_PROTOCOL: {{ .Values.broker.proxyProtocol | quote }}
 {{- else }}
 VERNEGATE_BACKENDS: {{ join "," .Values.gateway.backends | quote }}
 VERNEGATE_BACKEND_PROXY_PROTOCOL: {{ .Values.gateway.proxyProtocol | quote }}
+{{- with .Values.gateway.tls }}
+{{- if .enabled }}
+VERNEGATE_BACKEND_TLS: "on"
+{{- if .secret }}
+VERNEGATE_BACKEND_TLS_CA: /etc/vernegate/brokers/ca.crt
+{{- if .clientCertificate }}
+VERNEGATE_BACKEND_TLS_CERT: /etc/vernegate/brokers/tls.crt
+VERNEGATE_BACKEND_TLS_KEY: /etc/vernegate/brokers/tls.key
+{{- end }}
+{{- end }}
+{{- with .serverName }}
+VERNEGATE_BACKEND_TLS_SERVER_NAME: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 VERNEGATE_DRAIN_DELAY: {{ .Values.drain.delaySeconds }}s
 VERNEGATE_DRAIN_TIMEOUT: {{ .Values.drain.timeoutSeconds }}s
@@ -27,6 +42,13 @@ VERNEGATE_ADMIN: ":8885"
 {{- if .Values.admin.tokenSecret.name }}
 VERNEGATE_ADMIN_TOKEN_FILE: /etc/vernegate/admin/token
 {{- end }}
+{{- end }}
+
+{{/*
+The Secret for TLS to the brokers; empty if there is none.
+*/}}
+{{- define "vernegate.brokerSecret" -}}
+{{- if and (eq .Values.mode "gateway") .Values.gateway.tls.enabled }}{{ .Values.gateway.tls.secret | default "" }}{{ end }}
 {{- end }}
 
 {{/*
@@ -140,6 +162,11 @@ hook that begins the drain.
       mountPath: /etc/vernegate/admin
       readOnly: true
     {{- end }}
+    {{- if include "vernegate.brokerSecret" . }}
+    - name: brokers
+      mountPath: /etc/vernegate/brokers
+      readOnly: true
+    {{- end }}
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -200,6 +227,21 @@ Volumes of vernegate's own.
       - key: {{ .key }}
         path: token
 {{- end }}
+{{- end }}
+{{- with include "vernegate.brokerSecret" . }}
+- name: brokers
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+    items:
+      - key: ca.crt
+        path: ca.crt
+      {{- if $.Values.gateway.tls.clientCertificate }}
+      - key: tls.crt
+        path: tls.crt
+      - key: tls.key
+        path: tls.key
+      {{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

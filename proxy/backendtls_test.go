@@ -334,7 +334,7 @@ func TestTryBrokerOverTLS(t *testing.T) {
 		}
 		done <- err
 	}()
-	if code, err := proxy.TryBroker(t.Context(), cfg, b.addr()); code != 0 || err != nil {
+	if code, err := proxy.TryBroker(t.Context(), cfg, b.addr(), 0); code != 0 || err != nil {
 		t.Errorf("got %v and %v", code, err)
 	}
 	if err := <-done; err != nil {

@@ -6,8 +6,12 @@ package proxy
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -20,9 +24,10 @@ const tryUsername = "vernegate/check"
 
 // TryBroker speaks MQTT to the broker at addr, an IP address and a port, as a session of 3.1.1 would: with the PROXY header,
 // TLS and the timeouts of cfg, of which it uses nothing else. It has a clean session, a client id of its own and a username that
-// no owner can have, and leaves with a DISCONNECT as soon as it has been let in. It returns the code of the CONNACK, with
-// which the broker may refuse this client alone; the error is what would keep any client from being served.
-func TryBroker(ctx context.Context, cfg Config, addr string) (packets.ReturnCode, error) {
+// no owner can have, and leaves with a DISCONNECT once its session has lasted for hold, which may be 0. It returns the code
+// of the CONNACK, with which the broker may refuse this client alone; the error is what would keep any client from being
+// served.
+func TryBroker(ctx context.Context, cfg Config, addr string, hold time.Duration) (packets.ReturnCode, error) {
 	cfg.setDefaults()
 	header, err := tryHeader(cfg.BackendProxyProtocol, addr)
 	if err != nil {
@@ -35,11 +40,26 @@ func TryBroker(ctx context.Context, cfg Config, addr string) (packets.ReturnCode
 		return 0, err
 	}
 	stream := broker.link.stream()
+	defer func() { _ = stream.Close() }()
 	if connackOf(broker.reply).accepted() {
+		if err := stay(ctx, stream, hold); err != nil {
+			return 0, fmt.Errorf("being a client of broker %s: %w", addr, err)
+		}
 		_, _ = stream.Write(packets.AppendLeave(nil)) // behind the CONNACK: VerneMQ would not read it before
 	}
-	_ = stream.Close()
 	return packets.ReturnCode(broker.reply.Code), nil
+}
+
+// stay waits for as long as a session has to last, or until ctx is done. The error is that it has not.
+func stay(ctx context.Context, stream net.Conn, hold time.Duration) error {
+	began := time.Now()
+	_ = stream.SetReadDeadline(began.Add(hold))
+	defer context.AfterFunc(ctx, func() { _ = stream.SetReadDeadline(aLongTimeAgo) })()
+	_, err := io.Copy(io.Discard, stream)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return fmt.Errorf("it ended the session after %v", time.Since(began).Round(time.Millisecond))
 }
 
 // tryHeader is a PROXY header as a session's, with the broker's address for that of the client, which does not exist: a

@@ -32,6 +32,10 @@ func newBrokers(cfg config.Config, files clientFiles, log *slog.Logger) *brokers
 		Addrs:   cfg.Backends,
 		Balance: cfg.Balance,
 		Probe:   b.probe,
+		Confirm: func(ctx context.Context, addr string, hold time.Duration) error {
+			_, err := b.try(ctx, addr, hold)
+			return err
+		},
 
 		ProbeDecides: cfg.BackendHealthURL != "",
 		Logger:       log,
@@ -59,15 +63,15 @@ func (b *brokers) probeOnce(ctx context.Context, addr string) error {
 	return b.probe(ctx, addr)
 }
 
-// try is a client of the broker at addr for a moment. It returns the code of the
-// CONNACK.
-func (b *brokers) try(ctx context.Context, addr string) (packets.ReturnCode, error) {
+// try is a client of the broker at addr, for a moment or until its session has lasted
+// for hold. It returns the code of the CONNACK.
+func (b *brokers) try(ctx context.Context, addr string, hold time.Duration) (packets.ReturnCode, error) {
 	return proxy.TryBroker(ctx, proxy.Config{
 		BackendProxyProtocol: byte(b.cfg.BackendProxyProtocol),
 		BackendTLS:           b.tls,
 		DialTimeout:          time.Duration(b.cfg.DialTimeout),
 		ConnackTimeout:       time.Duration(b.cfg.ConnackTimeout),
-	}, addr)
+	}, addr, hold)
 }
 
 // lease lets the proxy use the pool.

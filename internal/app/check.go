@@ -237,7 +237,7 @@ func (r *report) checkBackend(ctx context.Context, all *brokers, b backend.Statu
 		r.ok("%s is well (MQTT was not spoken)", subject)
 		return
 	}
-	switch code, err := all.try(ctx, b.Addr); {
+	switch code, err := all.try(ctx, b.Addr, 0); {
 	case err != nil:
 		r.failedLines(subject+": ", err)
 	case code != 0:

@@ -107,6 +107,9 @@ type member struct {
 	due     time.Time // for the next probe
 	probing bool
 
+	suspicion *suspicion // nil = none in this epoch
+	confirmed time.Time  // when the last one was looked into; zero = never
+
 	// Of the last ejection.
 	reason    Reason
 	detail    error          // the error behind reason; nil = reason says it all
@@ -137,6 +140,7 @@ func (m *member) setState(state State) {
 	m.connectFailures, m.probeFailures = 0, 0
 	m.hangUps, m.drops, m.live = nil, nil, list.New()
 	m.trial, m.answered, m.credit = false, time.Time{}, 0
+	m.suspicion = nil
 }
 
 // settled reports whether a session of this epoch has lasted: then m does not end the sessions of everybody.
@@ -202,15 +206,19 @@ func (p *Pool) succeeded(m *member, l *Lease, accepted bool) {
 func (p *Pool) failed(m *member, why Reason, err error) {
 	m.connectFailures++
 	onTrial := m.state == Returning && !m.proven(time.Now())
-	if m.state != Ejected && (why == Dial || why == TLS || onTrial || m.connectFailures >= connectFailureLimit) {
+	switch {
+	case m.state == Ejected:
+	case why == Dial, why == TLS: // no client can bring that about
 		p.eject(m, why, err)
+	case onTrial, m.connectFailures >= connectFailureLimit:
+		p.suspect(m, why, err)
 	}
 }
 
 // hungUp is called when m has ended a connection without an answer to the client's CONNECT; p.mu is held.
 func (p *Pool) hungUp(m *member, client uint64, err error) {
 	if m.hangUps = m.hangUps.add(client); m.state != Ejected && len(m.hangUps) >= clientLimit {
-		p.eject(m, Closed, err)
+		p.suspect(m, Closed, err)
 	}
 }
 
@@ -231,7 +239,7 @@ func (p *Pool) dropped(m *member, l *Lease) {
 		return
 	}
 	if m.drops = m.drops.add(l.client); len(m.drops) >= clientLimit {
-		p.eject(m, Reset, fmt.Errorf("the sessions of %d clients in a row ended within %v of their CONNACK", len(m.drops), settleTime))
+		p.suspect(m, Reset, fmt.Errorf("the sessions of %d clients in a row ended within %v of their CONNACK", len(m.drops), settleTime))
 	}
 }
 

@@ -33,12 +33,14 @@
 // but not when there is no other broker.
 //
 // A client can make a broker be silent, or end its connection or session: only what happens to several clients in a row
-// counts. An answer to any CONNECT starts the count anew, and early ends of sessions do not count while others last.
+// counts. An answer to any CONNECT starts the count anew, and early ends of sessions do not count while others last. And as a
+// few clients may do so together, again and again, the broker is ejected only if [Config.Confirm], a client of ours, meets
+// the same.
 //
 // Ejected brokers are the last resort: when all are ejected, the reason may well be on this side, and a session that
 // fails there would have been refused anyway.
 //
-// The package does not speak MQTT and opens no connections but those of its probes: the holder of a Lease does.
+// The package does not speak MQTT and opens no connections but those of its probes: the holder of a Lease does, and Confirm.
 package backend
 
 import (
@@ -61,6 +63,8 @@ type Config struct {
 	Balance Balance
 	// Probe asks whether a broker is well; nil = DialProbe(nil, nil). It is called for different brokers at a time.
 	Probe Probe
+	// Confirm decides whether a broker is ejected for what happened to clients; nil = it is. It is called by Run.
+	Confirm Confirm
 	// ProbeDecides has ejected brokers return by a probe alone, as Probe knows more than whether they can be dialed.
 	// Otherwise one that answers a CONNECT, sent to it for want of another, returns unless probes have ejected it.
 	ProbeDecides bool
@@ -125,17 +129,20 @@ func (p *Pool) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		due, pause := p.dueProbes()
+		due, suspects, pause := p.dueProbes()
 		for _, m := range due {
 			tasks.Go(func() { p.probe(ctx, m) })
+		}
+		for _, m := range suspects {
+			tasks.Go(func() { p.confirm(ctx, m) })
 		}
 		timer.Reset(pause)
 	}
 }
 
 // dueProbes ends the return of members that have been returning for long enough. It returns the members to probe now,
-// and for how long nothing else is due.
-func (p *Pool) dueProbes() (due []*member, pause time.Duration) {
+// those to confirm, and for how long nothing else is due.
+func (p *Pool) dueProbes() (due, suspects []*member, pause time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -155,7 +162,7 @@ func (p *Pool) dueProbes() (due []*member, pause time.Duration) {
 		m.probing, m.due = true, now.Add(jittered(probeInterval))
 		due = append(due, m)
 	}
-	return due, pause
+	return due, p.suspects(), pause
 }
 
 // wakeRun makes Run look at the members again.

@@ -1,0 +1,92 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backend
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// confirmTimeout is how long a broker has to answer a CONNECT of ours, as long as it has for those of clients by default.
+	confirmTimeout = 5 * time.Second
+	// confirmPause is how long what happens to clients does not count after a broker was found to be well: whoever brings
+	// that about must not have us speak to the broker without end.
+	confirmPause = 10 * time.Second
+)
+
+// A Confirm is a client of the broker at addr, an IP address and a port: it says what keeps the broker from serving any
+// client, nil for nothing. A refusal of this one client is nothing. A session that the broker accepts has to last for hold.
+// It returns soon after ctx is done.
+type Confirm func(ctx context.Context, addr string, hold time.Duration) error
+
+// A suspicion is what happened to clients at a broker.
+type suspicion struct {
+	why  Reason
+	err  error // behind why; nil = why says it all
+	test bool  // Confirm is being asked
+}
+
+// suspect is called when what happened to clients at m would have it ejected. Clients can bring that about, alone or a few
+// together. So m is ejected only if the same happens to us, if there is a way to find out; p.mu is held.
+func (p *Pool) suspect(m *member, why Reason, err error) {
+	if p.cfg.Confirm == nil {
+		p.eject(m, why, err)
+		return
+	}
+	if m.suspicion == nil && time.Since(m.confirmed) >= confirmPause {
+		m.suspicion = &suspicion{why: why, err: err}
+		p.wakeRun()
+	}
+}
+
+// suspects returns the members that are to be confirmed now; p.mu is held.
+func (p *Pool) suspects() (list []*member) {
+	for _, m := range p.members {
+		if m.suspicion != nil && !m.suspicion.test {
+			m.suspicion.test = true
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// confirm finds out whether m is to be ejected for what happened to clients.
+func (p *Pool) confirm(ctx context.Context, m *member) {
+	p.mu.Lock()
+	s, epoch := m.suspicion, m.epoch
+	p.mu.Unlock()
+	if s == nil { // it was ejected meanwhile, or is gone
+		return
+	}
+	hold := time.Duration(0)
+	if s.why == Reset {
+		hold = settleTime
+	}
+	asking, cancel := context.WithTimeout(ctx, confirmTimeout+hold)
+	err := p.cfg.Confirm(asking, m.addr, hold)
+	cancel()
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ctx.Err() != nil || m.epoch != epoch || m.gone {
+		return
+	}
+	m.suspicion, m.confirmed = nil, time.Now()
+	switch {
+	case isLocalError(err):
+	case err != nil:
+		if s.err == nil {
+			s.err = err
+		}
+		p.eject(m, s.why, s.err)
+	default:
+		m.connectFailures, m.hangUps, m.drops = 0, nil, nil
+		attrs := []any{"backend", m.addr, "name", m.name, "why", string(s.why)}
+		if s.err != nil {
+			attrs = append(attrs, "err", s.err)
+		}
+		p.cfg.Logger.Warn("backend is kept: what happens to some clients does not happen to us", attrs...)
+	}
+}

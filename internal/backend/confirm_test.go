@@ -1,0 +1,204 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backend_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/backend"
+)
+
+var errOurs = errors.New("it does not serve us either")
+
+// A client is what a pool asks whether a broker serves clients.
+type client struct {
+	mu    sync.Mutex
+	takes time.Duration
+	finds error
+	asked []time.Duration // for which hold
+}
+
+func (c *client) ask(ctx context.Context, _ string, hold time.Duration) error {
+	c.mu.Lock()
+	c.asked = append(c.asked, hold)
+	takes, finds := c.takes+hold, c.finds
+	c.mu.Unlock()
+	select {
+	case <-time.After(takes):
+		return finds
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *client) find(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.finds = err
+}
+
+// wantAsked checks how often the client has been asked.
+func (c *client) wantAsked(t *testing.T, want int) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.asked) != want {
+		t.Errorf("asked %d times, want %d", len(c.asked), want)
+	}
+}
+
+// confirmed runs test with a fleet that asks a client of its own, in a time of its own.
+func confirmed(t *testing.T, test func(t *testing.T, f *fleet, c *client)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &client{}
+		f := newFleet(t, func(cfg *backend.Config) { cfg.Confirm = c.ask }, one, two)
+		f.keep()
+		test(t, f, c)
+	})
+}
+
+// misfortunes are what a few clients can have happen to them at a broker, alone or together.
+var misfortunes = map[backend.Reason]func(f *fleet){
+	backend.Silent: func(f *fleet) {
+		for range 3 {
+			f.at(one, (*backend.Lease).Silent)
+		}
+	},
+	backend.Unavailable: func(f *fleet) {
+		for range 3 {
+			f.at(one, (*backend.Lease).Unavailable)
+		}
+	},
+	backend.Closed: func(f *fleet) { f.hangUp(one, "a", "b", "c") },
+	backend.Reset: func(f *fleet) {
+		for _, id := range []string{"a", "b", "c"} {
+			f.drop(one, time.Second, id)
+			time.Sleep(time.Millisecond) // those that end together count once
+		}
+	},
+}
+
+// Whatever a few clients bring about, again and again: a broker that serves us stays, and we do not ask it without end.
+func TestFewClientsEjectNoBroker(t *testing.T) {
+	for why, misfortune := range misfortunes {
+		t.Run(string(why), func(t *testing.T) {
+			confirmed(t, func(t *testing.T, f *fleet, c *client) {
+				began := time.Now()
+				for time.Since(began) < time.Minute {
+					misfortune(f)
+					time.Sleep(100 * time.Millisecond)
+				}
+				time.Sleep(settleTime)
+				synctest.Wait()
+				if s := f.status(one); s.State != backend.Up || len(s.Ejections) != 0 {
+					t.Errorf("got %+v, want it up and never ejected", s)
+				}
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				if n := len(c.asked); n == 0 || n > 7 {
+					t.Errorf("asked the broker %d times in a minute, want once every 10 s at most", n)
+				}
+				if got := f.logs.with(t, "backend is kept: what happens to some clients does not happen to us"); len(got) != len(c.asked) || got[0]["why"] != string(why) {
+					t.Errorf("logged %v", got)
+				}
+			})
+		})
+	}
+}
+
+// What happens to us as well is the broker's doing.
+func TestBrokerThatDoesNotServeUsEitherIsEjected(t *testing.T) {
+	for why, misfortune := range misfortunes {
+		t.Run(string(why), func(t *testing.T) {
+			confirmed(t, func(t *testing.T, f *fleet, c *client) {
+				c.find(errOurs)
+				misfortune(f)
+				time.Sleep(settleTime + time.Millisecond)
+				synctest.Wait()
+				if s := f.status(one); s.Reason != why || s.Ejections[why] != 1 || s.Detail == "" {
+					t.Errorf("got %+v, want it ejected for %s", s, why)
+				}
+				c.wantAsked(t, 1)
+			})
+		})
+	}
+}
+
+// A broker that takes sessions and ends them is found out by a session that lasts for as long as it has to.
+func TestSessionOfOursHasToLast(t *testing.T) {
+	confirmed(t, func(t *testing.T, f *fleet, c *client) {
+		misfortunes[backend.Reset](f)
+		synctest.Wait()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.asked) != 1 || c.asked[0] != settleTime {
+			t.Errorf("asked for sessions of %v, want one of %v", c.asked, settleTime)
+		}
+	})
+}
+
+// A broker that is silent to us, too, is waited for no longer than for a client.
+func TestSilenceIsConfirmedInTime(t *testing.T) {
+	confirmed(t, func(t *testing.T, f *fleet, c *client) {
+		c.takes = time.Hour
+		misfortunes[backend.Silent](f)
+		time.Sleep(4 * time.Second)
+		f.wantState(one, backend.Up)
+		time.Sleep(2 * time.Second)
+		if s := f.status(one); s.Ejections[backend.Silent] != 1 {
+			t.Errorf("got %+v, want it ejected", s)
+		}
+	})
+}
+
+// What no client can bring about needs no confirmation.
+func TestDeadBrokerIsEjectedAtOnce(t *testing.T) {
+	confirmed(t, func(t *testing.T, f *fleet, c *client) {
+		f.refuse(one)
+		f.wantState(one, backend.Ejected)
+		f.at(two, func(l *backend.Lease) { l.HandshakeFailed(errRefused) })
+		if s := f.status(two); s.State != backend.Ejected || s.Reason != backend.TLS {
+			t.Errorf("got %+v, want it ejected for tls", s)
+		}
+		c.wantAsked(t, 0)
+	})
+}
+
+// A broker that is ejected while we ask, for something else, is ejected once.
+func TestConfirmationThatComesLateCountsForNothing(t *testing.T) {
+	confirmed(t, func(t *testing.T, f *fleet, c *client) {
+		c.find(errOurs)
+		c.takes = time.Second
+		misfortunes[backend.Closed](f)
+		synctest.Wait()
+		f.refuse(one)
+		time.Sleep(5 * time.Second)
+		if s := f.status(one); s.Ejections[backend.Closed] != 0 || s.Ejections[backend.Dial] != 1 {
+			t.Errorf("got %v, want one ejection, for dial", s.Ejections)
+		}
+	})
+}
+
+// A broker that is on trial is no exception.
+func TestOneClientDoesNotEndATrial(t *testing.T) {
+	confirmed(t, func(t *testing.T, f *fleet, c *client) {
+		f.refuse(one)
+		time.Sleep(2 * time.Second) // a probe succeeds
+		f.wantState(one, backend.Returning)
+		f.at(one, (*backend.Lease).Silent)
+		synctest.Wait()
+		f.wantState(one, backend.Returning)
+		c.wantAsked(t, 1)
+		f.passTrial(one)
+		time.Sleep(time.Minute)
+		f.wantState(one, backend.Up)
+	})
+}

@@ -58,6 +58,27 @@ func TestImpossibleCombinationsAreRefused(t *testing.T) {
 	}
 }
 
+func TestImpossibleCombinationsAreAllNamedAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := tryRender(t, leastGateway, `
+gateway: {backends: []}
+certificates: {source: certManager}
+certificateAcl: {ca: {secret: a, configMap: b}}
+env: {VERNEGATE_DRAIN_TIMEOUT: 60s, VERNEGATE_LISTEN: ":1"}
+podDisruptionBudget: {maxUnavailable: null}`)
+	if err == nil {
+		t.Fatal("it is accepted")
+	}
+	for _, want := range []string{
+		"gateway.backends: name", "certificates.certManager.issuerRef.name", "certificates.certManager.dnsNames", "certificates.ca: name",
+		"certificateAcl.ca: expected either", "env: VERNEGATE_DRAIN_TIMEOUT", "env: VERNEGATE_LISTEN", "podDisruptionBudget: set",
+	} {
+		if !strings.Contains(err.Error(), "\n"+want) {
+			t.Errorf("no line begins with %q:\n%v", want, err)
+		}
+	}
+}
+
 func TestSchemaRefusesMistakesByName(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ values, want string }{

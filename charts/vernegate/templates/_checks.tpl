@@ -1,10 +1,12 @@
 {{/*
 What values.schema.json cannot say: settings that are each well-formed and do not go
-together. Each message says what to change.
+together. Each writes a line, which says what to change; templates/checks.yaml fails with
+all of them.
 */}}
 {{- define "vernegate.checks" -}}
 {{- include "vernegate.checkMode" . }}
 {{- include "vernegate.checkCertificates" . }}
+{{- include "vernegate.checkCertificateACL" . }}
 {{- include "vernegate.checkEnv" . }}
 {{- include "vernegate.checkIngress" . }}
 {{- include "vernegate.checkScaling" . }}
@@ -14,27 +16,27 @@ together. Each message says what to change.
 {{- $b := .Values.broker }}
 {{- if eq .Values.mode "gateway" }}
   {{- if not .Values.gateway.backends }}
-    {{- fail "gateway.backends: name the brokers, such as vernemq-headless.mqtt.svc:1883, or set mode=sidecar to have the chart run VerneMQ" }}
+    {{- println "gateway.backends: name the brokers, such as vernemq-headless.mqtt.svc:1883, or set mode=sidecar to have the chart run VerneMQ" }}
   {{- end }}
   {{- if $b.vernemqConf }}
-    {{- fail "broker.vernemqConf: in mode gateway the chart runs no broker; remove it (vernegate reads VERNEMQ_CONF from extraEnv), or set mode=sidecar" }}
+    {{- println "broker.vernemqConf: in mode gateway the chart runs no broker; remove it (vernegate reads VERNEMQ_CONF from extraEnv), or set mode=sidecar" }}
   {{- end }}
 {{- else }}
   {{- if .Values.gateway.backends }}
-    {{- fail "gateway.backends: in mode sidecar the broker is the one in the same pod; remove it, or set mode=gateway" }}
+    {{- println "gateway.backends: in mode sidecar the broker is the one in the same pod; remove it, or set mode=gateway" }}
   {{- end }}
   {{- if and (not $b.acceptEULA) (hasSuffix "vernemq/vernemq" $b.image.repository) }}
-    {{- fail "broker.acceptEULA: VerneMQ's published images start only when their terms are accepted; read them and set broker.acceptEULA=true, or set broker.image to an image of your own" }}
+    {{- println "broker.acceptEULA: VerneMQ's published images start only when their terms are accepted; read them and set broker.acceptEULA=true, or set broker.image to an image of your own" }}
   {{- end }}
   {{- if and (gt (int .Values.replicas) 1) (not $b.clustering.enabled) }}
-    {{- fail "broker.clustering.enabled: brokers that know nothing of each other do not pass messages on; set it to true, or replicas=1" }}
+    {{- println "broker.clustering.enabled: brokers that know nothing of each other do not pass messages on; set it to true, or replicas=1" }}
   {{- end }}
   {{- if $b.vernemqConf }}
     {{- if or $b.config $b.acl }}
-      {{- fail "broker.vernemqConf: vernemq.conf and vmq.acl are then what \"vernegate convert\" makes of it; remove broker.config and broker.acl, or convert it once by hand and set these" }}
+      {{- println "broker.vernemqConf: vernemq.conf and vmq.acl are then what \"vernegate convert\" makes of it; remove broker.config and broker.acl, or convert it once by hand and set these" }}
     {{- end }}
     {{- if eq $b.proxyProtocol "off" }}
-      {{- fail "broker.proxyProtocol: what \"vernegate convert\" makes of broker.vernemqConf expects a PROXY header; set v1 or v2" }}
+      {{- println "broker.proxyProtocol: what \"vernegate convert\" makes of broker.vernemqConf expects a PROXY header; set v1 or v2" }}
     {{- end }}
   {{- end }}
 {{- end }}
@@ -44,40 +46,47 @@ together. Each message says what to change.
 {{- $c := .Values.certificates }}
 {{- if eq $c.source "existingSecret" }}
   {{- if not $c.existingSecret.name }}
-    {{- fail "certificates.existingSecret.name: name the Secret with the server's certificate and key, or set certificates.source to certManager or volume" }}
+    {{- println "certificates.existingSecret.name: name the Secret with the server's certificate and key, or set certificates.source to certManager or volume" }}
   {{- end }}
 {{- else if eq $c.source "certManager" }}
   {{- if not $c.certManager.issuerRef.name }}
-    {{- fail "certificates.certManager.issuerRef.name: name the Issuer or ClusterIssuer that is to sign the server's certificate" }}
+    {{- println "certificates.certManager.issuerRef.name: name the Issuer or ClusterIssuer that is to sign the server's certificate" }}
   {{- end }}
   {{- if not $c.certManager.dnsNames }}
-    {{- fail "certificates.certManager.dnsNames: list the names that devices connect to" }}
+    {{- println "certificates.certManager.dnsNames: list the names that devices connect to" }}
   {{- end }}
   {{- if not (or $c.ca.secret $c.ca.configMap) }}
-    {{- fail "certificates.ca: name the Secret or ConfigMap with the CAs of the devices; the one that signs the server's certificate is not taken for it by itself" }}
+    {{- println "certificates.ca: name the Secret or ConfigMap with the CAs of the devices; the one that signs the server's certificate is not taken for it by itself" }}
   {{- end }}
 {{- else }}
   {{- if not $c.volume.source }}
-    {{- fail "certificates.volume.source: say what the volume is, such as {emptyDir: {medium: Memory}} with a container in extraInitContainers that fills it" }}
+    {{- println "certificates.volume.source: say what the volume is, such as {emptyDir: {medium: Memory}} with a container in extraInitContainers that fills it" }}
   {{- end }}
   {{- if or $c.ca.secret $c.ca.configMap $c.crl.secret $c.crl.configMap }}
-    {{- fail "certificates.ca and certificates.crl: with certificates.source=volume these files are on the volume; name them in certificates.volume.cas and certificates.volume.crls" }}
+    {{- println "certificates.ca and certificates.crl: with certificates.source=volume these files are on the volume; name them in certificates.volume.cas and certificates.volume.crls" }}
   {{- end }}
   {{- if and $c.crl.volume.source $c.volume.crls }}
-    {{- fail "certificates.crl.volume: certificates.volume.crls names CRLs already; remove one of them" }}
+    {{- println "certificates.crl.volume: certificates.volume.crls names CRLs already; remove one of them" }}
   {{- end }}
 {{- end }}
 {{- if and $c.ca.secret $c.ca.configMap }}
-  {{- fail "certificates.ca: expected either secret or configMap" }}
+  {{- println "certificates.ca: expected either secret or configMap" }}
 {{- end }}
 {{- if gt (len (compact (list $c.crl.secret $c.crl.configMap $c.crl.volume.source))) 1 }}
-  {{- fail "certificates.crl: expected one of secret, configMap and volume" }}
+  {{- println "certificates.crl: expected one of secret, configMap and volume" }}
 {{- end }}
 {{- if and (include "vernegate.distributionPoints" .) (not $c.crl.hosts) }}
-  {{- fail "certificates.crl.hosts: name the hosts that certificates may send vernegate to, or set certificates.crl.distributionPoints to \"off\"" }}
+  {{- println "certificates.crl.hosts: name the hosts that certificates may send vernegate to, or set certificates.crl.distributionPoints to \"off\"" }}
 {{- end }}
 {{- if and $c.crl.volume.source (not $c.crl.volume.file) }}
-  {{- fail "certificates.crl.volume.file: name the file with the CRLs on that volume" }}
+  {{- println "certificates.crl.volume.file: name the file with the CRLs on that volume" }}
+{{- end }}
+{{- end }}
+
+{{- define "vernegate.checkCertificateACL" -}}
+{{- $a := .Values.certificateAcl }}
+{{- if and $a.ca.secret $a.ca.configMap }}
+  {{- println "certificateAcl.ca: expected either secret or configMap" }}
 {{- end }}
 {{- end }}
 
@@ -115,7 +124,7 @@ together. Each message says what to change.
 {{- end }}
 {{- range $name := $names | sortAlpha }}
   {{- with get $instead $name }}
-    {{- fail (printf "env: %s has to agree with the rest of the pod; set %s instead" $name .) }}
+    {{- printf "env: %s has to agree with the rest of the pod; set %s instead" $name . | println }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -123,14 +132,14 @@ together. Each message says what to change.
 {{- define "vernegate.checkIngress" -}}
 {{- $l := .Values.listeners }}
 {{- if and $l.webSocket.enabled (eq (int $l.webSocket.port) (int .Values.service.port)) }}
-  {{- fail "listeners.webSocket.port: expected another port than service.port; for both on one, set listeners.alpn=true and listeners.webSocket.enabled=false" }}
+  {{- println "listeners.webSocket.port: expected another port than service.port; for both on one, set listeners.alpn=true and listeners.webSocket.enabled=false" }}
 {{- end }}
 {{- if .Values.ingress.enabled }}
   {{- if not .Values.ingress.hosts }}
-    {{- fail "ingress.hosts: name the hosts that clients connect to" }}
+    {{- println "ingress.hosts: name the hosts that clients connect to" }}
   {{- end }}
   {{- if not (or $l.webSocket.enabled $l.alpn) }}
-    {{- fail "ingress.enabled: set listeners.webSocket.enabled=true or listeners.alpn=true, which is where the Ingress leads to" }}
+    {{- println "ingress.enabled: set listeners.webSocket.enabled=true or listeners.alpn=true, which is where the Ingress leads to" }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -139,20 +148,20 @@ together. Each message says what to change.
 {{- $a := .Values.autoscaling }}
 {{- if $a.enabled }}
   {{- if ne .Values.mode "gateway" }}
-    {{- fail "autoscaling.enabled: in mode sidecar every pod is a node of the broker's cluster, which must not come and go by itself; set it to false, or mode=gateway" }}
+    {{- println "autoscaling.enabled: in mode sidecar every pod is a node of the broker's cluster, which must not come and go by itself; set it to false, or mode=gateway" }}
   {{- end }}
   {{- if gt (int $a.minReplicas) (int $a.maxReplicas) }}
-    {{- fail "autoscaling.minReplicas: expected no more than autoscaling.maxReplicas" }}
+    {{- println "autoscaling.minReplicas: expected no more than autoscaling.maxReplicas" }}
   {{- end }}
   {{- if not (or $a.targetCPUUtilizationPercentage $a.metrics) }}
-    {{- fail "autoscaling: set targetCPUUtilizationPercentage, metrics or both" }}
+    {{- println "autoscaling: set targetCPUUtilizationPercentage, metrics or both" }}
   {{- end }}
   {{- if and $a.targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" .Values.resources)) }}
-    {{- fail "resources.requests.cpu: autoscaling.targetCPUUtilizationPercentage is relative to it; set it, or targetCPUUtilizationPercentage=null and autoscaling.metrics" }}
+    {{- println "resources.requests.cpu: autoscaling.targetCPUUtilizationPercentage is relative to it; set it, or targetCPUUtilizationPercentage=null and autoscaling.metrics" }}
   {{- end }}
 {{- end }}
 {{- $p := .Values.podDisruptionBudget }}
 {{- if and $p.enabled (kindIs "invalid" $p.minAvailable) (kindIs "invalid" $p.maxUnavailable) }}
-  {{- fail "podDisruptionBudget: set minAvailable or maxUnavailable, or enabled=false" }}
+  {{- println "podDisruptionBudget: set minAvailable or maxUnavailable, or enabled=false" }}
 {{- end }}
 {{- end }}

@@ -55,6 +55,24 @@ The Secret for TLS to the brokers; empty if there is none.
 The variables that the chart suggests, as a YAML map; env goes before.
 */}}
 {{- define "vernegate.suggestedVariables" -}}
+{{- with .Values.certificateAcl }}
+{{- $elsewhere := list }}
+{{- range $.Values.extraEnv }}
+  {{- $elsewhere = append $elsewhere .name }}
+{{- end }}
+{{- if not (has "CERTIFICATE_ACL_URL" $elsewhere) }}
+CERTIFICATE_ACL_URL: {{ .url | quote }}
+{{- end }}
+{{- if not (has "CERTIFICATE_ACL_REQ_TIMEOUT_MS" $elsewhere) }}
+CERTIFICATE_ACL_REQ_TIMEOUT_MS: {{ .timeoutMs | int64 }}
+{{- end }}
+{{- if or .ca.secret .ca.configMap }}
+VERNEGATE_ACL_CA: /etc/vernegate/certificate-acl/ca.crt
+{{- end }}
+{{- if .tokenSecret.name }}
+VERNEGATE_ACL_TOKEN_FILE: /etc/vernegate/certificate-acl/token
+{{- end }}
+{{- end }}
 {{- if eq .Values.mode "gateway" }}
 VERNEGATE_READY_NEEDS_BROKER: "on"
 {{- end }}
@@ -167,6 +185,11 @@ hook that begins the drain.
       mountPath: /etc/vernegate/brokers
       readOnly: true
     {{- end }}
+    {{- if include "vernegate.certificateACLFiles" . }}
+    - name: certificate-acl
+      mountPath: /etc/vernegate/certificate-acl
+      readOnly: true
+    {{- end }}
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -243,7 +266,37 @@ Volumes of vernegate's own.
         path: tls.key
       {{- end }}
 {{- end }}
+{{- with include "vernegate.certificateACLFiles" . }}
+- name: certificate-acl
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- . | nindent 6 }}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/*
+The sources of the volume with what certificate-acl is spoken to with; empty if there are
+none. A Secret that changes counts without a restart.
+*/}}
+{{- define "vernegate.certificateACLFiles" -}}
+{{- with .Values.certificateAcl }}
+{{- if or .ca.secret .ca.configMap }}
+- {{ ternary "secret" "configMap" (not (empty .ca.secret)) }}:
+    name: {{ .ca.secret | default .ca.configMap }}
+    items:
+      - key: {{ .ca.key }}
+        path: ca.crt
+{{- end }}
+{{- if .tokenSecret.name }}
+- secret:
+    name: {{ .tokenSecret.name }}
+    items:
+      - key: {{ .tokenSecret.key }}
+        path: token
+{{- end }}
 {{- end }}
 {{- end }}

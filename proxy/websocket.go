@@ -13,10 +13,10 @@ import (
 	"github.com/vernegate/vernegate/proxy/websocket"
 )
 
-// overHTTP is the protocol that clients name by ALPN who speak WebSocket (RFC 7301 §6; RFC 8441 is for HTTP/2 alone).
+// overHTTP is the protocol that clients for WebSocket name by ALPN. WebSocket over HTTP/2 (RFC 8441) is not spoken.
 const overHTTP = "http/1.1"
 
-// protocolNames are the protocols that a listener knows by ALPN, the first that the client names, too, is taken. A client that
+// protocolNames are the protocols that a listener knows by ALPN. The first one that the client names, too, is taken. A client that
 // names none is welcome; one that names only others is refused by crypto/tls with the alert no_application_protocol, as RFC
 // 7301 §3.2 demands. Where there are none, what clients name is ignored, as it was before there was a choice.
 //

@@ -28,6 +28,8 @@ type brokerCase struct {
 	name string
 	addr string
 
+	overWebSocket bool // clients come by WebSocket
+
 	// brokerSide is the broker's side of a floodClient; nil if the broker itself delivers
 	// what the floodClient publishes.
 	brokerSide func(*floodClient) io.Writer
@@ -54,6 +56,18 @@ func brokerCases(t *testing.T) []*brokerCase {
 			},
 		},
 	}
+}
+
+// brokerCasesByWay are those of brokerCases, for clients that come by WebSocket and for others.
+func brokerCasesByWay(t *testing.T) []*brokerCase {
+	t.Helper()
+	cases := brokerCases(t)
+	for _, v := range brokerCases(t) {
+		v.name += " by WebSocket"
+		v.overWebSocket = true
+		cases = append(cases, v)
+	}
+	return cases
 }
 
 // watchForWill subscribes to the will of a floodClient: it must be published.
@@ -170,10 +184,11 @@ func liveEndings(acquired *certtest.CA) []liveEnding {
 // through all of it.
 func TestLiveSessionsEnd(t *testing.T) {
 	t.Parallel()
-	for _, v := range brokerCases(t) {
+	for _, v := range brokerCasesByWay(t) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			s, acquired := prepareFixture(t), certtest.NewCA("acquired company")
+			s.overWebSocket = v.overWebSocket
 			s.pki.Trust(acquired)
 			s.rewrite(t)
 			s.startBefore(t, v.addr, "VERNEGATE_SESSION_RECHECK", "300ms", "VERNEGATE_ACL_TTL", "0s")
@@ -231,10 +246,11 @@ func timeDoes(_ *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 // There is no metric left to look at afterwards.
 func TestDrainEnds(t *testing.T) {
 	t.Parallel()
-	for _, v := range brokerCases(t) {
+	for _, v := range brokerCasesByWay(t) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
 			s := newFixture(t, v.addr)
+			s.overWebSocket = v.overWebSocket
 			s.checkLiveEnding(t, v, liveEnding{slug: "shutdown", code: 0x8B, begin: sigterm})
 			s.checkDrained(t)
 		})

@@ -206,7 +206,7 @@ func TestRevocationByWebSocket(t *testing.T) {
 }
 
 // session5ByWebSocket connects a device with 5.0.
-func (s *fixture) session5ByWebSocket(ctx context.Context, config *tls.Config) (*websocket.Conn, error) {
+func (s *fixture) session5ByWebSocket(ctx context.Context, config *tls.Config) (*stack.WebSocket, error) {
 	conn, _, err := stack.DialWebSocket(ctx, s.WebSocket, config, nil)
 	if err != nil {
 		return nil, err
@@ -228,7 +228,7 @@ func TestDrainByWebSocket(t *testing.T) {
 	s := newFixture(t, broker)
 	ctx := within(t, stepTime)
 	config := s.clientTLS(s.device("acme:lamp"), 0)
-	var conns []*websocket.Conn
+	var conns []*stack.WebSocket
 	for range 20 {
 		conns = append(conns, must(s.session5ByWebSocket(ctx, config))(t))
 	}

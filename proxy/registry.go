@@ -27,7 +27,7 @@ type registry struct {
 	certs  map[pki.Fingerprint]*clientCert
 	names  map[certName]*clientCert // the first of each name
 	chains map[pki.Fingerprint]*issuerChain
-	above  map[certName]int // names of CAs, with how many chains have them
+	above  map[certName]map[*issuerChain]struct{} // by the names of CAs, the chains that have them
 	owners map[string][]*session
 	list   sessionList
 	count  [endOfRoles]int
@@ -57,7 +57,7 @@ func newRegistry() *registry {
 		certs:  make(map[pki.Fingerprint]*clientCert),
 		names:  make(map[certName]*clientCert),
 		chains: make(map[pki.Fingerprint]*issuerChain),
-		above:  make(map[certName]int),
+		above:  make(map[certName]map[*issuerChain]struct{}),
 		owners: make(map[string][]*session),
 		list:   newSessionList(),
 	}
@@ -195,7 +195,10 @@ func (r *registry) chainOf(cas []*x509.Certificate) *issuerChain {
 	for _, ca := range cas {
 		name := r.nameOf(ca)
 		l.names = append(l.names, name)
-		r.above[name]++
+		if r.above[name] == nil {
+			r.above[name] = make(map[*issuerChain]struct{})
+		}
+		r.above[name][l] = struct{}{}
 	}
 	return l
 }
@@ -203,7 +206,7 @@ func (r *registry) chainOf(cas []*x509.Certificate) *issuerChain {
 func (r *registry) removeChain(l *issuerChain) {
 	delete(r.chains, l.key)
 	for _, name := range l.names {
-		if r.above[name]--; r.above[name] == 0 {
+		if delete(r.above[name], l); len(r.above[name]) == 0 {
 			delete(r.above, name)
 		}
 	}
@@ -318,13 +321,8 @@ func (r *registry) named(name certName) (found []*clientCert) {
 	for c := r.names[name]; c != nil; c = c.next {
 		found = append(found, c)
 	}
-	if r.above[name] == 0 {
-		return found
-	}
-	for _, l := range r.chains {
-		if slices.Contains(l.names, name) {
-			found = append(found, l.certs...)
-		}
+	for l := range r.above[name] {
+		found = append(found, l.certs...)
 	}
 	return found
 }
@@ -333,10 +331,7 @@ func (r *registry) named(name certName) (found []*clientCert) {
 func (r *registry) below(ca *x509.Certificate) (found []*clientCert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.above[r.nameOf(ca)] == 0 {
-		return nil
-	}
-	for _, l := range r.chains {
+	for l := range r.above[r.nameOf(ca)] {
 		if slices.ContainsFunc(l.cas, ca.Equal) {
 			found = append(found, l.certs...)
 		}

@@ -69,6 +69,9 @@ type revoker struct {
 	ctx     context.Context
 	server  *proxy.Server
 	running sync.WaitGroup
+
+	mu    sync.Mutex
+	ended bool // nothing is followed up any more
 }
 
 // begin has to come before the first swap. What is not followed up when ctx
@@ -79,6 +82,11 @@ func (f *revoker) begin(ctx context.Context, server *proxy.Server) {
 
 // swapped is the store's OnSwap.
 func (f *revoker) swapped(old, current *truststore.Generation) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return
+	}
 	f.running.Go(func() {
 		f.server.Withdraw(f.ctx, proxy.Withdrawal{
 			CAs:     old.Withdrawn(current, time.Now()),
@@ -87,5 +95,12 @@ func (f *revoker) swapped(old, current *truststore.Generation) {
 	})
 }
 
-// wait returns when nothing is being followed up. No swap may come any more.
-func (f *revoker) wait() { f.running.Wait() }
+// wait returns when nothing is being followed up. A swap that comes later, since an
+// operator has had the files read at the last moment, concerns nobody: all sessions
+// have ended.
+func (f *revoker) wait() {
+	f.mu.Lock()
+	f.ended = true
+	f.mu.Unlock()
+	f.running.Wait()
+}

@@ -33,6 +33,25 @@ func TestReloadOnHangupReadsTheFilesNow(t *testing.T) {
 	}
 }
 
+// An operator can have the files read until the admin server is closed, which is after the last session.
+func TestSwapAfterTheEndIsNotFollowedUp(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	var revoker revoker // without a server: to follow up would panic
+	cfg := trustConfig(mustLoad(t, w.Environ()...), nil)
+	cfg.OnSwap = revoker.swapped
+	store, err := truststore.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoker.wait()
+	w.Write("ca.crt", certtest.CertsPEM(w.Root.Cert, certtest.NewCA("second").Cert))
+	if err := store.Reload(t.Context()); err != nil || store.Current().Sequence() != 2 {
+		t.Errorf("generation %d is in use, want 2; %v", store.Current().Sequence(), err)
+	}
+	revoker.wait()
+}
+
 func TestTrustSpeaksTheProxysLanguage(t *testing.T) {
 	t.Parallel()
 	w := apptest.NewWorld(t)

@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore_test
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// listURL is what the list of a remoteScene is called.
+const listURL = "http://crl.example.org/ca.crl"
+
+// remoteScene is a CA whose list is fetched by somebody else.
+type remoteScene struct {
+	*volume
+	remotes []truststore.Remote
+}
+
+func newRemoteScene(t *testing.T) (*remoteScene, truststore.Config) {
+	t.Helper()
+	s := &remoteScene{volume: newVolume(t)}
+	s.remotes = []truststore.Remote{{Name: listURL, File: s.path("fetched.crl"), Needed: true}}
+	config := s.config()
+	config.CRLs = nil
+	config.Remotes = func() []truststore.Remote { return s.remotes }
+	return s, config
+}
+
+func (s *remoteScene) list(opts certtest.CRLOptions) []byte { return s.root.CRL(opts) }
+
+func TestAFetchedListIsJudgedAsAFile(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	bad, good := s.root.Issue("acme:bad"), s.root.Issue("acme:good")
+	s.write("fetched.crl", s.list(certtest.CRLOptions{Number: 5, Revoked: []*x509.Certificate{bad.Leaf}}))
+	store := open(t, config)
+	if err := verify(store, bad); !errors.Is(err, pki.ErrRevoked) {
+		t.Errorf("got %v", err)
+	}
+	if got := store.Current().CRLs(); len(got) != 1 || got[0].Path != listURL {
+		t.Errorf("got %+v, want one of %s", got, listURL)
+	}
+	s.write("fetched.crl", s.list(certtest.CRLOptions{Number: 4, ThisUpdate: pastHours(1)}))
+	err := store.Reload(t.Context())
+	if err == nil || !strings.Contains(err.Error(), listURL) || !strings.Contains(err.Error(), "is older") {
+		t.Errorf("an older one: got %v", err)
+	}
+	s.remotes = nil
+	if err := store.Reload(t.Context()); err != nil {
+		t.Errorf("it is not followed any more: %v", err)
+	}
+	if err := verify(store, bad); err != nil {
+		t.Errorf("a list that is not followed any more counts: %v", err)
+	}
+	if err := verify(store, good); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheStartGoesOnWithoutAListThatNeverCame(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	config.CRLMissing = truststore.Deny
+	store := open(t, config)
+	refusals := store.Refusals()
+	if len(refusals) != 1 || refusals[0].File != listURL || !strings.Contains(refusals[0].Err.Error(), "has not been fetched yet") {
+		t.Errorf("refusals %v", refusals)
+	}
+	device := s.root.Issue("acme:lamp")
+	if err := verify(store, device); !errors.Is(err, pki.ErrRevocationUnknown) {
+		t.Errorf("got %v", err)
+	}
+	s.write("fetched.crl", s.list(certtest.CRLOptions{}))
+	if err := store.Reload(t.Context()); err != nil || verify(store, device) != nil {
+		t.Errorf("once it has come: %v, %v", err, verify(store, device))
+	}
+	s.remotes[0].Needed = false
+	s.remove("fetched.crl")
+	if optional := open(t, config); len(optional.Refusals()) != 0 || !strings.Contains(fmt.Sprint(optional.Notices()), "has not been fetched yet") {
+		t.Errorf("a list that nobody named: refusals %v, notices %v", optional.Refusals(), optional.Notices())
+	}
+}
+
+// TestWhatMayReplaceAFetchedList has one in use that is about users only, with number 5.
+func TestWhatMayReplaceAFetchedList(t *testing.T) {
+	t.Parallel()
+	users := func(number int64) certtest.CRLOptions {
+		return certtest.CRLOptions{Number: number, Extensions: distributionPoint(usersOnlyField)}
+	}
+	older := users(4)
+	older.ThisUpdate = pastHours(1)
+	wrong := users(6)
+	wrong.WrongSignature = true
+	future := users(6)
+	future.ThisUpdate, future.NextUpdate = pastHours(-1), pastHours(-2)
+	renewed := users(1)
+	renewed.ThisUpdate = time.Now()
+	for name, row := range map[string]struct {
+		opts    certtest.CRLOptions
+		another string // CA: "" is the same
+		overdue bool   // the one in use
+		want    string // what the error says; empty: it may
+	}{
+		"the next one":                     {opts: users(6)},
+		"the same":                         {opts: users(5)},
+		"an older one":                     {opts: older, want: "it has no newer list of \"CN=root\""},
+		"one of another scope":             {opts: certtest.CRLOptions{Number: 6}, want: "it has no newer list"},
+		"one of another scope, when due":   {opts: certtest.CRLOptions{Number: 6}, overdue: true},
+		"one with a wrong signature":       {opts: wrong, want: "its signature does not verify"},
+		"one from the future":              {opts: future, want: "it is from the future"},
+		"one of a stranger":                {opts: users(6), another: "stranger", want: "its issuer is no CA of the bundle"},
+		"one of another CA":                {opts: users(6), another: "other", want: "it has no newer list of \"CN=root\""},
+		"one of the CA's next key":         {opts: renewed, another: "root"},
+		"an older one of the CA's old key": {opts: older, another: "root", want: "it has no newer list"},
+		"a delta":                          {opts: certtest.CRLOptions{Number: 6, Extensions: append(deltaOf(5), distributionPoint(usersOnlyField)...)}, want: "it has no newer list"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, config := newRemoteScene(t)
+			cas := map[string]*certtest.CA{"": s.root, "other": certtest.NewCA("other"), "root": certtest.NewCA("root"), "stranger": certtest.NewCA("stranger")}
+			s.write("ca.crt", s.root.PEM(), cas["other"].PEM(), cas["root"].PEM())
+			inUse := users(5)
+			if row.overdue {
+				inUse.ThisUpdate, inUse.NextUpdate = pastHours(3), pastHours(1)
+			}
+			s.write("fetched.crl", s.list(inUse))
+			g := open(t, config).Current()
+			s.write("next.crl", cas[row.another].CRL(row.opts))
+			due, err := g.TryFetched(t.Context(), listURL, s.path("next.crl"), time.Now())
+			switch {
+			case row.want == "" && (err != nil || due.IsZero()):
+				t.Errorf("got %v, due %v", err, due)
+			case row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)):
+				t.Errorf("got %v, want it to say %q", err, row.want)
+			}
+		})
+	}
+}
+
+// TestAFirstListHasToBeComplete also where nothing is known of CAs yet.
+func TestAFirstListHasToBeComplete(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	list := root.CRL(certtest.CRLOptions{})
+	for name, row := range map[string]struct {
+		data []byte
+		good bool
+	}{
+		"DER": {list, true}, "PEM": {certtest.PEMEncodeCRL(list), true}, "cut": {list[:len(list)-1], false},
+		"PEM that is cut": {certtest.PEMEncodeCRL(list)[:100], false}, "empty": {nil, false}, "a page": {[]byte("<html>"), false},
+		"certificates": {root.PEM(), false},
+	} {
+		path := filepath.Join(t.TempDir(), "first.crl")
+		if err := os.WriteFile(path, row.data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var none *truststore.Generation
+		if due, err := none.TryFetched(t.Context(), listURL, path, time.Now()); (err == nil) != row.good || due.IsZero() == row.good {
+			t.Errorf("%s: got %v, due %v", name, err, due)
+		}
+	}
+}
+
+func TestAListCountsAsSoonAsItIsFetched(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 0, nil, func(b *bubble) {
+		b.write("ca.crl", b.root.CRL(certtest.CRLOptions{Number: 2}))
+		b.store.Changed()
+		b.store.Changed() // once is enough
+		b.pass(time.Second)
+		b.wantLooks(look{0, truststore.Swapped})
+	})
+}

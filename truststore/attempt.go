@@ -46,7 +46,8 @@ type attempt struct {
 	set      *fileSet
 	current  *Generation // nil before the first
 	before   *parts
-	force    bool // believe at once also what takes something away
+	tried    map[string]*listFile // lists that were tried as they were fetched, by name
+	force    bool                 // believe at once also what takes something away
 	now      time.Time
 	throttle *pace.Throttle
 

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pace"
@@ -16,40 +18,94 @@ import (
 // TryFetched reads a file of lists that has just been fetched and is not in use yet, and
 // returns why it cannot be, and when its first list is due to be replaced (zero: never).
 // It has to be complete: a list that is cut or is no list spoils the file. Without a
-// generation nothing more is asked of it; with one, a list of it has to count, and each
+// store (nil) nothing more is asked of it; with one, a list of it has to count, and each
 // list that was fetched from there (Remote.Name) needs a successor in it: one of the same
 // CA and scope that is not older. So neither a server that answers with something else
 // nor somebody on the way to it can take a list away. A list that is overdue needs none.
-func (g *Generation) TryFetched(ctx context.Context, name, file string, now time.Time) (due time.Time, err error) {
+//
+// The file is renamed to where Config.Remotes says that it is, and not written to.
+func (s *Store) TryFetched(ctx context.Context, name, file string, now time.Time) (due time.Time, err error) {
+	var g *Generation
+	if s != nil {
+		g = s.Current()
+	}
+	found := g.readFetched(ctx, name, file, now)
+	if err := g.judgeFetched(found, now); err != nil {
+		return time.Time{}, err
+	}
+	if s != nil {
+		s.tried.add(found)
+	}
+	return found.due, nil
+}
+
+// readFetched reads a file of lists under the CAs of a generation, or under none.
+func (g *Generation) readFetched(ctx context.Context, name, file string, now time.Time) *listFile {
 	b := newBundle(nil)
 	if g != nil {
 		b = g.bundle
 	}
 	throttle := pace.NewThrottle(ctx.Done())
-	s := readRemote(Remote{Name: name, File: file}, throttle)
+	s := readRemote(Remote{Name: name, File: file}, nil, throttle)
 	defer s.close()
-	found := readListFile(&s, b, now, throttle)
+	return readListFile(&s, b, now, throttle)
+}
+
+// judgeFetched returns why what was fetched must not be used.
+func (g *Generation) judgeFetched(found *listFile, now time.Time) error {
 	if found.err != nil {
-		return due, found.err
+		return found.err
 	}
 	for _, u := range found.unused {
 		if errors.Is(u.err, crl.ErrMalformed) {
-			return due, u.err
+			return u.err
 		}
 	}
 	if g == nil {
-		return found.due, nil
+		return nil
 	}
 	if len(found.lists) == 0 {
-		return due, fmt.Errorf("no list of it counts: %w", found.unused[0].err)
+		return fmt.Errorf("no list of it counts: %w", found.unused[0].err)
 	}
-	return found.due, g.hasSuccessors(name, found, now)
+	return g.hasSuccessors(found, now)
+}
+
+// triedLists are files of lists that were tried, by name: a large list is read once for that and for its use.
+type triedLists struct {
+	mu     sync.Mutex
+	byName map[string]*listFile
+}
+
+func (t *triedLists) add(f *listFile) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byName == nil {
+		t.byName = make(map[string]*listFile)
+	}
+	t.byName[f.Path] = f
+}
+
+func (t *triedLists) all() map[string]*listFile {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.byName)
+}
+
+// forget drops those that are among the files that were read last.
+func (t *triedLists) forget(files []*listFile) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range files {
+		if tried := t.byName[f.Path]; tried != nil && tried.File == f.File {
+			delete(t.byName, f.Path)
+		}
+	}
 }
 
 // hasSuccessors returns which list from one place would be lost with what has been found there now.
-func (g *Generation) hasSuccessors(name string, found *listFile, now time.Time) error {
+func (g *Generation) hasSuccessors(found *listFile, now time.Time) error {
 	for _, used := range g.read {
-		if used.path != name || used.isOverdue(now) {
+		if used.path != found.Path || used.isOverdue(now) {
 			continue
 		}
 		if !found.succeeds(used) {

@@ -135,9 +135,9 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 				inUse.ThisUpdate, inUse.NextUpdate = pastHours(3), pastHours(1)
 			}
 			s.write("fetched.crl", s.list(inUse))
-			g := open(t, config).Current()
+			store := open(t, config)
 			s.write("next.crl", cas[row.another].CRL(row.opts))
-			due, err := g.TryFetched(t.Context(), listURL, s.path("next.crl"), time.Now())
+			due, err := store.TryFetched(t.Context(), listURL, s.path("next.crl"), time.Now())
 			switch {
 			case row.want == "" && (err != nil || due.IsZero()):
 				t.Errorf("got %v, due %v", err, due)
@@ -165,7 +165,7 @@ func TestAFirstListHasToBeComplete(t *testing.T) {
 		if err := os.WriteFile(path, row.data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		var none *truststore.Generation
+		var none *truststore.Store // not open yet
 		if due, err := none.TryFetched(t.Context(), listURL, path, time.Now()); (err == nil) != row.good || due.IsZero() == row.good {
 			t.Errorf("%s: got %v, due %v", name, err, due)
 		}

@@ -35,7 +35,9 @@ type File struct {
 // source is one file as it was read, or the reason why it was not.
 type source struct {
 	File
-	remote   *Remote // nil for a file of the configuration
+	remote   *Remote     // nil for a file of the configuration
+	known    []*listFile // that were read from the same place before
+	info     os.FileInfo
 	data     []byte
 	large    *os.File // instead of data
 	size     int64    // of large
@@ -86,9 +88,9 @@ type fileSet struct {
 	certs, keys, cas, crls, ticketKeys []source
 }
 
-// readFiles reads every file once. What went wrong is kept with the file it
+// readFiles reads every file once. known returns what was read before under the name of a list that is fetched. What went wrong is kept with the file it
 // went wrong for, so that it is reported together with all other mistakes.
-func readFiles(c *Config, t *pace.Throttle) *fileSet {
+func readFiles(c *Config, known func(name string) []*listFile, t *pace.Throttle) *fileSet {
 	set := &fileSet{
 		certs: readAll(c.Certs, maxFileSize, t),
 		keys:  readAll(c.Keys, maxFileSize, t),
@@ -99,7 +101,7 @@ func readFiles(c *Config, t *pace.Throttle) *fileSet {
 	}
 	if c.Remotes != nil {
 		for _, remote := range c.Remotes() {
-			set.crls = append(set.crls, readRemote(remote, t))
+			set.crls = append(set.crls, readRemote(remote, known(remote.Name), t))
 		}
 	}
 	return set
@@ -127,24 +129,30 @@ func readAll(paths []string, kept int64, t *pace.Throttle) []source {
 }
 
 // readRemote reads a list that was fetched. It counts as old: its writer renames.
-func readRemote(remote Remote, t *pace.Throttle) source {
-	s := readFile(remote.File, keptSize, t)
-	s.Path, s.remote = remote.Name, &remote
+func readRemote(remote Remote, known []*listFile, t *pace.Throttle) source {
+	s := source{remote: &remote, known: known}
+	s.open(remote.File, keptSize, t)
+	s.Path, s.known = remote.Name, nil
 	return s
 }
 
 // readFile reads a file, and keeps it open if it has more bytes than kept.
 func readFile(path string, kept int64, t *pace.Throttle) source {
-	s := source{File: File{Path: path}}
+	var s source
+	s.open(path, kept, t)
+	return s
+}
+
+func (s *source) open(path string, kept int64, t *pace.Throttle) {
+	s.Path = path
 	f, err := os.Open(path)
 	if err != nil {
 		s.err = err
-		return s
+		return
 	}
 	if s.err = s.read(f, kept, t); s.large == nil {
 		_ = f.Close()
 	}
-	return s
 }
 
 func (s *source) read(f *os.File, kept int64, t *pace.Throttle) error {
@@ -152,12 +160,15 @@ func (s *source) read(f *os.File, kept int64, t *pace.Throttle) error {
 	if err != nil {
 		return err
 	}
-	s.modified = info.ModTime()
+	s.modified, s.info = info.ModTime(), info
 	switch {
 	case info.Size() > maxFileSize:
 		return fmt.Errorf("%s has %d bytes, more than %d", s.Path, info.Size(), maxFileSize)
 	case info.Size() > kept && info.Mode().IsRegular():
 		s.large, s.size = f, info.Size()
+		if s.recognize() {
+			return nil
+		}
 		return s.digest(t)
 	}
 	if s.data, err = readBounded(f, info.Size()); err != nil {
@@ -165,6 +176,18 @@ func (s *source) read(f *os.File, kept int64, t *pace.Throttle) error {
 	}
 	s.SHA256 = sha256.Sum256(s.data)
 	return nil
+}
+
+// recognize reports whether a large file is one that was read before, and takes its hash from there. It is for files that
+// are replaced by renaming, and never written to.
+func (s *source) recognize() bool {
+	for _, k := range s.known {
+		if k != nil && k.info != nil && os.SameFile(k.info, s.info) && k.info.Size() == s.info.Size() && k.info.ModTime().Equal(s.info.ModTime()) {
+			s.SHA256 = k.SHA256
+			return true
+		}
+	}
+	return false
 }
 
 // digest reads a large file for its hash.

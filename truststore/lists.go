@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/big"
+	"os"
 	"slices"
 	"time"
 
@@ -69,6 +70,7 @@ func (l *list) authorityIn(b *bundle) *authority {
 type listFile struct {
 	File
 	remote  *Remote // nil for a file of the configuration
+	info    os.FileInfo
 	bundle  *bundle
 	lists   []*list
 	unused  []unusedList
@@ -108,7 +110,7 @@ func (f *listFile) isCurrent(file *source, b *bundle, now time.Time) bool {
 
 // readListFile reads a file of CRLs and checks each of them.
 func readListFile(file *source, b *bundle, now time.Time, t *pace.Throttle) *listFile {
-	f := &listFile{File: file.File, remote: file.remote, bundle: b}
+	f := &listFile{File: file.File, remote: file.remote, info: file.info, bundle: b}
 	if file.err != nil {
 		f.err = fmt.Errorf("reading CRL file: %w", file.err)
 		return f
@@ -227,6 +229,9 @@ func (a *attempt) judgeLists() {
 	after := listsInUse{lists: make(map[string]*list), pending: make(map[string]candidate)}
 	for i := range a.set.crls {
 		file := before.file(a.set.crls[i].Path)
+		if tried := a.tried[a.set.crls[i].Path]; tried != nil && tried.File == a.set.crls[i].File {
+			file = tried // it was read before it took this place
+		}
 		if !file.isCurrent(&a.set.crls[i], a.next.bundle, a.now) {
 			file = readListFile(&a.set.crls[i], a.next.bundle, a.now, a.throttle)
 		}

@@ -53,6 +53,7 @@ type Store struct {
 
 	report atomic.Pointer[report]
 
+	tried   triedLists    // that were fetched and are not in use yet
 	fetched chan struct{} // has room for one value, which stands for all calls of Changed
 
 	mu      sync.Mutex          // one reload at a time
@@ -178,10 +179,11 @@ func (s *Store) reload(ctx context.Context, force bool) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	throttle := s.throttle(ctx)
-	set := readFiles(&s.config, throttle)
+	tried := s.tried.all()
+	set := readFiles(&s.config, func(name string) []*listFile { return []*listFile{tried[name], s.parts.lists.file(name)} }, throttle)
 	defer set.close()
 	a := &attempt{
-		config: &s.config, set: set, current: s.Current(), before: &s.parts,
+		config: &s.config, set: set, current: s.Current(), before: &s.parts, tried: tried,
 		force: force, now: time.Now(), throttle: throttle,
 	}
 	var result Result
@@ -191,6 +193,7 @@ func (s *Store) reload(ctx context.Context, force bool) (Result, error) {
 	} else {
 		result, err = s.proceed(a, a.make()), a.err()
 	}
+	s.tried.forget(s.parts.lists.files)
 	s.logOverdue(time.Now())
 	if s.config.OnReload != nil {
 		s.config.OnReload(result, err)

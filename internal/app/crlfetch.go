@@ -301,11 +301,7 @@ func (l *listFetcher) try(ctx context.Context, d crlfetch.Download) (time.Time, 
 	}
 	l.trying.Lock()
 	defer l.trying.Unlock()
-	var current *truststore.Generation
-	if store := l.store.Load(); store != nil {
-		current = store.Current()
-	}
-	return current.TryFetched(ctx, d.Name, d.File, time.Now())
+	return l.store.Load().TryFetched(ctx, d.Name, d.File, time.Now())
 }
 
 // changed is told of copies that were replaced and of other sources.

@@ -285,7 +285,7 @@ func TestOlderCRLIsRefused(t *testing.T) {
 		used, offered certtest.CRLOptions
 		refused       bool
 	}{
-		"lower number":                        {certtest.CRLOptions{Number: 5}, certtest.CRLOptions{Number: 4}, true},
+		"lower number":                        {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 4, ThisUpdate: now}, true},
 		"lower number, later":                 {certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, certtest.CRLOptions{Number: 4, ThisUpdate: now}, false},
 		"same number, earlier":                {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, true},
 		"no numbers, earlier":                 {certtest.CRLOptions{Number: -1, ThisUpdate: now}, certtest.CRLOptions{Number: -1, ThisUpdate: now.Add(-time.Hour)}, true},

@@ -22,10 +22,10 @@ func TestWhoIsNotAuthorizedIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		denied  error
-		connack []byte // nil = closed without one
+		connack []byte
 		reason  proxy.Reason
 	}{
-		"revoked": {fmt.Errorf("OCSP: %w", pki.ErrRevoked), nil, proxy.TLSRevoked},
+		"revoked": {fmt.Errorf("OCSP: %w", pki.ErrRevoked), []byte("\x20\x02\x00\x05"), proxy.TLSRevoked},
 		"unknown": {errResponder, []byte("\x20\x02\x00\x03"), proxy.IdentityUnavailable},
 		"demanded and unknown": {
 			fmt.Errorf("OCSP: %w", pki.ErrRevocationUnknown), []byte("\x20\x02\x00\x03"), proxy.CertStatusUnknown,

@@ -79,7 +79,7 @@ var reasons = [endOfReasons]struct {
 	TLSBadCertificate: {"tls_bad_certificate", slog.LevelInfo, 0, 0, 0, "a certificate that the client sent is not encoded as RFC 5280 says, so that crypto/x509 cannot read it; the log line has no fingerprint then"},
 	TLSUntrusted:      {"tls_untrusted", slog.LevelInfo, 0, 0, 0, "no chain leads from the client certificate to a CA of the bundle"},
 	TLSExpired:        {"tls_expired", slog.LevelInfo, 0, 0, 0, "a certificate of the chain is expired or not valid yet"},
-	TLSRevoked:        {"tls_revoked", slog.LevelInfo, 0, 0, 0, "a CRL lists a certificate of the chain, or an OCSP responder says that the client certificate is revoked"},
+	TLSRevoked:        {"tls_revoked", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "a CRL lists a certificate of the chain (then the handshake fails, without a CONNACK), or an OCSP responder says that the client certificate is revoked"},
 	TLSCRL:            {"tls_crl", slog.LevelWarn, 0, 0, 0, "a CRL is missing or too old, and the policy denies that"},
 
 	WSUpgrade: {"ws_upgrade", slog.LevelInfo, 0, 0, 0, "an HTTP request that does not ask for MQTT over WebSocket, or that a page of another origin than `VERNEGATE_WS_ORIGINS` has sent; the client gets a 4xx status"},
@@ -91,7 +91,7 @@ var reasons = [endOfReasons]struct {
 	ConnectTooLarge:    {"connect_too_large", slog.LevelInfo, 0, packets.ReasonPacketTooLarge, 0, "the CONNECT is larger than `VERNEGATE_MAX_CONNECT_SIZE`"},
 	ClientIDNotAllowed: {"client_id_not_allowed", slog.LevelInfo, packets.ReturnIdentifierRejected, packets.ReasonClientIdentifierNotValid, 0, "a client id that `VERNEGATE_CLIENT_ID` does not allow the owner, or an empty one where the protocol version demands one"},
 
-	CertStatusUnknown:   {"cert_status_unknown", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "an OCSP responder does not know the client certificate, or could not be asked, and the policy denies that"},
+	CertStatusUnknown:   {"cert_status_unknown", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "an OCSP responder does not know the client certificate, or could not be asked and `VERNEGATE_OCSP_ON_ERROR` says deny"},
 	IdentityUnknown:     {"identity_unknown", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "no source of `VERNEGATE_IDENTITY` knows an owner of the certificate: certificate-acl answers 404, the file has no line for it, or the certificate does not fit the template; `err` says which"},
 	IdentityInvalid:     {"identity_invalid", slog.LevelWarn, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "the owner cannot be a username: empty, too long, not UTF-8, or with `+`, `#`, `/` or control characters"},
 	IdentityNotAllowed:  {"identity_not_allowed", slog.LevelInfo, packets.ReturnNotAuthorized, packets.ReasonNotAuthorized, 0, "a device, by `VERNEGATE_SERVICES`, on the service listener"},

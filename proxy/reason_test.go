@@ -56,6 +56,8 @@ var refusals = []struct {
 	{"unknown 5.0", proxy.IdentityUnknown, proxy.Devices, nobody, connect5, "\x20\x03\x00\x87\x00"},
 	{"unavailable 3.1.1", proxy.IdentityUnavailable, proxy.Devices, cannotTell, connect311, "\x20\x02\x00\x03"},
 	{"unavailable 5.0", proxy.IdentityUnavailable, proxy.Devices, cannotTell, connect5, "\x20\x03\x00\x88\x00"},
+	{"revoked, not by a CRL 3.1.1", proxy.TLSRevoked, proxy.Devices, revokedElsewhere, connect311, "\x20\x02\x00\x05"},
+	{"revoked, not by a CRL 5.0", proxy.TLSRevoked, proxy.Devices, revokedElsewhere, connect5, "\x20\x03\x00\x87\x00"},
 	{"status unknown 3.1.1", proxy.CertStatusUnknown, proxy.Devices, statusUnknown, connect311, "\x20\x02\x00\x03"},
 	{"status unknown 5.0", proxy.CertStatusUnknown, proxy.Devices, statusUnknown, connect5, "\x20\x03\x00\x88\x00"},
 	{"invalid 3.1.1", proxy.IdentityInvalid, proxy.Devices, ownedBy("+"), connect311, "\x20\x02\x00\x05"},
@@ -81,6 +83,10 @@ func cannotTell(c *proxy.Config) {
 	c.Owner = func(context.Context, proxy.Peer) (string, bool, error) {
 		return "", false, errors.New("certificate-acl is down")
 	}
+}
+
+func revokedElsewhere(c *proxy.Config) {
+	c.Authorize = func(context.Context, proxy.Peer) (time.Time, error) { return time.Time{}, pki.ErrRevoked }
 }
 
 func statusUnknown(c *proxy.Config) {

@@ -111,6 +111,9 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 		add(Critical, nil, "certificate-acl could not tell (%s), %s. Devices in the cache can still connect, others cannot.",
 			acl.LastError, ago(s.Now.Sub(acl.LastFailure)))
 	}
+	if s.OCSP != nil {
+		s.OCSP.attention(add)
+	}
 	for _, b := range s.Backends {
 		if b.Severity == Critical {
 			add(Critical, b.details(), "Backend %s is %s.", b.Address, b.State)
@@ -154,6 +157,19 @@ func (l *Limit) severity() Severity {
 
 // sentence is how a sentence begins with a name.
 func sentence(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
+
+// attention names the CAs whose responders fail.
+func (o *OCSP) attention(add func(t Severity, more []string, format string, args ...any)) {
+	severity, effect := Warning, "let in, and asked about again soon"
+	if o.OnError == "deny" {
+		severity, effect = Critical, "refused"
+	}
+	for _, i := range o.Issuers {
+		if i.Failing() {
+			add(severity, []string{i.LastDetail}, "The OCSP responder of %s fails. Devices whose status is not remembered are %s.", i.Issuer, effect)
+		}
+	}
+}
 
 // what names a part for people.
 func (p *Part) what() string {

@@ -37,6 +37,7 @@ type Status struct {
 	LastLook       *Look           `json:"last_look,omitempty"`   // at the trust files
 	CRLSources     []CRLSource     `json:"crl_sources,omitempty"` // lists that are fetched over the network
 	CertificateACL *CertificateACL `json:"certificate_acl,omitempty"`
+	OCSP           *OCSP           `json:"ocsp,omitempty"` // nil = off
 	Backends       []Backend       `json:"backends,omitempty"`
 	Limits         []Limit         `json:"limits,omitempty"`
 	AnyClientID    bool            `json:"any_client_id"` // an owner may use every client id
@@ -147,6 +148,37 @@ type CertificateACL struct {
 
 // Failing reports whether the last request was a failure.
 func (c *CertificateACL) Failing() bool { return c.LastFailure.After(c.LastSuccess) }
+
+// OCSP is how asking OCSP responders goes.
+type OCSP struct {
+	URL          string       `json:"url,omitempty"` // without user and password; "" = those that certificates name
+	OnError      string       `json:"on_error"`      // allow or deny
+	CacheEntries int          `json:"cache_entries"`
+	CacheSize    int          `json:"cache_size"`
+	Issuers      []OCSPIssuer `json:"issuers"` // about whose certificates was asked
+}
+
+// OCSPIssuer is how asking about the certificates of a CA goes.
+type OCSPIssuer struct {
+	Issuer      string            `json:"issuer"`
+	Responder   string            `json:"responder,omitempty"` // the host that was asked last
+	Answers     map[string]uint64 `json:"answers"`             // by status: good, revoked, unknown
+	Failures    uint64            `json:"failures"`
+	InARow      uint64            `json:"failures_in_a_row"`
+	LastSuccess time.Time         `json:"last_success,omitzero"`
+	LastFailure time.Time         `json:"last_failure,omitzero"`
+	LastError   string            `json:"last_error,omitempty"`  // the kind of the last failure
+	LastDetail  string            `json:"last_detail,omitempty"` // what exactly went wrong
+}
+
+// Count is how many answers have had a status.
+func (i OCSPIssuer) Count(status string) uint64 { return i.Answers[status] }
+
+// failsInARow is how many failures are more than one odd certificate.
+const failsInARow = 3
+
+// Failing reports whether no question is answered, as far as can be seen.
+func (i OCSPIssuer) Failing() bool { return i.InARow >= failsInARow }
 
 // Backend is a broker, and whether it gets sessions.
 type Backend struct {

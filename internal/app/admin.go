@@ -21,6 +21,7 @@ type components struct {
 	store  *truststore.Store
 	files  clientFiles
 	cache  *certacl.Cache
+	asker  *revocationAsker // nil = nobody is asked about
 	pool   *backend.Pool
 	server *proxy.Server
 }

@@ -164,7 +164,9 @@ func (a *App) takeDevices(ctx context.Context) error {
 	cache := aclCache(a.cfg, client, a.identity)
 	defer cache.Close()
 	brokers := a.newBrokers(files)
-	server, err := a.newServer(store, lists, cache, brokers)
+	asker := a.newRevocationAsker(store.Current)
+	defer asker.close()
+	server, err := a.newServer(store, lists, cache, asker, brokers)
 	if err != nil {
 		return err
 	}
@@ -179,7 +181,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 	inUse, unused := context.WithCancel(context.WithoutCancel(ctx))
 	revoker.begin(inUse, server) // before an operator can have the files read
 	defer revoker.wait()
-	parts := &components{store, files, cache, brokers.pool, server}
+	parts := &components{store, files, cache, asker, brokers.pool, server}
 	a.parts.Store(parts)
 	a.ready.set(nil)
 	a.logStart(store.Current())
@@ -241,7 +243,7 @@ func (a *App) newBrokers(files clientFiles) *brokers {
 	return b
 }
 
-func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *certacl.Cache, brokers *brokers) (*proxy.Server, error) {
+func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *certacl.Cache, asker *revocationAsker, brokers *brokers) (*proxy.Server, error) {
 	a.identity.watch(cache)
 	descriptors, err := connectionDescriptors()
 	if err != nil {
@@ -255,6 +257,7 @@ func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *cert
 		Trust:                func() proxy.Trust { return trust{store.Current(), lists} },
 		Owner:                owners.ownerFunc(a.identity.asked),
 		Service:              a.cfg.Services.Func(),
+		Authorize:            asker.authorize(),
 		Lease:                brokers.lease,
 		TLS:                  tlsPolicy(a.cfg),
 		ProxyProtocolFrom:    a.cfg.ProxyProtocolFrom,

@@ -50,11 +50,13 @@ func newTestAppIn(t *testing.T, w *apptest.World) *App {
 	cache := aclCache(a.cfg, aclClient(a.cfg, clientFiles{}), a.identity)
 	t.Cleanup(cache.Close)
 	brokers := a.newBrokers(clientFiles{})
-	server, err := a.newServer(store, nil, cache, brokers)
+	asker := a.newRevocationAsker(store.Current)
+	t.Cleanup(asker.close)
+	server, err := a.newServer(store, nil, cache, asker, brokers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.parts.Store(&components{store, clientFiles{}, cache, brokers.pool, server})
+	a.parts.Store(&components{store, clientFiles{}, cache, asker, brokers.pool, server})
 	return a
 }
 

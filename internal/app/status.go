@@ -52,6 +52,7 @@ func (a *App) status() admin.Status {
 		for _, role := range proxy.Roles() {
 			s.Sessions[role.String()] = w.server.Count(role)
 		}
+		s.OCSP = a.ocspStatus(w.asker)
 		s.Backends = backendStatus(w.pool.Status())
 		s.Limits = a.limits(w.server)
 		s.AnyClientID = proxy.ClientIDPolicy(a.cfg.ClientID) == proxy.AnyClientID
@@ -89,6 +90,22 @@ func (a *App) aclStatus(w *components) *admin.CertificateACL {
 	s := a.identity.status()
 	s.URL = config.Redact(string(a.cfg.ACLURL))
 	s.CacheEntries, s.CacheSize = w.cache.Len(), int(a.cfg.ACLCacheSize)
+	return s
+}
+
+func (a *App) ocspStatus(asker *revocationAsker) *admin.OCSP {
+	if asker == nil {
+		return nil
+	}
+	s := &admin.OCSP{
+		OnError:      a.cfg.OCSPOnError.String(),
+		CacheEntries: asker.cache.Len(),
+		CacheSize:    asker.cache.Size,
+		Issuers:      asker.metrics.status(),
+	}
+	if u := a.cfg.OCSPURL.URL; u != nil {
+		s.URL = config.Redact(u.String())
+	}
 	return s
 }
 

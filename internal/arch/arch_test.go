@@ -42,8 +42,8 @@ const (
 	siblings        = "siblings do not know each other"
 	tested          = "what is tested does not know its tests"
 	brokersApart    = "a broker is a process of its own"
-	ownersRemember  = "what is remembered about owners is certacl's business"
 	framesApart     = "frames are the business of proxy/websocket"
+	cachesAnswers   = "what is remembered about certificates is the business of those who ask about them"
 	filesFollowed   = "files are internal/watch's business"
 	sharedByAll     = "packages that do not know each other import it, so it imports nothing of ours"
 	oracleNotReader = "paho is the tests' oracle and client, never the first reader of a stranger's bytes"
@@ -62,7 +62,7 @@ var everywhere = []struct {
 	{env, []pattern{"internal/config"}, onlyConfigReads},
 	{tint, []pattern{"cmd/..."}, onlyCmdLogs},
 	{term, []pattern{"cmd/...", "e2e/demo"}, onlyCmdLogs},
-	{lru, []pattern{"certacl"}, ownersRemember},
+	{lru, []pattern{"certacl", "internal/ocsp"}, cachesAnswers},
 	{fsnotify, []pattern{"internal/watch"}, filesFollowed},
 	{mochi, []pattern{"e2e/..."}, brokersApart},
 	{paho, []pattern{"e2e/..."}, oracleNotReader},
@@ -228,6 +228,18 @@ var forbidden = map[pattern]map[pattern]string{
 		"net":            "it reads from any io.Reader",
 		"log/slog":       "it returns errors, proxy logs",
 	},
+	"internal/ocsp/...": {
+		"internal/config/...":   siblings,
+		"internal/admin/...":    siblings,
+		"internal/backend/...":  siblings,
+		"internal/outbound/...": "internal/app hands it an http.Client, so that it decides about no hosts",
+		"proxy/...":             siblings,
+		"packets/...":           siblings,
+		"certacl/...":           siblings,
+		"truststore/...":        siblings,
+		metrics:                 "internal/app counts what the observers tell",
+		"github.com/hashicorp/golang-lru/v2/expirable/...": "it starts a goroutine that cannot be stopped",
+	},
 	"certacl/...": {
 		"internal/config/...":  siblings,
 		"internal/admin/...":   siblings,
@@ -299,6 +311,7 @@ var inTests = map[pattern]map[pattern]string{
 	},
 	"cmd/...":                {"proxy/listen": "a port has to be held as other processes hold it"},
 	"certacl/...":            {"truststore/certtest": "a test CA"},
+	"internal/ocsp/...":      {"truststore/certtest": "a test CA"},
 	"internal/identity/...":  {"truststore/certtest": "a test CA"},
 	"internal/pki/...":       {"internal/pki": "its tests see it from outside"},
 	"internal/outbound/...":  {"internal/outbound": "its tests see it from outside"},

@@ -19,6 +19,7 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config/legacy"
 	"github.com/vernegate/vernegate/internal/identity/subject"
+	"github.com/vernegate/vernegate/internal/ocsp"
 	"github.com/vernegate/vernegate/internal/outbound"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -59,6 +60,14 @@ type Config struct {
 	CRLRefresh refreshInterval `env:"VERNEGATE_CRL_REFRESH" envDefault:"5m"`
 	CRLMaxSize listSize        `env:"VERNEGATE_CRL_MAX_SIZE" envDefault:"256MiB"`
 	StateDir   string          `env:"VERNEGATE_STATE_DIR"` // empty: a temporary directory
+
+	OCSP          onOff             `env:"VERNEGATE_OCSP" envDefault:"off"`
+	OCSPURL       responderURL      `env:"VERNEGATE_OCSP_URL"`     // nil: those that certificates name
+	OCSPIssuers   ocsp.Issuers      `env:"VERNEGATE_OCSP_ISSUERS"` // zero: all CAs
+	OCSPOnError   truststore.Policy `env:"VERNEGATE_OCSP_ON_ERROR" envDefault:"allow"`
+	OCSPTimeout   timeout           `env:"VERNEGATE_OCSP_TIMEOUT" envDefault:"1s"`
+	OCSPRefresh   interval          `env:"VERNEGATE_OCSP_REFRESH" envDefault:"1h"`
+	OCSPCacheSize entryCount        `env:"VERNEGATE_OCSP_CACHE_SIZE" envDefault:"100000"`
 
 	Identity         sourceList       `env:"VERNEGATE_IDENTITY" envDefault:"certificate-acl"`
 	IdentityTemplate subject.Template `env:"VERNEGATE_IDENTITY_TEMPLATE"` // not set: there is no source "subject"

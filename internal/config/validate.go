@@ -18,6 +18,7 @@ func (c Config) validate(m *mistakes) {
 	c.validateIdentity(m)
 	c.validateClientTLS(m)
 	c.validateLists(m)
+	c.validateOCSP(m)
 	c.validateListeners(m)
 	c.validateWebSocket(m)
 }

@@ -8,6 +8,7 @@
 package outbound
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -44,7 +45,7 @@ const (
 	// maxRedirects bounds how often a server may send to another of its own paths.
 	maxRedirects = 3
 
-	// idlePerHost is how many connections to a server are kept for the next request.
+	// idlePerHost is how many connections to a server are kept for the next request, unless configured.
 	idlePerHost = 2
 
 	idleTimeout = 90 * time.Second
@@ -59,6 +60,9 @@ type Config struct {
 	// connect, to shake hands, and to answer. The body is bounded by the context of
 	// the request. Zero is no limit.
 	Timeout time.Duration
+
+	// IdlePerHost is how many connections to a server are kept for the next request. Zero is 2.
+	IdlePerHost int
 
 	// TLS is the configuration for https; nil is Go's, with the CAs of the system.
 	TLS *tls.Config
@@ -79,7 +83,7 @@ func NewClient(c Config) *http.Client {
 		TLSHandshakeTimeout:    c.Timeout,
 		ResponseHeaderTimeout:  c.Timeout,
 		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConnsPerHost:    idlePerHost,
+		MaxIdleConnsPerHost:    cmp.Or(c.IdlePerHost, idlePerHost),
 		IdleConnTimeout:        idleTimeout,
 		DisableCompression:     true, // what is small on the wire must not be large in memory
 		ForceAttemptHTTP2:      true,

@@ -43,6 +43,23 @@ func (e *LookupError) Error() string {
 	return fmt.Sprintf("asking certificate-acl: %s: %s", e.Kind, untrusted.Text(e.Err.Error()))
 }
 
+// Happened says in a few words what happened, for people: "answered 503", for instance.
+func (e *LookupError) Happened() string {
+	switch e.Kind {
+	case KindBusy:
+		return "was asked too much at a time"
+	case KindTimeout:
+		return "did not answer in time"
+	case KindConnection:
+		return "could not be reached"
+	case KindBody:
+		return fmt.Sprintf("answered %d with something that is no answer", e.Status)
+	case KindStatus:
+		return fmt.Sprintf("answered %d", e.Status)
+	}
+	return "could not tell (" + string(e.Kind) + ")"
+}
+
 // Unwrap returns the cause, so that errors.Is finds
 // context.DeadlineExceeded and its like.
 func (e *LookupError) Unwrap() error { return e.Err }

@@ -96,18 +96,33 @@ func (h *handshakeSlot) await() error {
 	s.server.cfg.Metrics.waiting.Inc()
 	defer s.server.cfg.Metrics.waiting.Dec()
 	if err := s.server.limits.awaitHandshake(ctx); err != nil {
-		return err
+		return s.server.explainWait(err)
 	}
 	h.deadline = h.deadline.Add(time.Since(arrived))
 	s.setDeadlines(time.Until(h.deadline))
 	return nil
 }
 
+// errNoTurn is that the rate lets no handshake more begin in time.
+var errNoTurn = errors.New("no turn")
+
+// explainWait says why a handshake could not begin in time.
+func (s *Server) explainWait(err error) error {
+	timeout := s.cfg.HandshakeTimeout
+	switch {
+	case s.ctx.Err() != nil:
+		return err
+	case errors.Is(err, errNoTurn):
+		return fmt.Errorf("no turn within %v (VERNEGATE_HANDSHAKE_RATE=%d)", timeout, s.cfg.HandshakeRate)
+	}
+	return fmt.Errorf("no processor was free within %v", timeout)
+}
+
 // awaitHandshake acquires a place as soon as rate and semaphore allow one more handshake.
 func (l *limits) awaitHandshake(ctx context.Context) error {
 	if l.rate != nil {
 		if err := l.rate.Wait(ctx); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errNoTurn, err)
 		}
 	}
 	return l.handshakes.Acquire(ctx, false)

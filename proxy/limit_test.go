@@ -241,6 +241,10 @@ func TestHandshakesBeyondTheRateWaitInTurn(t *testing.T) {
 		for range 9 {
 			g.wantEndOf("rate_limited")
 		}
+		line := g.logs.find(func(l map[string]any) bool { return l["reason"] == "rate_limited" })
+		if want := "too many handshakes: no turn within 1.9s (VERNEGATE_HANDSHAKE_RATE=4)"; line["err"] != want {
+			t.Errorf("got the error %q, want %q", line["err"], want)
+		}
 	})
 }
 

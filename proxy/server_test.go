@@ -224,6 +224,23 @@ func TestClosedConnectionsMakeRoom(t *testing.T) {
 	}
 }
 
+// The reason says who has closed; an error beside it would be one of something else.
+func TestOrderlyEndHasNoError(t *testing.T) {
+	t.Parallel()
+	for reason, first := range map[proxy.Reason]int{proxy.ClientClosed: 0, proxy.BackendClosed: 1} {
+		b := startBroker(t)
+		g := startGate(t, brokers(b))
+		client, backend := session(g, b)
+		sides := []net.Conn{client, backend}
+		_ = sides[first].Close()
+		wantEOF(t, sides[1-first])
+		_ = sides[1-first].Close()
+		if line := g.wantEnd(reason); line["err"] != nil {
+			t.Errorf("%v: got the error %q, want none", reason, line["err"])
+		}
+	}
+}
+
 // No goroutine, and so no connection, is left behind by any kind of ending. Not parallel: it counts.
 func TestNothingIsLeftBehind(t *testing.T) {
 	before := runtime.NumGoroutine()

@@ -6,6 +6,7 @@ package proxy
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -88,10 +89,15 @@ func (s *session) describeEnd() SessionInfo {
 	if s.live.id != 0 {
 		c.Disconnect = s.disconnect().String()
 	}
-	if s.err != nil {
+	if s.err != nil && !s.endedInOrder() {
 		c.Detail = untrusted.Text(s.err.Error())
 	}
 	return c
+}
+
+// endedInOrder reports whether a session ended as sessions do: one side closed its connection, and that is the reason already.
+func (s *session) endedInOrder() bool {
+	return s.err == io.EOF && (s.reason == ClientClosed || s.reason == BackendClosed)
 }
 
 // describeTLS adds what was negotiated and which certificate the client showed, even one that was refused: its

@@ -235,7 +235,7 @@ func (s *Store) start(a *attempt) (Result, error) {
 func (s *Store) proceed(a *attempt, next *Generation) Result {
 	changed := a.changes(next)
 	if len(a.settling) > 0 && s.until.IsZero() {
-		s.log.Info("trust files are good and used if they stay so", "wait", watch.SettleDelay, "because", "they lack "+strings.Join(a.settling, ", "))
+		s.log.Info("trust files take something away, which counts if they stay the same for a moment", "wait", watch.SettleDelay, "lacking", strings.Join(a.settling, ", "))
 	}
 	s.parts, s.until, s.later = a.next, a.until, a.later
 	s.tell(a)

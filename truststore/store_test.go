@@ -182,7 +182,7 @@ func TestWhatLacksSomethingHasToSettle(t *testing.T) {
 					look{truststore.QuietTime, row.first},
 					look{truststore.QuietTime + truststore.SettleDelay, truststore.Swapped},
 				)
-				b.wantLogged("used if they stay so", 1)
+				b.wantLogged("trust files take something away", 1)
 			})
 		})
 	}

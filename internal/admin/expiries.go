@@ -108,8 +108,8 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 		}
 	}
 	if acl := s.CertificateACL; acl != nil && acl.Failing() {
-		add(Critical, nil, "certificate-acl could not tell (%s), %s. Devices in the cache can still connect, others cannot.",
-			acl.LastError, ago(s.Now.Sub(acl.LastFailure)))
+		add(Critical, nil, "certificate-acl %s, %s. Devices in the cache can still connect, others cannot.",
+			acl.LastDetail, ago(s.Now.Sub(acl.LastFailure)))
 	}
 	if s.OCSP != nil {
 		s.OCSP.attention(add)
@@ -175,6 +175,18 @@ func (o *OCSP) attention(add func(t Severity, more []string, format string, args
 func (p *Part) what() string {
 	kinds := map[string]string{"server": "server certificate", "cas": "CAs", "crl": "CRL", "tickets": "session ticket keys"}
 	return fmt.Sprintf("%s in %s, since %s", kinds[p.Part], p.File, stamp(p.Since))
+}
+
+// What says for people what came of looking at the trust files.
+func (l *Look) What() string {
+	words := map[string]string{
+		"unchanged": "nothing has changed", "swapped": "what has changed is in use",
+		"settling": "something is missing, which counts if it stays so for a moment", "refused": "something is refused",
+	}
+	if text, ok := words[l.Result]; ok {
+		return text
+	}
+	return l.Result
 }
 
 // details are what is known of why a backend is not well.

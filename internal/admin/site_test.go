@@ -172,7 +172,7 @@ func busySite(t *testing.T) *site {
 		CertificateACL: &admin.CertificateACL{
 			URL: "http://certificate-acl:3000/internal/api/v1/acl-entries/", HitRatio: &ratio, CacheEntries: 84_502, CacheSize: 100_000,
 			Answers:     map[string]uint64{"hit": 12_345_678},
-			LastSuccess: now.Add(-3 * time.Minute), LastFailure: now.Add(-4 * time.Second), LastError: "timeout",
+			LastSuccess: now.Add(-3 * time.Minute), LastFailure: now.Add(-4 * time.Second), LastError: "timeout", LastDetail: "did not answer in time",
 		},
 		Backends: []admin.Backend{
 			{Address: "10.244.1.17:1883", Name: "vernemq:1883", Sessions: 42_110, State: "up", Severity: admin.OK, Reason: "silent", Since: now.Add(-90 * time.Hour)},

@@ -143,7 +143,8 @@ type CertificateACL struct {
 	CacheSize    int               `json:"cache_size"`
 	LastSuccess  time.Time         `json:"last_success,omitzero"`
 	LastFailure  time.Time         `json:"last_failure,omitzero"`
-	LastError    string            `json:"last_error,omitempty"` // the kind of the last failure
+	LastError    string            `json:"last_error,omitempty"`  // the kind of the last failure
+	LastDetail   string            `json:"last_detail,omitempty"` // what certificate-acl did then, such as "answered 503"
 }
 
 // Failing reports whether the last request was a failure.

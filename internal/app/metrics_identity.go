@@ -30,7 +30,7 @@ type identityMetrics struct {
 	mu          sync.Mutex
 	lastSuccess time.Time
 	lastFailure time.Time
-	lastError   certacl.Kind // of lastFailure
+	lastError   *certacl.LookupError // of lastFailure; nil before the first
 }
 
 // outcomes are what an answer can come from.
@@ -124,7 +124,7 @@ func (m *identityMetrics) note(err error) {
 	case !failed:
 		m.lastSuccess = time.Now()
 	case failure.Kind != certacl.KindCanceled:
-		m.lastFailure, m.lastError = time.Now(), failure.Kind
+		m.lastFailure, m.lastError = time.Now(), failure
 	}
 }
 
@@ -146,7 +146,10 @@ func (m *identityMetrics) status() *admin.CertificateACL {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s.LastSuccess, s.LastFailure, s.LastError = m.lastSuccess, m.lastFailure, string(m.lastError)
+	s.LastSuccess, s.LastFailure = m.lastSuccess, m.lastFailure
+	if m.lastError != nil {
+		s.LastError, s.LastDetail = string(m.lastError.Kind), m.lastError.Happened()
+	}
 	return s
 }
 

@@ -191,7 +191,7 @@ func TestStatusOfCertificateACL(t *testing.T) {
 	m.answered(certacl.OutcomeMiss)
 	m.note(&certacl.LookupError{Kind: certacl.KindTimeout, Err: errShuttingDown})
 	s := m.status()
-	if !s.Failing() || s.LastError != "timeout" || s.HitRatio == nil || *s.HitRatio != 0.75 || s.Answers["hit"] != 3 {
+	if !s.Failing() || s.LastError != "timeout" || s.LastDetail != "did not answer in time" || s.HitRatio == nil || *s.HitRatio != 0.75 || s.Answers["hit"] != 3 {
 		t.Errorf("after a failure: got %+v", s)
 	}
 	m.note(nil)

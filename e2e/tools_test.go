@@ -73,6 +73,6 @@ func subscribeTool(t *testing.T, args []string) *stack.Process {
 func waitLine(t *testing.T, p *stack.Process, what string, match func(string) bool) {
 	t.Helper()
 	if _, err := p.Output.Wait(within(t, stepTime), what, match); err != nil {
-		t.Fatalf("%v; it printed:\n%.2000s", err, &p.Output)
+		t.Fatalf("%v; it printed:\n%s", err, p.Output.Tail())
 	}
 }

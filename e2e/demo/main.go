@@ -52,7 +52,7 @@ func show(ctx context.Context, stay bool, n *printer) error {
 	n.fact("certificate-acl", "%s", s.acl.URL)
 
 	if err := runSteps(ctx, s, n); err != nil {
-		return fmt.Errorf("%w\nvernegate printed:\n%s", err, &s.gate.Output)
+		return fmt.Errorf("%w\nvernegate printed:\n%s", err, s.gate.Output.Tail())
 	}
 	if stay {
 		return stayUp(ctx, s, n)

@@ -30,7 +30,7 @@ func stayUp(ctx context.Context, s *environment, n *printer) error {
 	case <-ctx.Done():
 		return nil
 	case <-s.gate.Done():
-		return fmt.Errorf("vernegate ended by itself:\n%s", &s.gate.Output)
+		return fmt.Errorf("vernegate ended by itself:\n%s", s.gate.Output.Tail())
 	}
 }
 

@@ -47,11 +47,25 @@ func (l *Lines) All() []string {
 	return slices.Clone(l.lines)
 }
 
-// String returns everything printed so far, for a message to a person.
+// String returns everything printed so far, to be searched. A message to a person has the Tail.
 func (l *Lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(append(slices.Clone(l.lines), string(l.partial)), "\n")
+}
+
+// tailLines is how many lines a person reads to find out what went wrong.
+const tailLines = 40
+
+// Tail returns the end of what was printed so far, for a message to a person.
+func (l *Lines) Tail() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := append(slices.Clone(l.lines), string(l.partial))
+	if left := len(lines) - tailLines; left > 0 {
+		lines = append([]string{fmt.Sprintf("… %d lines before", left)}, lines[left:]...)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Wait returns the first line that matches, past or future. It fails when ctx ends

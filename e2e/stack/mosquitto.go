@@ -59,7 +59,7 @@ func launchMosquitto(ctx context.Context, addr, conf string) (*Mosquitto, error)
 	m := &Mosquitto{Process: p, Addr: addr, conf: conf}
 	if err := waitListening(ctx, p, addr); err != nil {
 		p.Kill()
-		return nil, fmt.Errorf("starting mosquitto: %w\n%s", err, &p.Output)
+		return nil, fmt.Errorf("starting mosquitto: %w\n%s", err, p.Output.Tail())
 	}
 	return m, nil
 }

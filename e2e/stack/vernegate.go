@@ -46,7 +46,7 @@ func StartVernegate(ctx context.Context, bin string, env map[string]string, wrap
 		}
 		v.Kill()
 		if try == startTries || !strings.Contains(v.Output.String(), "address already in use") {
-			return nil, fmt.Errorf("starting vernegate: %w\n%s", err, &v.Output)
+			return nil, fmt.Errorf("starting vernegate: %w\n%s", err, v.Output.Tail())
 		}
 	}
 }

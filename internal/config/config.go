@@ -169,6 +169,7 @@ func parse(vars map[string]string, old legacyEnv) (Config, error) {
 			delete(vars, name)
 		}
 	}
+	unquote(vars)
 	m.addUnset(vars)
 	err := env.ParseWithOptions(&c, env.Options{
 		Environment: vars,

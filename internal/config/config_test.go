@@ -142,6 +142,21 @@ func TestConfigEmptyVariableCountsAsUnset(t *testing.T) {
 	}
 }
 
+// docker run --env-file and kubectl leave the quotes on that docker compose needs.
+func TestQuotesAroundAReferenceAreTakenOff(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		"'/vernemq/cert/$HOSTNAME.crt'": "/vernemq/cert/h.crt",
+		"/vernemq/cert/$HOSTNAME.crt":   "/vernemq/cert/h.crt",
+		"'/no/reference.crt'":           "'/no/reference.crt'",
+		"'/a/$HOSTNAME.crt":             "'/a/h.crt",
+	} {
+		if got := mustLoad(t, "HOSTNAME=h", "VERNEGATE_TLS_CERT="+value).TLSCert; len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got %q, want %q", value, got, want)
+		}
+	}
+}
+
 func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 	t.Parallel()
 	got := mistakesOf(t,

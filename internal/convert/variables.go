@@ -68,10 +68,20 @@ func (c *conversion) env() []byte {
 			c.mistake("%s: a value over several lines cannot be written into vernegate.env", name)
 		}
 		if value != "" {
-			b.WriteString(name + "=" + value + "\n")
+			b.WriteString(name + "=" + quoted(value) + "\n")
 		}
 	}
 	return []byte(b.String())
+}
+
+// quoted puts a value that refers to a variable into single quotes: docker compose, and a shell, would put in the value that
+// the variable has where they run, or none, and not the one in the container. config takes off the quotes where they stay,
+// as with docker run --env-file and kubectl.
+func quoted(value string) string {
+	if !strings.Contains(value, "$") || strings.Contains(value, "'") {
+		return value
+	}
+	return "'" + value + "'"
 }
 
 // askForReferences asks for what a value refers to. HOSTNAME is set everywhere.

@@ -226,3 +226,25 @@ func TestListsAboutSomeReasonsCoverTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestTheOrderInWhichListsComeDoesNotMatter has a complete list and two deltas come in every order: one to the list before
+// it, which is not needed any more once it has come, and one to itself.
+func TestTheOrderInWhichListsComeDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	steps := map[byte]func(*deltaScene){
+		'a': func(s *deltaScene) { s.delta(7, 5, nil, s.lost) },
+		'b': func(s *deltaScene) { s.complete(8, s.held, s.lost) },
+		'c': func(s *deltaScene) { s.delta(9, 8, s.held, s.good) },
+	}
+	for _, order := range []string{"abc", "acb", "bac", "bca", "cab", "cba"} {
+		t.Run(order, func(t *testing.T) {
+			t.Parallel()
+			s := newDeltaScene(t)
+			for _, step := range []byte(order) {
+				steps[step](s)
+				_ = s.store.Reload(t.Context()) // which refuses the first delta after the second
+			}
+			s.wants(order, s.lost, s.good)
+		})
+	}
+}

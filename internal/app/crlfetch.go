@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/vernegate/vernegate/internal/outbound"
 	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/crl"
 )
 
 const (
@@ -33,6 +35,9 @@ const (
 	// maxNoted bounds how many URLs of certificates that came by are remembered, also
 	// those that are not followed.
 	maxNoted = 1024
+
+	// maxTellings bounds how many hosts that are not allowed are logged.
+	maxTellings = 16
 
 	// maxURL is the longest URL that is taken from a certificate or a list, in bytes.
 	maxURL = 2 << 10
@@ -51,6 +56,9 @@ type listFetcher struct {
 	store  atomic.Pointer[truststore.Store] // nil before opened is closed
 	opened chan struct{}
 	trying sync.Mutex // one download at a time is in memory
+
+	told     sync.Map // hosts that are not allowed, as logged
+	tellings atomic.Int64
 
 	noted   sync.Map // URLs in certificates that came by
 	news    chan struct{}
@@ -163,10 +171,30 @@ func (l *listFetcher) follows(origin crlfetch.Origin) bool {
 // called. One with a user name is not: it could be any.
 func (l *listFetcher) appendAllowed(sources []crlfetch.Source, raw string, origin crlfetch.Origin) []crlfetch.Source {
 	u, err := url.Parse(raw)
-	if err != nil || len(raw) > maxURL || len(sources) >= maxDiscovered || u.User != nil || !l.hosts.Allows(u) || untrusted.Text(raw) != raw {
+	if err != nil || len(raw) > maxURL || len(sources) >= maxDiscovered || u.User != nil || untrusted.Text(raw) != raw {
+		return sources
+	}
+	if !l.hosts.Allows(u) {
+		l.tellOfHost(u, origin)
 		return sources
 	}
 	return append(sources, crlfetch.Source{URL: raw, Name: raw, Origin: origin})
+}
+
+// tellOfHost logs once that a host is not allowed, for a while: certificates may name any number.
+func (l *listFetcher) tellOfHost(u *url.URL, origin crlfetch.Origin) {
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return // such as LDAP, which is often beside http
+	}
+	if _, told := l.told.LoadOrStore(u.Host, struct{}{}); told || l.tellings.Add(1) > maxTellings {
+		return
+	}
+	l.log.Info("CRL is not fetched, as its host is not in VERNEGATE_CRL_HOSTS", "host", u.Host, "origin", string(origin))
+}
+
+// pointsOf returns where a certificate says that the list of its issuer is, and deltas to it.
+func pointsOf(cert *x509.Certificate) []string {
+	return slices.Concat(cert.CRLDistributionPoints, crl.DeltaPoints(cert))
 }
 
 // start follows the lists until the returned function is called, which waits for the end.
@@ -233,7 +261,7 @@ func (l *listFetcher) followAll(g *truststore.Generation) {
 	if l.follows(crlfetch.CA) {
 		var found []crlfetch.Source
 		for _, ca := range g.CAs() {
-			for _, u := range ca.CRLDistributionPoints {
+			for _, u := range pointsOf(ca) {
 				found = l.appendAllowed(found, u, crlfetch.CA)
 			}
 		}
@@ -256,10 +284,15 @@ func (l *listFetcher) note(chain []*x509.Certificate) {
 		return
 	}
 	for _, cert := range chain {
-		for _, u := range cert.CRLDistributionPoints {
-			if _, known := l.noted.Load(u); !known {
-				l.noteURL(u)
-			}
+		l.noteAll(cert.CRLDistributionPoints)
+		l.noteAll(crl.DeltaPoints(cert))
+	}
+}
+
+func (l *listFetcher) noteAll(urls []string) {
+	for _, u := range urls {
+		if _, known := l.noted.Load(u); !known {
+			l.noteURL(u)
 		}
 	}
 }

@@ -4,8 +4,12 @@
 package app
 
 import (
+	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -102,6 +106,70 @@ func TestDistributionPointsThatComeByAreBounded(t *testing.T) {
 	}
 	if len(l.leafs) != maxDiscovered || l.count > maxNoted {
 		t.Errorf("%d are followed and %d noted, want %d and at most %d", len(l.leafs), l.count, maxDiscovered, maxNoted)
+	}
+}
+
+// TestDistributionPointsAreRememberedOverARestart where there is a state directory.
+func TestDistributionPointsAreRememberedOverARestart(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	list := w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7}))
+	u, err := url.Parse(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Vars["VERNEGATE_CRL_FROM_CDP"], w.Vars["VERNEGATE_CRL_HOSTS"], w.Vars["VERNEGATE_STATE_DIR"] = "leaf", u.Host, t.TempDir()
+	begin := func() *listFetcher {
+		l, err := newListFetcher(mustLoad(t, w.Environ()...), nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(l.close)
+		return l
+	}
+	first := begin()
+	first.note(certNaming(list))
+	first.fetcher.Follow(first.leafs)
+	first.fetcher.FetchOnce(t.Context())
+	if got := begin().remotes(); len(got) != 1 || got[0].Name != list || got[0].Needed {
+		t.Errorf("after a restart %v are followed", got)
+	}
+	w.Vars["VERNEGATE_CRL_HOSTS"] = "crl.example.org"
+	if got := begin().remotes(); len(got) != 0 {
+		t.Errorf("%v are followed though their host is not allowed any more", got)
+	}
+}
+
+// freshest is a FreshestCRL extension (RFC 5280 §4.2.1.15) with one URL.
+func freshest(u string) pkix.Extension {
+	n := byte(len(u))
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 46}, Value: append([]byte{0x30, n + 8, 0x30, n + 6, 0xa0, n + 4, 0xa0, n + 2, 0x86, n}, u...)}
+}
+
+func TestCertificatesNameDeltas(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	target := "http://" + host + "/delta.crl"
+	cert := certtest.NewCA("root").Issue("lamp", certtest.Template(func(c *x509.Certificate) { c.ExtraExtensions = []pkix.Extension{freshest(target)} })).Leaf
+	l.note([]*x509.Certificate{cert})
+	if len(l.leafs) != 1 || l.leafs[0].URL != target {
+		t.Errorf("%v are followed, want %s", l.leafs, target)
+	}
+}
+
+func TestHostsThatAreNotAllowedAreToldOnce(t *testing.T) {
+	t.Parallel()
+	l, _ := leafNoting(t)
+	var out bytes.Buffer
+	l.log = slog.New(slog.NewTextHandler(&out, nil))
+	for i := range 100 {
+		l.note(certNaming("http://elsewhere.example.org/a.crl", fmt.Sprintf("http://host%d.example.org/", i), "ldap://x/"))
+	}
+	if n := strings.Count(out.String(), "elsewhere.example.org"); n != 1 {
+		t.Errorf("it is told %d times", n)
+	}
+	if n := strings.Count(out.String(), "\n"); n != maxTellings {
+		t.Errorf("%d lines, want %d", n, maxTellings)
 	}
 }
 

@@ -128,13 +128,19 @@ func (f *Fetcher) Follow(sources []Source) {
 			changed = true
 		}
 	}
-	for _, old := range f.sources {
-		if !slices.Contains(next, old) {
-			old.abandon()
-			changed = true
+	before := f.sources
+	f.sources = next
+	for _, old := range before {
+		if slices.Contains(next, old) {
+			continue
+		}
+		changed = true
+		if old.stop != nil {
+			old.stop()
+		} else {
+			f.drop(old)
 		}
 	}
-	f.sources = next
 	f.mu.Unlock()
 	if changed && f.config.OnChange != nil {
 		f.config.OnChange()
@@ -208,9 +214,20 @@ func (f *Fetcher) all() []*source {
 	return slices.Clone(f.sources)
 }
 
+// drop removes the copy of a source that is not followed any more, unless it is followed again. f.mu is held.
+func (f *Fetcher) drop(s *source) {
+	if !slices.ContainsFunc(f.sources, func(other *source) bool { return other.Name == s.Name }) {
+		s.copy.remove()
+	}
+}
+
 // run asks the server of a source again and again until ctx ends.
 func (f *Fetcher) run(ctx context.Context, s *source) {
-	defer s.leave()
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.drop(s)
+	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

@@ -303,3 +303,46 @@ func TestADirectoryThatCannotBeWrittenToIsSeen(t *testing.T) {
 	f := follow(t, filepath.Join(t.TempDir(), "missing"), p.source())
 	f.wants(crlfetch.Failed, "")
 }
+
+// TestEverythingAtOnce follows, fetches and looks from many goroutines while the fetcher
+// runs, for the race detector.
+func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	p, q := publish(t, "one"), publish(t, "two")
+	dir := t.TempDir()
+	f := follow(t, dir, p.source(), q.source())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { f.Run(ctx); close(ended) }()
+	var busy sync.WaitGroup
+	for i := range 4 {
+		busy.Go(func() {
+			for n := range 50 {
+				switch (i + n) % 4 {
+				case 0:
+					f.Follow([]crlfetch.Source{p.source()})
+				case 1:
+					f.Follow([]crlfetch.Source{q.source(), p.source()})
+				case 2:
+					f.FetchNow()
+				default:
+					f.Status()
+				}
+			}
+		})
+	}
+	busy.Wait()
+	f.Follow([]crlfetch.Source{p.source()})
+	for len(f.Status()) != 1 || !f.Status()[0].Held {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the list does not come")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	cancel()
+	<-ended
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("%v are left, want the list and the note of one source", left)
+	}
+}

@@ -46,11 +46,10 @@ type source struct {
 	now  chan struct{}      // asks the server at once
 	stop context.CancelFunc // ends following it; nil if it is not followed
 
-	mu        sync.Mutex
-	status    Status
-	failures  int           // in a row
-	wait      time.Duration // that the server has asked for
-	abandoned bool          // the copy is not needed any more
+	mu       sync.Mutex
+	status   Status
+	failures int           // in a row
+	wait     time.Duration // that the server has asked for
 }
 
 func newSource(of Source, dir string) *source {
@@ -125,25 +124,4 @@ func backOff(failures int) time.Duration {
 
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(rand.Float64() * jitterPart * float64(d))
-}
-
-// abandon ends following a source whose copy is not needed any more.
-func (s *source) abandon() {
-	s.mu.Lock()
-	s.abandoned = true
-	s.mu.Unlock()
-	if s.stop == nil {
-		s.leave()
-		return
-	}
-	s.stop()
-}
-
-// leave removes the copy of a source that was abandoned. Nothing uses it any more.
-func (s *source) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.abandoned {
-		s.copy.remove()
-	}
 }

@@ -148,7 +148,11 @@ func pointsIn(extensions []pkix.Extension, id asn1.ObjectIdentifier) (points cry
 	return points
 }
 
-// freshestOf returns the URLs in a list's FreshestCRL extension (RFC 5280 §5.2.6).
+// DeltaPoints returns the URLs in a certificate's FreshestCRL extension, where deltas to the list of its issuer are (RFC
+// 5280 §4.2.1.15).
+func DeltaPoints(cert *x509.Certificate) []string { return freshestOf(cert.Extensions) }
+
+// freshestOf returns the URLs in the FreshestCRL extension of a list (RFC 5280 §5.2.6) or a certificate.
 func freshestOf(extensions []pkix.Extension) (urls []string) {
 	points := pointsIn(extensions, oidFreshestCRL)
 	for !points.Empty() {

@@ -23,7 +23,8 @@ type Peer struct {
 	Chain []*x509.Certificate
 	// Fingerprint is that of the client's certificate.
 	Fingerprint pki.Fingerprint
-	// Live says that the question is about the client's live sessions, and was answered when they began.
+	// Live says that the question is about the client's live sessions, and was answered when they began. An error serves them
+	// better than an owner that was right some time ago: it ends none of them.
 	Live bool
 }
 
@@ -69,6 +70,7 @@ type identity struct {
 func (s *session) identify(ctx context.Context) <-chan identity {
 	answer := make(chan identity, 1)
 	peer := Peer{Chain: s.chain, Fingerprint: pki.FingerprintOf(s.chain[0])}
+	s.changes = s.server.changes.count(peer.Fingerprint)
 	go func() { answer <- s.server.ask(ctx, peer) }()
 	return answer
 }

@@ -20,8 +20,6 @@ const (
 	// endingsPerSecond paces endings that come in bulk, when a CA is removed: the devices come back at about
 	// the same rate, and those that stay must not notice.
 	endingsPerSecond = 5000
-	// recheckers is how many owners are asked for again at a time.
-	recheckers = 16
 	// stillValid is when to look again at a certificate whose chain has expired and that is trusted nevertheless, as the
 	// clock was set back or the Trust could not tell of which chain.
 	stillValid = time.Minute
@@ -118,6 +116,9 @@ func (s *session) enter(again time.Time) error {
 	if s.server.cfg.Trust() != s.trust {
 		s.server.endUntrusted(cert)
 	}
+	if s.server.changes.count(cert.fp) != s.changes { // so may one of the owner
+		s.server.recheckOwner(cert)
+	}
 	s.chain, s.trust = nil, nil // lest a session keep a Trust, and all its CRLs, for as long as it lives
 	return nil
 }
@@ -130,15 +131,6 @@ func (s *session) lifetimeEnd(now time.Time) time.Time {
 		return time.Time{}
 	}
 	return now.Add(time.Duration(float64(lifetime) * (0.9 + 0.2*rand.Float64())))
-}
-
-// firstRecheck spreads the questions for owners over the interval. Zero means never.
-func (s *session) firstRecheck(now time.Time) time.Time {
-	interval := s.server.cfg.Recheck
-	if interval == 0 {
-		return time.Time{}
-	}
-	return now.Add(time.Duration(float64(interval) * rand.Float64()))
 }
 
 // nextAuthorization is when to ask Authorize again that has said so, or has left it to Recheck. Zero means never.
@@ -190,48 +182,10 @@ func (s *Server) timeIsUp(t *timer) {
 	s.live.resetTimer(&s.live.ends, t, time.Now().Add(stillValid))
 }
 
-// startRecheckers returns a func that hands a certificate to one of them, and waits while all are busy.
-func (s *Server) startRecheckers() func(*timer) {
-	certs := make(chan *clientCert)
-	for range recheckers {
-		s.running.Go(func() {
-			for {
-				select {
-				case c := <-certs:
-					s.recheck(c)
-				case <-s.ctx.Done():
-					return
-				}
-			}
-		})
-	}
-	return func(t *timer) {
-		select {
-		case certs <- t.cert:
-		case <-s.ctx.Done():
-		}
-	}
-}
-
-// recheck finds out anew who the owner of a certificate with live sessions is.
-func (s *Server) recheck(c *clientCert) {
-	if peer, err := s.live.peerOf(c); err == nil {
-		var id identity
-		id.askOwner(s.ctx, s.cfg.Owner, peer)
-		for _, session := range s.live.sessionsOf(c) {
-			if !id.keeps(session) {
-				session.stop(OwnerChanged, nil)
-			}
-		}
-	}
-	s.live.resetTimer(&s.live.rechecks, &c.recheck, time.Now().Add(s.cfg.Recheck))
-}
-
 // authorizeAgain asks Authorize about a client with live sessions, and ends them if it is revoked by now.
 func (s *Server) authorizeAgain(t *timer) {
 	var again time.Time
 	if peer, err := s.live.peerOf(t.cert); err == nil {
-		peer.Live = true
 		if again, err = s.cfg.Authorize(s.ctx, peer); errors.Is(err, pki.ErrRevoked) {
 			for _, session := range s.live.sessionsOf(t.cert) {
 				session.stop(CertRevoked, err)

@@ -280,10 +280,11 @@ func (r *registry) peerOf(c *clientCert) (Peer, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(c.issuers.cas) == 1 && c.issuers.cas[0].Equal(leaf) {
-		return Peer{Chain: []*x509.Certificate{leaf}, Fingerprint: c.fp}, nil
+	chain := []*x509.Certificate{leaf}
+	if len(c.issuers.cas) != 1 || !c.issuers.cas[0].Equal(leaf) {
+		chain = append(chain, c.issuers.cas...)
 	}
-	return Peer{Chain: append([]*x509.Certificate{leaf}, c.issuers.cas...), Fingerprint: c.fp}, nil
+	return Peer{Chain: chain, Fingerprint: c.fp, Live: true}, nil
 }
 
 // sessionsOf returns the live sessions of a certificate, which may have none any more.

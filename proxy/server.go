@@ -33,6 +33,7 @@ type Server struct {
 	backends    *backends
 	descriptors *limit.Descriptors
 	live        *registry
+	changes     ownerChanges
 	limits      *limits
 	pending     *limit.PendingHandshakes
 	sampling    *sampling

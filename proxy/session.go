@@ -36,6 +36,7 @@ type session struct {
 	trust  Trust
 	ws     *websocket.Stream // over tls; nil = MQTT is next to it
 
+	changes     uint64 // of owners, when this one was asked for; see ownerChanges
 	acquired    acquired
 	tlsVersion  uint16 // 0 until live, and so the next two
 	resumed     bool

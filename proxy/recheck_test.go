@@ -1,0 +1,242 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// An ownerTable answers for each certificate, and can be changed.
+type ownerTable struct {
+	mu      sync.Mutex
+	answers map[pki.Fingerprint]answer // admin:dev1 for others
+	asked   []proxy.Peer
+}
+
+func (o *ownerTable) lookup(_ context.Context, peer proxy.Peer) (string, bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.asked = append(o.asked, peer)
+	if a, ok := o.answers[peer.Fingerprint]; ok {
+		return a.owner, a.ok, a.err
+	}
+	return "admin:dev1", true, nil
+}
+
+func (o *ownerTable) set(cert *certtest.Cert, a answer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.answers == nil {
+		o.answers = make(map[pki.Fingerprint]answer)
+	}
+	o.answers[pki.FingerprintOf(cert.Leaf)] = a
+}
+
+// questions returns how many there were of live sessions since the last call.
+func (o *ownerTable) questions() (live int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, peer := range o.asked {
+		if peer.Live {
+			live++
+		}
+	}
+	o.asked = nil
+	return live
+}
+
+// never is a gate whose owners are not asked for by themselves.
+func never(o *ownerTable, b *broker) func(*proxy.Config) {
+	return func(c *proxy.Config) { brokers(b)(c); c.Owner = o.lookup; c.Recheck = 0 }
+}
+
+func TestRecheckNowEndsSessionsOfTheCertificate(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]answer{
+		"somebody else": {"admin:dev2", true, nil},
+		"nobody":        {"", false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			table := &ownerTable{}
+			b := startBroker(t)
+			g := startGate(t, never(table, b))
+			device := testPKI().ca.Issue("admin:dev1")
+			client, backend := session5(g, b, device)
+			second, secondsEnd := session5(g, b, device)
+			stayer, stayersEnd := session5(g, b, testPKI().ca.Issue("admin:dev1"))
+
+			fp := pki.FingerprintOf(device.Leaf)
+			if n := g.RecheckNow(fp); n != 0 {
+				t.Errorf("%d sessions ended though nothing had changed", n)
+			}
+			table.set(device, change)
+			if n := g.RecheckNow(fp); n != 2 {
+				t.Errorf("%d sessions ended, want 2", n)
+			}
+			wantStopped(t, client, backend, 0x87)
+			wantStopped(t, second, secondsEnd, 0x87)
+			g.logs.await(t, func(l map[string]any) bool { return l["reason"] == "owner_changed" })
+			write(t, stayer, pingreq)
+			wantBytes(t, stayersEnd, pingreq)
+		})
+	}
+}
+
+func TestRecheckNowOfAnUnansweredOwnerEndsNothing(t *testing.T) {
+	t.Parallel()
+	table := &ownerTable{}
+	b := startBroker(t)
+	g := startGate(t, never(table, b))
+	device := testPKI().ca.Issue("admin:dev1")
+	client, backend := session5(g, b, device)
+	table.set(device, answer{"", false, errors.New("certificate-acl is down")})
+	if n := g.RecheckNow(pki.FingerprintOf(device.Leaf)); n != 0 {
+		t.Errorf("%d sessions ended", n)
+	}
+	write(t, client, pingreq)
+	wantBytes(t, backend, pingreq)
+}
+
+func TestRecheckOfAStrangerAsksNobody(t *testing.T) {
+	t.Parallel()
+	table := &ownerTable{}
+	b := startBroker(t)
+	g := startGate(t, never(table, b))
+	session5(g, b, testPKI().device)
+	table.questions()
+	g.RecheckNow(pki.Fingerprint{1})
+	g.RecheckSoon(proxy.Filter{Fingerprint: pki.Fingerprint{1}}, 0)
+	g.RecheckSoon(proxy.Filter{Owner: "admin:dev2"}, 0)
+	if n := table.questions(); n != 0 {
+		t.Errorf("%d questions", n)
+	}
+}
+
+func TestRecheckSoonLooksAtThoseThatMatch(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		filter func(*certtest.Cert) proxy.Filter
+		over   time.Duration
+		want   int
+	}{
+		"fingerprint":   {func(c *certtest.Cert) proxy.Filter { return proxy.Filter{Fingerprint: pki.FingerprintOf(c.Leaf)} }, 0, 1},
+		"owner":         {func(*certtest.Cert) proxy.Filter { return proxy.Filter{Owner: "admin:dev1"} }, 0, 3},
+		"all":           {func(*certtest.Cert) proxy.Filter { return proxy.Filter{} }, 0, 3},
+		"all, spread":   {func(*certtest.Cert) proxy.Filter { return proxy.Filter{} }, 100 * time.Millisecond, 3},
+		"by a listener": {func(*certtest.Cert) proxy.Filter { role := proxy.Devices; return proxy.Filter{Listener: &role} }, 0, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			table := &ownerTable{}
+			b := startBroker(t)
+			g := startGate(t, never(table, b))
+			device := testPKI().ca.Issue("admin:dev1")
+			client, backend := session5(g, b, device)
+			session5(g, b, testPKI().ca.Issue("admin:dev1"))
+			session5(g, b, testPKI().ca.Issue("admin:dev1"))
+			table.questions()
+			table.set(device, answer{"admin:dev2", true, nil})
+			if n := g.RecheckSoon(row.filter(device), row.over); n != row.want {
+				t.Errorf("%d sessions, want %d", n, row.want)
+			}
+			wantStopped(t, client, backend, 0x87)
+			asked := 0
+			await(t, "all questions", func() bool { asked += table.questions(); return asked == row.want })
+		})
+	}
+}
+
+// An ordinary recheck is not put off by one that is spread over a longer time.
+func TestRecheckSoonPutsNothingOff(t *testing.T) {
+	t.Parallel()
+	table := &ownerTable{}
+	b := startBroker(t)
+	g := startGate(t, func(c *proxy.Config) { never(table, b)(c); c.Recheck = 50 * time.Millisecond })
+	session5(g, b, testPKI().device)
+	asked := 0
+	await(t, "three rechecks", func() bool {
+		g.RecheckSoon(proxy.Filter{}, time.Hour)
+		asked += table.questions()
+		return asked >= 3
+	})
+}
+
+// What changes after the owner was asked for and before the broker has answered must not be missed.
+func TestOwnerChangedWhileConnecting(t *testing.T) {
+	t.Parallel()
+	for name, look := range map[string]func(*gate, pki.Fingerprint){
+		"now":         func(g *gate, fp pki.Fingerprint) { g.RecheckNow(fp) },
+		"fingerprint": func(g *gate, fp pki.Fingerprint) { g.RecheckSoon(proxy.Filter{Fingerprint: fp}, time.Hour) },
+		"owner":       func(g *gate, _ pki.Fingerprint) { g.RecheckSoon(proxy.Filter{Owner: "admin:dev1"}, time.Hour) },
+		"all":         func(g *gate, _ pki.Fingerprint) { g.RecheckSoon(proxy.Filter{}, time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			table := &ownerTable{}
+			b := startBroker(t)
+			g := startGate(t, never(table, b))
+			client := g.device(connect5)
+			backend := b.accept()
+			wantBytes(t, backend, connect5Owned)
+			table.set(testPKI().device, answer{"admin:dev2", true, nil})
+			look(g, pki.FingerprintOf(testPKI().device.Leaf))
+			write(t, backend, connack5)
+			wantBytes(t, client, connack5)
+			wantStopped(t, client, backend, 0x87)
+			g.wantEnd(proxy.OwnerChanged)
+		})
+	}
+}
+
+// TestRecheckFromAllSides lets changes and sessions come and go at once; it is for the race detector.
+func TestRecheckFromAllSides(t *testing.T) {
+	t.Parallel()
+	table := &ownerTable{}
+	b := startBroker(t)
+	g := startGate(t, never(table, b))
+	devices := make([]*certtest.Cert, 4)
+	for i := range devices {
+		devices[i] = testPKI().ca.Issue(fmt.Sprintf("admin:dev%d", i))
+	}
+	done := make(chan struct{})
+	var changing sync.WaitGroup
+	defer changing.Wait()
+	defer close(done)
+	for i := range devices {
+		changing.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				fp := pki.FingerprintOf(devices[i].Leaf)
+				g.RecheckNow(fp)
+				g.RecheckSoon(proxy.Filter{Fingerprint: fp}, time.Millisecond)
+				g.RecheckSoon(proxy.Filter{}, time.Millisecond)
+			}
+		})
+	}
+	for range 10 {
+		var clients []net.Conn
+		for _, d := range devices {
+			client, _ := session5(g, b, d)
+			clients = append(clients, client)
+		}
+		for _, c := range clients {
+			_ = c.Close()
+		}
+	}
+}

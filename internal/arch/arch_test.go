@@ -33,6 +33,7 @@ const (
 	paho     pattern = "github.com/eclipse/..."
 	mochi    pattern = "github.com/mochi-mqtt/..."
 	coder    pattern = "github.com/coder/websocket/..."
+	kafka    pattern = "github.com/twmb/..."
 )
 
 const (
@@ -48,6 +49,7 @@ const (
 	sharedByAll     = "packages that do not know each other import it, so it imports nothing of ours"
 	oracleNotReader = "paho is the tests' oracle and client, never the first reader of a stranger's bytes"
 	noHTTP          = "it speaks MQTT; HTTP is for proxy/websocket, internal/admin, internal/backend and certacl"
+	eventsRead      = "Kafka is internal/ownerevents' business"
 	realBinary      = "it runs the real binary, and sees it from outside"
 )
 
@@ -65,6 +67,7 @@ var everywhere = []struct {
 	{lru, []pattern{"certacl", "internal/ocsp"}, cachesAnswers},
 	{fsnotify, []pattern{"internal/watch"}, filesFollowed},
 	{mochi, []pattern{"e2e/..."}, brokersApart},
+	{kafka, []pattern{"internal/ownerevents", "e2e/...", "examples/..."}, eventsRead},
 	{paho, []pattern{"e2e/..."}, oracleNotReader},
 	{coder, []pattern{"proxy/websocket", "e2e/...", "bench/..."}, framesApart},
 	{"e2e/...", []pattern{"e2e/...", "bench/..."}, tested},
@@ -117,6 +120,16 @@ var forbidden = map[pattern]map[pattern]string{
 		"certacl/...":          "a source does not know the others",
 		"truststore/...":       siblings,
 		metrics:                "internal/app counts",
+	},
+	"internal/ownerevents/...": {
+		"internal/config/...":  siblings,
+		"internal/admin/...":   siblings,
+		"internal/backend/...": siblings,
+		"proxy/...":            siblings,
+		"packets/...":          siblings,
+		"certacl/...":          siblings,
+		"truststore/...":       siblings,
+		metrics:                "internal/app counts what Observe and Status tell",
 	},
 	"internal/backend/...": {
 		"internal/config/...": siblings,
@@ -309,6 +322,7 @@ var inTests = map[pattern]map[pattern]string{
 		paho:  "the oracle of differential fuzzing",
 		"net": "streams that arrive in pieces",
 	},
+	"internal/ownerevents":   {"truststore/certtest": "a test CA", "internal/ownerevents": "its tests see it from outside"},
 	"cmd/...":                {"proxy/listen": "a port has to be held as other processes hold it"},
 	"certacl/...":            {"truststore/certtest": "a test CA"},
 	"internal/ocsp/...":      {"truststore/certtest": "a test CA"},

@@ -41,6 +41,7 @@ func TestImpossibleCombinationsAreRefused(t *testing.T) {
 		"scaling a cluster":               {[]string{leastSidecar, "autoscaling: {enabled: true}"}, "mode=gateway"},
 		"scaling down to more":            {[]string{leastGateway, "autoscaling: {enabled: true, minReplicas: 3, maxReplicas: 2}"}, "autoscaling.minReplicas"},
 		"scaling by nothing":              {[]string{leastGateway, "autoscaling: {enabled: true, targetCPUUtilizationPercentage: null}"}, "set targetCPUUtilizationPercentage, metrics or both"},
+		"Kafka's password in env":         {[]string{leastGateway, "env: {VERNEGATE_KAFKA_SASL_PASSWORD_FILE: x}"}, "set kafka.passwordSecret instead"},
 		"scaling by percents of nothing": {[]string{leastGateway, "autoscaling: {enabled: true}\nresources: {requests: {cpu: null}}"},
 			"resources.requests.cpu"},
 		"two listeners on one port": {[]string{leastGateway, "listeners: {webSocket: {enabled: true, port: 8883}}"}, "listeners.webSocket.port"},

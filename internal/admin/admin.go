@@ -9,6 +9,9 @@
 //	GET    /metrics       what was counted, for Prometheus
 //	GET    /status        what there is to know, in JSON
 //	GET    /sessions      the live sessions, in JSON, in pages
+//	GET    /identities    what is remembered of a certificate's owner, in JSON
+//	GET    /identities/invalidate  the same for people, with a form for:
+//	POST   /identities/invalidate  forgets owners, and has them asked for anew
 //	DELETE /sessions      ends live sessions
 //	POST   /reload        reads the trust files now
 //	GET    /debug/pprof/  profiles of the process
@@ -79,6 +82,10 @@ type Config struct {
 	// certificates that are remembered as an owner's, and returns how many those were.
 	Forget      func(pki.Fingerprint) bool
 	ForgetOwner func(owner string) int
+	// Identity returns what is remembered of a certificate, and Invalidate forgets such and
+	// has the owners of live sessions asked for anew. The error is ErrNotStarted.
+	Identity   func(pki.Fingerprint) (Identity, error)
+	Invalidate func(Invalidation) (Invalidated, error)
 	// History is what has been refused.
 	History *History
 
@@ -110,6 +117,9 @@ func New(cfg Config) *http.Server {
 	}))
 	mux.HandleFunc("GET /status", a.requireKnownHost(a.requireReading(a.status)))
 	mux.HandleFunc("GET /sessions", a.requireKnownHost(a.requireReading(a.list)))
+	mux.HandleFunc("GET /identities", a.requireKnownHost(a.requireReading(a.identities)))
+	mux.HandleFunc("GET /identities/invalidate", a.requireKnownHost(a.requireReading(a.identityPage)))
+	mux.HandleFunc("POST /identities/invalidate", a.requireKnownHost(a.invalidate))
 	mux.HandleFunc("DELETE /sessions", a.requireToken(a.kick))
 	mux.HandleFunc("POST /reload", a.requireToken(a.reload))
 	mux.HandleFunc("GET /debug/pprof/", a.requireToken(pprof.Index))

@@ -40,7 +40,7 @@ func TestHealthByState(t *testing.T) {
 
 // changing lists what needs the token.
 var changing = [][2]string{
-	{"DELETE", "/sessions?owner=acme:lamp"}, {"POST", "/reload"},
+	{"DELETE", "/sessions?owner=acme:lamp"}, {"POST", "/reload"}, {"POST", "/identities/invalidate?all"},
 	{"GET", "/debug/pprof/"}, {"GET", "/debug/pprof/cmdline"}, {"GET", "/debug/pprof/goroutine"}, {"GET", "/debug/pprof/symbol"},
 	{"GET", "/debug/pprof/profile?seconds=1"}, {"GET", "/debug/pprof/trace?seconds=1"},
 }

@@ -114,6 +114,9 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 	if s.OCSP != nil {
 		s.OCSP.attention(add)
 	}
+	if k := s.Kafka; k != nil && k.Severity == Critical {
+		add(Critical, []string{k.LastError}, "Kafka is %s, %s. Devices that are taken from their owner stay until they are asked for again.", k.State, since(s.Now.Sub(k.Since)))
+	}
 	for _, b := range s.Backends {
 		if b.Severity == Critical {
 			add(Critical, b.details(), "Backend %s is %s.", b.Address, b.State)
@@ -200,6 +203,9 @@ func (b *Backend) details() (lines []string) {
 }
 
 func rank(t Severity) int { return slices.Index([]Severity{OK, Warning, Critical}, t) }
+
+// since says for how long something is so.
+func since(d time.Duration) string { return "for " + span(max(d, 0)) }
 
 // ago says when something was.
 func ago(d time.Duration) string {

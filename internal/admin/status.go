@@ -37,7 +37,8 @@ type Status struct {
 	LastLook       *Look           `json:"last_look,omitempty"`   // at the trust files
 	CRLSources     []CRLSource     `json:"crl_sources,omitempty"` // lists that are fetched over the network
 	CertificateACL *CertificateACL `json:"certificate_acl,omitempty"`
-	OCSP           *OCSP           `json:"ocsp,omitempty"` // nil = off
+	OCSP           *OCSP           `json:"ocsp,omitempty"`  // nil = off
+	Kafka          *Kafka          `json:"kafka,omitempty"` // nil = no events are followed
 	Backends       []Backend       `json:"backends,omitempty"`
 	Limits         []Limit         `json:"limits,omitempty"`
 	AnyClientID    bool            `json:"any_client_id"` // an owner may use every client id
@@ -180,6 +181,18 @@ const failsInARow = 3
 
 // Failing reports whether no question is answered, as far as can be seen.
 func (i OCSPIssuer) Failing() bool { return i.InARow >= failsInARow }
+
+// Kafka is how following changes of owners goes.
+type Kafka struct {
+	State     string    `json:"state"` // connecting, well or away
+	Severity  Severity  `json:"term"`
+	Since     time.Time `json:"since"`
+	LastError string    `json:"last_error,omitempty"` // while it is not well
+	LastEvent time.Time `json:"last_event,omitzero"`
+	Topics    int       `json:"topics"`
+	Lag       int64     `json:"lag_events"` // not read yet
+	Gaps      uint64    `json:"gaps"`       // times at which events may have been missed
+}
 
 // Backend is a broker, and whether it gets sessions.
 type Backend struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/ownerevents"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
@@ -24,6 +25,7 @@ type components struct {
 	asker  *revocationAsker // nil = nobody is asked about
 	pool   *backend.Pool
 	server *proxy.Server
+	events *ownerevents.Consumer // nil = none are followed
 }
 
 // newAdminServer returns the server that operators and their machines ask. It
@@ -41,6 +43,8 @@ func (a *App) newAdminServer() *http.Server {
 
 		Forget:      a.forget,
 		ForgetOwner: a.forgetOwner,
+		Identity:    a.rememberedIdentity,
+		Invalidate:  a.invalidate,
 		Token:       a.cfg.Token(),
 		ReadToken:   a.cfg.ReadToken(),
 

@@ -53,6 +53,7 @@ type App struct {
 	reloads  *reloadMetrics
 	fetches  *fetchMetrics
 	identity *identityMetrics
+	events   *eventMetrics
 	ready    readiness
 	manager  *sdnotify.Notifier // nil: none
 
@@ -70,7 +71,7 @@ func New(cfg config.Config, build Build, log, audit *slog.Logger) *App {
 	r := newRegistry(build)
 	a := &App{
 		cfg: cfg, build: build, log: log, audit: audit,
-		registry: r, reloads: newReloadMetrics(r), identity: newIdentityMetrics(r),
+		registry: r, reloads: newReloadMetrics(r), identity: newIdentityMetrics(r), events: newEventMetrics(r),
 		started: time.Now(),
 	}
 	a.host, _ = os.Hostname() // which only a title would lack
@@ -181,7 +182,11 @@ func (a *App) takeDevices(ctx context.Context) error {
 	inUse, unused := context.WithCancel(context.WithoutCancel(ctx))
 	revoker.begin(inUse, server) // before an operator can have the files read
 	defer revoker.wait()
-	parts := &components{store, files, cache, asker, brokers.pool, server}
+	events := newOwnerEvents(a.cfg, cache, server, a.events, a)
+	if events != nil {
+		a.events.follow(a.registry, events.Status)
+	}
+	parts := &components{store, files, cache, asker, brokers.pool, server, events}
 	a.parts.Store(parts)
 	a.ready.set(nil)
 	a.logStart(store.Current())
@@ -189,6 +194,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 	tasks.Go(func() error { return store.Run(inUse) })
 	tasks.Go(func() error { files.run(inUse); return nil })
 	tasks.Go(func() error { brokers.pool.Run(inUse); return nil })
+	tasks.Go(func() error { return a.followOwners(inUse, events) })
 	tasks.Go(func() error {
 		return reloadOnHangup(inUse, hangup, func(ctx context.Context) error {
 			lists.fetchNow()
@@ -249,7 +255,7 @@ func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *cert
 	if err != nil {
 		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
 	}
-	owners, err := newSources(a.cfg, cache.Owner)
+	owners, err := newSources(a.cfg, aclOwner(cache))
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ func aclCache(cfg config.Config, client *certacl.Client, m *identityMetrics) *ce
 		TTL:          time.Duration(cfg.ACLTTL),
 		NegativeTTL:  time.Duration(cfg.ACLNegativeTTL),
 		StaleIfError: time.Duration(cfg.ACLStaleIfError),
+		Hold:         holdTold,
 		Observe:      m.answered,
 	}
 }

@@ -56,7 +56,7 @@ func newTestAppIn(t *testing.T, w *apptest.World) *App {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.parts.Store(&components{store, clientFiles{}, cache, asker, brokers.pool, server})
+	a.parts.Store(&components{store, clientFiles{}, cache, asker, brokers.pool, server, nil})
 	return a
 }
 

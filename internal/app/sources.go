@@ -10,7 +10,6 @@ import (
 
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/identity/subject"
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -73,15 +72,13 @@ func (all sources) ownerFunc(observe func(s config.Source, result string)) proxy
 
 // newSources returns the sources of the configuration in their order. acl asks
 // certificate-acl, or what remembers its answers.
-func newSources(cfg config.Config, acl func(context.Context, pki.Fingerprint) (owner string, ok bool, err error)) (sources, error) {
+func newSources(cfg config.Config, acl proxy.OwnerFunc) (sources, error) {
 	var all sources
 	for _, name := range cfg.Identity {
 		var find proxy.OwnerFunc
 		switch name {
 		case config.CertificateACL:
-			find = func(ctx context.Context, peer proxy.Peer) (owner string, ok bool, err error) {
-				return acl(ctx, peer.Fingerprint)
-			}
+			find = acl
 		case config.Subject:
 			rule, err := subject.NewRule(cfg.IdentityTemplate, cfg.IdentityPattern)
 			if err != nil {

@@ -48,6 +48,9 @@ func (a *App) status() admin.Status {
 		if a.cfg.Identity.Has(config.CertificateACL) {
 			s.CertificateACL = a.aclStatus(w)
 		}
+		if w.events != nil {
+			s.Kafka = kafkaStatus(w.events.Status())
+		}
 		s.Sessions = map[string]int{}
 		for _, role := range proxy.Roles() {
 			s.Sessions[role.String()] = w.server.Count(role)

@@ -21,6 +21,7 @@ import (
 	"github.com/vernegate/vernegate/internal/identity/subject"
 	"github.com/vernegate/vernegate/internal/ocsp"
 	"github.com/vernegate/vernegate/internal/outbound"
+	"github.com/vernegate/vernegate/internal/ownerevents"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -85,6 +86,17 @@ type Config struct {
 	ACLCert      string   `env:"VERNEGATE_ACL_CERT,expand"`       // empty: none is shown
 	ACLKey       string   `env:"VERNEGATE_ACL_KEY,expand"`        // of ACLCert
 	ACLTokenFile string   `env:"VERNEGATE_ACL_TOKEN_FILE,expand"` // empty: no token
+
+	KafkaBrokers          kafkaBrokers          `env:"VERNEGATE_KAFKA_BROKERS"` // nil: no events
+	KafkaTopics           topicPattern          `env:"VERNEGATE_KAFKA_TOPICS" envDefault:"^.*dojot\\.x509-identity-mgmt\\.certificates$"`
+	KafkaTLS              tlsSwitch             `env:"VERNEGATE_KAFKA_TLS" envDefault:"off"`
+	KafkaTLSCA            string                `env:"VERNEGATE_KAFKA_TLS_CA,expand"`             // empty: the roots of the system
+	KafkaTLSCert          string                `env:"VERNEGATE_KAFKA_TLS_CERT,expand"`           // empty: none is shown
+	KafkaTLSKey           string                `env:"VERNEGATE_KAFKA_TLS_KEY,expand"`            // of KafkaTLSCert
+	KafkaSASL             ownerevents.Mechanism `env:"VERNEGATE_KAFKA_SASL"`                      // empty: none
+	KafkaSASLUsername     string                `env:"VERNEGATE_KAFKA_SASL_USERNAME"`             // of KafkaSASL
+	KafkaSASLPassword     secret                `env:"VERNEGATE_KAFKA_SASL_PASSWORD"`             // empty: see KafkaSASLPasswordFile
+	KafkaSASLPasswordFile string                `env:"VERNEGATE_KAFKA_SASL_PASSWORD_FILE,expand"` // empty: none
 
 	Backends             backendList       `env:"VERNEGATE_BACKENDS" envDefault:"127.0.0.1:1883"`
 	Balance              backend.Balance   `env:"VERNEGATE_BALANCE" envDefault:"least-connections"`
@@ -210,7 +222,7 @@ func fieldVariable(f reflect.StructField) string {
 func isSecret(name string) bool {
 	for f := range reflect.TypeFor[Config]().Fields() {
 		if fieldVariable(f) == name {
-			return f.Type == reflect.TypeFor[admin.Token]()
+			return f.Type == reflect.TypeFor[admin.Token]() || f.Type == reflect.TypeFor[secret]()
 		}
 	}
 	return false

@@ -16,6 +16,7 @@ func (c Config) validate(m *mistakes) {
 	}
 	c.validateAdmin(m)
 	c.validateIdentity(m)
+	c.validateKafka(m)
 	c.validateClientTLS(m)
 	c.validateLists(m)
 	c.validateOCSP(m)

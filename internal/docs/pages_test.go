@@ -107,10 +107,11 @@ func TestMetricsPageHasAllMetrics(t *testing.T) {
 	wantSection(t, "metrics", b.String())
 }
 
-// newFetchingWorld returns a world with a list at a URL, and with OCSP, too.
+// newFetchingWorld returns a world with a list at a URL, with OCSP, and with a Kafka, which is away.
 func newFetchingWorld(t *testing.T) *apptest.World {
 	t.Helper()
 	w := apptest.NewWorld(t)
+	w.Vars["VERNEGATE_KAFKA_BROKERS"] = "127.0.0.1:1"
 	w.Vars["VERNEGATE_TLS_CRL"] += "," + w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 1}))
 	w.Vars["VERNEGATE_OCSP"], w.Vars["VERNEGATE_OCSP_URL"] = "on", "http://127.0.0.1:1"
 	return w

@@ -117,6 +117,7 @@ all of them.
   "VERNEGATE_ADMIN" "networkPolicy.admin"
   "VERNEGATE_ADMIN_TOKEN" "admin.tokenSecret"
   "VERNEGATE_ADMIN_TOKEN_FILE" "admin.tokenSecret"
+  "VERNEGATE_KAFKA_SASL_PASSWORD_FILE" "kafka.passwordSecret"
 }}
 {{- $names := keys .Values.env }}
 {{- range .Values.extraEnv }}

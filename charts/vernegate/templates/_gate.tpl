@@ -42,6 +42,9 @@ VERNEGATE_ADMIN: ":8885"
 {{- if .Values.admin.tokenSecret.name }}
 VERNEGATE_ADMIN_TOKEN_FILE: /etc/vernegate/admin/token
 {{- end }}
+{{- if .Values.kafka.passwordSecret.name }}
+VERNEGATE_KAFKA_SASL_PASSWORD_FILE: /etc/vernegate/kafka/password
+{{- end }}
 {{- end }}
 
 {{/*
@@ -190,6 +193,11 @@ hook that begins the drain.
       mountPath: /etc/vernegate/certificate-acl
       readOnly: true
     {{- end }}
+    {{- if .Values.kafka.passwordSecret.name }}
+    - name: kafka-password
+      mountPath: /etc/vernegate/kafka
+      readOnly: true
+    {{- end }}
     {{- with .Values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -272,6 +280,17 @@ Volumes of vernegate's own.
     defaultMode: 0440
     sources:
       {{- . | nindent 6 }}
+{{- end }}
+{{- with .Values.kafka.passwordSecret }}
+{{- if .name }}
+- name: kafka-password
+  secret:
+    secretName: {{ .name }}
+    defaultMode: 0440
+    items:
+      - key: {{ .key }}
+        path: password
+{{- end }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

@@ -48,11 +48,17 @@ const tooWide = `[...document.querySelectorAll("body *")]
 
 func TestPageInABrowser(t *testing.T) {
 	t.Parallel()
-	sites := map[string]*site{"busy": busySite(t), "quiet": newSite(t)}
+	sites := map[string]*site{
+		"busy": busySite(t), "quiet": newSite(t),
+		"ready": calmSite(t), "draining": drainingSite(t), "used-up": usedUpSite(t), "four-faults": faultySite(t),
+	}
 	b := startBrowser(t)
 	for name, s := range sites {
 		address := serve(t, s)
 		for _, path := range []string{"/", "/?q=sensor-3-1"} {
+			if path != "/" && name != "busy" && name != "quiet" {
+				continue
+			}
 			for _, scheme := range []string{"light", "dark"} {
 				for _, width := range []int64{360, 1280} {
 					shot := fmt.Sprintf("%s%s-%s-%d", name, map[bool]string{true: "-search"}[path != "/"], scheme, width)
@@ -138,6 +144,24 @@ func TestPageAnswersWhyADeviceWasRefused(t *testing.T) {
 		}
 	}
 	wantOnPage(t, s.ask("GET", "/?q=nobody").Body.String(), "No recent refusal matches.", "Nothing that is known of a live session has")
+}
+
+func TestPageSaysInWhichStateItIs(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		site *site
+		want []string
+	}{
+		"ready":       {calmSite(t), []string{`<p class="state ready">ready</p>`, "<title>vernegate vernemq-0</title>"}},
+		"draining":    {drainingSite(t), []string{`<p class="state draining">draining</p>`, "(1) vernegate", "Draining: new devices are sent elsewhere."}},
+		"used up":     {usedUpSite(t), []string{`<p class="state unready">unready</p>`, "(2) vernegate", "File descriptors are used up: 74 of 70. New connections wait until others end.", "Not ready: file descriptors have been used up for 2m10s. New devices are sent elsewhere."}},
+		"four faults": {faultySite(t), []string{`<p class="state unready">unready</p>`, "(5) vernegate", "no broker has been up for 1m30s", "certificate-acl answered 503", "Backend 10.244.1.17:1883 is ejected.", "The trust files are refused in part", "The server certificate CN=vernemq-0 expires in 2 days."}},
+	} {
+		wantOnPage(t, html.UnescapeString(test.site.ask("GET", "/").Body.String()), test.want...)
+		if name == "ready" && strings.Contains(test.site.ask("GET", "/").Body.String(), "attention\"") {
+			t.Error("something needs attention where nothing is")
+		}
+	}
 }
 
 func TestPageShowsWhatNeedsAttention(t *testing.T) {

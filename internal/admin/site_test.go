@@ -207,6 +207,65 @@ func busySite(t *testing.T) *site {
 	return s
 }
 
+// calmSite is a good day: what busySite has, and nothing to be done.
+func calmSite(t *testing.T) *site {
+	t.Helper()
+	s := busySite(t)
+	s.cfg.History = &admin.History{}
+	now := s.status.Now
+	s.refuse(proxy.IdentityUnknown, "stranger", now.Add(-20*time.Minute))
+	trust := s.status.Trust
+	trust.Refused, trust.Notices = nil, nil
+	trust.Certificates[0].NotAfter, trust.Certificates[0].DaysLeft, trust.Certificates[0].Severity = now.Add(60*24*time.Hour), 60, admin.OK
+	trust.CRLs[0].ThisUpdate, trust.CRLs[0].NextUpdate, trust.CRLs[0].GoodUntil = now.Add(-25*time.Hour), now.Add(-time.Hour), now.Add(23*time.Hour)
+	trust.CRLs[0].Severity = admin.OK // dojot's is late by two hours a day
+	s.status.CRLSources = s.status.CRLSources[:1]
+	s.status.LastLook = &admin.Look{At: now.Add(-30 * time.Second), Result: "unchanged"}
+	s.status.CertificateACL.LastFailure, s.status.CertificateACL.LastSuccess = now.Add(-26*time.Hour), now.Add(-2*time.Second)
+	up := &s.status.Backends[1]
+	up.State, up.Severity, up.NextTry, up.Sessions = "up", admin.OK, time.Time{}, 42_109
+	return s
+}
+
+// drainingSite is calmSite after SIGTERM.
+func drainingSite(t *testing.T) *site {
+	t.Helper()
+	s := calmSite(t)
+	s.status.State, s.status.Detail = admin.Draining, "shutting down"
+	return s
+}
+
+// usedUpSite is calmSite with a small limit of open files.
+func usedUpSite(t *testing.T) *site {
+	t.Helper()
+	s := calmSite(t)
+	used := 74
+	s.status.State, s.status.Detail = admin.NotReady, "file descriptors have been used up for 2m10s"
+	s.status.Limits[0] = admin.Limit{Name: "file descriptors", Limit: 70, Used: &used, UsedUp: "New connections wait until others end."}
+	return s
+}
+
+// faultySite has four faults at a time: no broker, a certificate-acl that fails, trust files that are refused in part, and a
+// server certificate that was not renewed.
+func faultySite(t *testing.T) *site {
+	t.Helper()
+	bad := busySite(t)
+	s := calmSite(t)
+	now := s.status.Now
+	s.status.State, s.status.Detail = admin.NotReady, "no broker has been up for 1m30s"
+	s.status.Backends = s.status.Backends[:1]
+	b := &s.status.Backends[0]
+	b.State, b.Severity, b.Reason, b.Detail, b.Since = "ejected", admin.Critical, "unavailable", "", now.Add(-90*time.Second)
+	b.NextTry = now.Add(11 * time.Second)
+	acl := s.status.CertificateACL
+	acl.LastFailure, acl.LastError, acl.LastDetail = now.Add(-time.Second), "status", "answered 503"
+	s.status.Trust.Refused, s.status.LastLook = bad.status.Trust.Refused, bad.status.LastLook
+	cert := &s.status.Trust.Certificates[0]
+	cert.NotAfter, cert.DaysLeft, cert.Severity = now.Add(2*24*time.Hour+time.Hour), 2, admin.Critical
+	s.refuseForAnHour(now)
+	return s
+}
+
 // refuseForAnHour fills the history as a changing mix of reasons would.
 func (s *site) refuseForAnHour(now time.Time) {
 	reasons := []proxy.Reason{

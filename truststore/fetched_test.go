@@ -149,6 +149,24 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 	}
 }
 
+func TestAListOfARemovedCANeedsNoSuccessor(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	other := certtest.NewCA("other")
+	both := func(number int64) []byte { return append(revoking(s.root, number), revoking(other, number)...) }
+	s.write("ca.crt", s.root.PEM(), other.PEM())
+	s.write("fetched.crl", both(1))
+	store := open(t, config)
+	s.write("ca.crt", s.root.PEM())
+	if err := store.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.write("next.crl", both(2))
+	if _, err := store.TryFetched(t.Context(), listURL, s.path("next.crl"), time.Now()); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestAFirstListHasToBeComplete also where nothing is known of CAs yet.
 func TestAFirstListHasToBeComplete(t *testing.T) {
 	t.Parallel()

@@ -141,7 +141,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 
 	lists, err := newListFetcher(a.cfg, a.log, a.fetches.observe)
 	if err != nil {
-		return err
+		return &FilesError{err}
 	}
 	a.lists.Store(lists)
 	defer lists.start(ctx)()

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -71,6 +72,10 @@ func TestAStateDirectoryThatCannotBeMadeIsNamed(t *testing.T) {
 		t.Error("it succeeds")
 	}
 	wantLine(t, report, "failed", "VERNEGATE_STATE_DIR: ")
+	err := New(mustLoad(t, w.Environ()...), testBuild, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)).Run(t.Context())
+	if mistake, is := errors.AsType[*FilesError](err); !is || !strings.Contains(mistake.Error(), "VERNEGATE_STATE_DIR: ") {
+		t.Errorf("serve: got %v", err)
+	}
 }
 
 // leafNoting returns a fetcher that follows distribution points of certificates that come

@@ -24,6 +24,7 @@ type expiry struct {
 // What has to be replaced.
 const (
 	whatServer = "server certificate"
+	whatClient = "certificate for brokers or certificate-acl"
 	whatCA     = "CA"
 	whatCRL    = "CRL"
 )
@@ -36,8 +37,11 @@ func (v *view) addExpiries() {
 	var all []expiry
 	for _, c := range v.Trust.Certificates {
 		what := whatCA
-		if c.Kind == KindServer {
+		switch c.Kind {
+		case KindServer:
 			what = whatServer
+		case KindClient:
+			what = whatClient
 		}
 		all = append(all, expiry{What: what, Name: c.Subject, End: c.NotAfter, Left: left(c.NotAfter.Sub(v.Now)), Severity: c.Severity})
 	}

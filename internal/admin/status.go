@@ -49,7 +49,7 @@ type Trust struct {
 	Generation   uint64        `json:"generation"`
 	Loaded       time.Time     `json:"loaded"`
 	Files        []File        `json:"files"`
-	Certificates []Certificate `json:"certificates"` // the server's, then the CAs
+	Certificates []Certificate `json:"certificates"` // the server's, then the CAs, then vernegate's as a client
 	CRLs         []CRL         `json:"crls"`
 
 	Refused []Part   `json:"refused,omitempty"` // whose last good version serves on
@@ -92,6 +92,7 @@ const (
 const (
 	KindServer = "server" // shown to clients
 	KindCA     = "ca"     // that clients are verified against
+	KindClient = "client" // shown to brokers and certificate-acl
 )
 
 // Certificate is a certificate of the generation in use.

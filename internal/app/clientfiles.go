@@ -6,15 +6,18 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/vernegate/vernegate/certacl"
+	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/clienttls"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/lastgood"
@@ -148,8 +151,21 @@ func (f clientFiles) refusals() (list []*lastgood.Refusal) {
 	return list
 }
 
-// Describe implements prometheus.Collector. It describes nothing: a partsCollector
-// sends metrics of the same name.
+// certificates are those that vernegate shows as a client.
+func (f clientFiles) certificates() (certs []*x509.Certificate) {
+	for _, files := range []*lastgood.Files[*clienttls.Credentials]{f.backend, f.acl} {
+		if files == nil {
+			continue
+		}
+		if pair := files.Current().Pair; pair != nil && !slices.ContainsFunc(certs, pair.Leaf.Equal) {
+			certs = append(certs, pair.Leaf)
+		}
+	}
+	return certs
+}
+
+// Describe implements prometheus.Collector. It describes nothing: other collectors
+// send metrics of the same names.
 func (clientFiles) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
@@ -165,6 +181,14 @@ func (f clientFiles) Collect(metrics chan<- prometheus.Metric) {
 		}
 	}
 	m.Collect(metrics)
+
+	expiry, due := newExpiry(), newCertificatesDue()
+	for _, cert := range f.certificates() {
+		setExpiry(expiry, admin.KindClient, cert)
+		setCertificateDue(due, admin.KindClient, cert)
+	}
+	expiry.Collect(metrics)
+	due.Collect(metrics)
 }
 
 // brokerTLS returns what TLS with the broker at an address is to be like; nil = brokers

@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/app/apptest"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -194,5 +198,49 @@ func TestClientFilesAreReloaded(t *testing.T) {
 	shown, err := config("192.0.2.1:8883").GetClientCertificate(nil)
 	if err != nil || !shown.Leaf.Equal(next.Leaf) || files.aclToken() != "rotated" {
 		t.Errorf("got %v, token %q and %v", shown.Leaf.Subject, files.aclToken(), err)
+	}
+}
+
+// Whoever renews the server's certificate also has to see these, on the page and in the metrics.
+func TestExpiryOfClientCertificatesIsShown(t *testing.T) {
+	t.Parallel()
+	w := newSecureWorld(t)
+	a := newTestAppIn(t, w.World)
+	files, err := openClientFiles(t.Context(), a.cfg, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := *a.parts.Load()
+	parts.files = files
+	a.parts.Store(&parts)
+	shown := 0
+	for _, c := range a.status().Trust.Certificates {
+		if c.Kind == admin.KindClient {
+			shown++
+			if c.Subject != "CN=gate" || c.DaysLeft != 0 {
+				t.Errorf("got %+v", c)
+			}
+		}
+	}
+	if shown != 1 {
+		t.Errorf("%d certificates of a client are shown, want the one that is used for both", shown)
+	}
+	r := prometheus.NewRegistry()
+	r.MustRegister(files)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series := map[string]int{}
+	for _, f := range families {
+		series[f.GetName()] = len(f.GetMetric())
+	}
+	want := map[string]int{
+		"vernegate_trust_part_refused":                         7, // three files twice, and the token
+		"vernegate_trust_certificate_expiry_timestamp_seconds": 1,
+		"vernegate_trust_certificate_due_timestamp_seconds":    2,
+	}
+	if !maps.Equal(series, want) {
+		t.Errorf("got %v, want %v", series, want)
 	}
 }

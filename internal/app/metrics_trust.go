@@ -130,36 +130,47 @@ func loadedOf(g *truststore.Generation) prometheus.Collector {
 	return m
 }
 
-func expiriesOf(g *truststore.Generation) prometheus.Collector {
-	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+// newExpiry and newCertificatesDue make the metrics of generationCollector and of clientFiles.
+func newExpiry() *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "vernegate_trust_certificate_expiry_timestamp_seconds",
-		Help: "When each server and CA certificate in use expires.",
+		Help: "When each certificate in use expires: those of the server, of the CAs, and of vernegate as a client of brokers and certificate-acl.",
 	}, []string{"kind", "subject", "serial"})
-	add := func(kind string, cert *x509.Certificate) {
-		m.WithLabelValues(kind, untrusted.Text(cert.Subject.String()), cert.SerialNumber.Text(16)).Set(unixSeconds(cert.NotAfter))
-	}
+}
+
+func newCertificatesDue() *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "vernegate_trust_certificate_due_timestamp_seconds",
+		Help: "When each of these certificates is due to be looked at, by severity: warning, critical. The status page and the alerts go by it.",
+	}, []string{"kind", "subject", "serial", "severity"})
+}
+
+func setExpiry(m *prometheus.GaugeVec, kind string, cert *x509.Certificate) {
+	m.WithLabelValues(kind, untrusted.Text(cert.Subject.String()), cert.SerialNumber.Text(16)).Set(unixSeconds(cert.NotAfter))
+}
+
+func setCertificateDue(m *prometheus.GaugeVec, kind string, cert *x509.Certificate) {
+	setDue(m, certificateDue(kind, cert), kind, untrusted.Text(cert.Subject.String()), cert.SerialNumber.Text(16))
+}
+
+func expiriesOf(g *truststore.Generation) prometheus.Collector {
+	m := newExpiry()
 	for _, pair := range g.ServerCertificates() {
-		add("server", pair.Leaf)
+		setExpiry(m, admin.KindServer, pair.Leaf)
 	}
 	for _, ca := range g.CAs() {
-		add("ca", ca)
+		setExpiry(m, admin.KindCA, ca)
 	}
 	return m
 }
 
 func certificatesDueOf(g *truststore.Generation) prometheus.Collector {
-	m := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "vernegate_trust_certificate_due_timestamp_seconds",
-		Help: "When each server and CA certificate in use is due to be looked at, by severity: warning, critical. The status page and the alerts go by it.",
-	}, []string{"kind", "subject", "serial", "severity"})
-	add := func(kind string, cert *x509.Certificate) {
-		setDue(m, certificateDue(kind, cert), kind, untrusted.Text(cert.Subject.String()), cert.SerialNumber.Text(16))
-	}
+	m := newCertificatesDue()
 	for _, pair := range g.ServerCertificates() {
-		add(admin.KindServer, pair.Leaf)
+		setCertificateDue(m, admin.KindServer, pair.Leaf)
 	}
 	for _, ca := range g.CAs() {
-		add(admin.KindCA, ca)
+		setCertificateDue(m, admin.KindCA, ca)
 	}
 	return m
 }

@@ -45,6 +45,9 @@ func (a *App) status() admin.Status {
 	if w := a.parts.Load(); w != nil {
 		s.Trust = trustStatus(w.store.Current(), now)
 		s.Trust.Refused, s.Trust.Notices = partsStatus(w)
+		for _, cert := range w.files.certificates() {
+			s.Trust.Certificates = append(s.Trust.Certificates, certificateStatus(admin.KindClient, cert, now))
+		}
 		if a.cfg.Identity.Has(config.CertificateACL) {
 			s.CertificateACL = a.aclStatus(w)
 		}

@@ -150,7 +150,7 @@ func valuesOf(family *dto.MetricFamily, label string) []string {
 // gathered returns our metrics by the names that they have when they are asked for.
 func gathered(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
-	families := start(t, newFetchingWorld(t)).metrics()
+	families := start(t, newFullWorld(t)).metrics()
 	byName := map[string]*dto.MetricFamily{}
 	for _, f := range families {
 		byName[f.GetName()] = f

@@ -95,7 +95,7 @@ func codeOrNone[T ~byte](format string, code T) string {
 
 func TestMetricsPageHasAllMetrics(t *testing.T) {
 	t.Parallel()
-	families := start(t, newFetchingWorld(t)).metrics()
+	families := start(t, newFullWorld(t)).metrics()
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(families)) {
@@ -107,13 +107,18 @@ func TestMetricsPageHasAllMetrics(t *testing.T) {
 	wantSection(t, "metrics", b.String())
 }
 
-// newFetchingWorld returns a world with a list at a URL, with OCSP, and with a Kafka, which is away.
-func newFetchingWorld(t *testing.T) *apptest.World {
+// newFullWorld returns a world with a list at a URL, with OCSP, with a Kafka, which is away, and with a certificate for
+// brokers.
+func newFullWorld(t *testing.T) *apptest.World {
 	t.Helper()
 	w := apptest.NewWorld(t)
 	w.Vars["VERNEGATE_KAFKA_BROKERS"] = "127.0.0.1:1"
 	w.Vars["VERNEGATE_TLS_CRL"] += "," + w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 1}))
 	w.Vars["VERNEGATE_OCSP"], w.Vars["VERNEGATE_OCSP_URL"] = "on", "http://127.0.0.1:1"
+	gate := w.Root.Issue("gate")
+	w.Vars["VERNEGATE_BACKEND_TLS"] = "on"
+	w.Vars["VERNEGATE_BACKEND_TLS_CERT"] = w.Write("gate.crt", gate.CertPEM())
+	w.Vars["VERNEGATE_BACKEND_TLS_KEY"] = w.Write("gate.key", gate.KeyPEM())
 	return w
 }
 

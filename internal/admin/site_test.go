@@ -174,6 +174,17 @@ func busySite(t *testing.T) *site {
 			Answers:     map[string]uint64{"hit": 12_345_678},
 			LastSuccess: now.Add(-3 * time.Minute), LastFailure: now.Add(-4 * time.Second), LastError: "timeout", LastDetail: "did not answer in time",
 		},
+		OCSP: &admin.OCSP{
+			OnError: "deny", CacheEntries: 48_210, CacheSize: 100_000,
+			Issuers: []admin.OCSPIssuer{
+				{Issuer: "CN=Plant 7 Issuing CA,OU=Operations,O=Example Manufacturing GmbH & Co. KG,C=DE", Responder: "ocsp.example.org",
+					Answers: map[string]uint64{"good": 61_204, "revoked": 17, "unknown": 3}, Failures: 1, LastSuccess: now.Add(-2 * time.Second),
+					LastFailure: now.Add(-time.Hour), LastError: "timeout"},
+				{Issuer: "CN=Vendor CA", Responder: "203.0.113.9:8080", Answers: map[string]uint64{"good": 12}, Failures: 40, InARow: 40,
+					LastSuccess: now.Add(-time.Hour), LastFailure: now.Add(-time.Second), LastError: "signer",
+					LastDetail: "asking OCSP responder 203.0.113.9:8080: signer: the certificate of its signer \"CN=responder\" is valid from 2024-01-01T00:00:00Z to 2025-01-01T00:00:00Z"},
+			},
+		},
 		Backends: []admin.Backend{
 			{Address: "10.244.1.17:1883", Name: "vernemq:1883", Sessions: 42_110, State: "up", Severity: admin.OK, Reason: "silent", Since: now.Add(-90 * time.Hour)},
 			{Address: "10.244.2.9:1883", Name: "vernemq:1883", State: "ejected", Severity: admin.Critical, Since: now.Add(-2 * time.Minute), Reason: "dial",

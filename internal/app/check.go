@@ -123,6 +123,7 @@ func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
 			r.warn("VERNEGATE_CRL_MISSING=deny: CA %q has no CRL, and its devices are refused", ca.Subject)
 		}
 	}
+	r.checkOCSP(ctx, cfg, g)
 	if n := len(g.TicketKeys()); n > 0 {
 		r.ok("session ticket keys: %d", n)
 	}

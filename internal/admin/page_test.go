@@ -167,6 +167,7 @@ func TestPageSaysInWhichStateItIs(t *testing.T) {
 func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	t.Parallel()
 	s := busySite(t)
+	s.status.OCSP.Issuers[1].InARow = 40
 	s.status.State, s.status.Detail = admin.Draining, "shutting down"
 	used := 95
 	s.status.Limits = []admin.Limit{

@@ -180,7 +180,7 @@ func busySite(t *testing.T) *site {
 				{Issuer: "CN=Plant 7 Issuing CA,OU=Operations,O=Example Manufacturing GmbH & Co. KG,C=DE", Responder: "ocsp.example.org",
 					Answers: map[string]uint64{"good": 61_204, "revoked": 17, "unknown": 3}, Failures: 1, LastSuccess: now.Add(-2 * time.Second),
 					LastFailure: now.Add(-time.Hour), LastError: "timeout"},
-				{Issuer: "CN=Vendor CA", Responder: "203.0.113.9:8080", Answers: map[string]uint64{"good": 12}, Failures: 40, InARow: 40,
+				{Issuer: "CN=Vendor CA", Responder: "203.0.113.9:8080", Answers: map[string]uint64{"good": 12}, Failures: 40, InARow: 2,
 					LastSuccess: now.Add(-time.Hour), LastFailure: now.Add(-time.Second), LastError: "signer",
 					LastDetail: "asking OCSP responder 203.0.113.9:8080: signer: the certificate of its signer \"CN=responder\" is valid from 2024-01-01T00:00:00Z to 2025-01-01T00:00:00Z"},
 			},

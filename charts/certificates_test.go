@@ -128,6 +128,14 @@ func TestCRLsFromURLs(t *testing.T) {
 	}
 }
 
+func TestRespondersThatCertificatesName(t *testing.T) {
+	t.Parallel()
+	o := render(t, leastSidecar, "{env: {VERNEGATE_OCSP: 'on', VERNEGATE_OCSP_ON_ERROR: deny}, certificates: {crl: {hosts: [ocsp.example.org]}}}")
+	o.wantVariables(map[string]string{
+		"VERNEGATE_OCSP": "on", "VERNEGATE_OCSP_ON_ERROR": "deny", "VERNEGATE_CRL_HOSTS": "ocsp.example.org",
+	})
+}
+
 func TestCRLsThatCertificatesName(t *testing.T) {
 	t.Parallel()
 	o := render(t, leastSidecar, "certificates: {crl: {distributionPoints: leaf, hosts: [crl.example.org, '*.pki.example.org'], state: {source: {persistentVolumeClaim: {claimName: state}}}}}")

@@ -19,7 +19,7 @@ func TestDocumentsNameVariablesThatThereAre(t *testing.T) {
 	t.Parallel()
 	variable := regexp.MustCompile(`\bVERNEGATE_[A-Z_]+[A-Z]\b`)
 	named := 0
-	for _, folder := range []string{"../../docs", "../../examples", "../../charts"} {
+	for _, folder := range []string{"../../docs", "../../examples", "../../charts", "../../packaging"} {
 		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || filepath.Ext(path) == ".go" {
 				return err

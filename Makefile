@@ -42,6 +42,23 @@ pgo: ## Write the profile that go build optimises by, from the binary under load
 image: ## Build the image IMAGE:VERSION with buildah or docker; PLATFORMS=linux/amd64,linux/arm64 for several
 	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' PLATFORMS='$(PLATFORMS)' .ci/image
 
+.PHONY: release
+release: ## Make all files of release VERSION (v0.1.0) in dist/
+	cd release && go run . build -version '$(or $(VERSION),v0.0.0-unreleased)' -source .. -out ../dist
+
+.PHONY: release-check
+release-check: ## Make the release of the last commit twice and compare: every byte has to be the same
+	VERSION='$(or $(VERSION),v0.0.0-check)' .ci/release-check
+
+.PHONY: packages-test
+packages-test: ## Install, upgrade and remove the packages in a Debian made by debootstrap, or a copy of DEBIAN_ROOT; as root
+	cd release && go test -c -tags debian -o ../bin/packages.test .
+	cd release && $(if $(filter 0,$(shell id -u)),,sudo env PATH="$$PATH" HOME="$$HOME" DEBIAN_ROOT="$$DEBIAN_ROOT") ../bin/packages.test -test.run PackagesLive -test.v
+
+.PHONY: changelog
+changelog: ## Give what is unreleased in CHANGELOG.md the version VERSION and the date of today
+	cd release && go run . cut -version '$(VERSION)' -source ..
+
 .PHONY: demo
 demo: ## Show the job in this terminal on a throw-away set-up; STAY=1 keeps it running
 	STAY=$(STAY) go run ./e2e/demo
@@ -51,6 +68,7 @@ test: tools-check ## Run all tests with the race detector, end-to-end against Mo
 	go test -race $(TESTFLAGS) ./...
 	go test -race -tags portable $(TESTFLAGS) ./proxy/... # as on systems without epoll
 	cd charts && go test $(TESTFLAGS) ./...
+	cd release && go test -short $(TESTFLAGS) ./...
 
 .PHONY: e2e-image
 e2e-image: ## Build the image and look into it
@@ -75,7 +93,8 @@ lint: ## Check modules, format, go vet (also for other systems) and staticcheck
 	GOOS=freebsd go vet ./...
 	go run $(STATICCHECK) -tags image,kube,podman ./e2e/...
 	go run $(STATICCHECK) ./...
-	cd charts && go mod tidy -diff && go mod verify && go vet ./... && go run $(STATICCHECK) ./...
+	for module in charts release; do (cd $$module && go mod tidy -diff && go mod verify && go vet ./... && go run $(STATICCHECK) ./...) || exit; done
+	cd release && go vet -tags debian .
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
@@ -119,4 +138,4 @@ tools-check: # Say what of it is missing
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	rm -rf bin coverage.out screenshots
+	rm -rf bin dist coverage.out screenshots

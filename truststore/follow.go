@@ -17,10 +17,10 @@ import (
 func (s *Store) follow(ctx context.Context, changes <-chan struct{}, interval time.Duration) {
 	// Nothing has watched for changes since Open.
 	var burst watch.Burst
-	next := burst.Changed(time.Now())
-	timer := time.NewTimer(watch.QuietTime)
+	timer := time.NewTimer(time.Until(burst.Changed(time.Now())))
 	defer timer.Stop()
 	for {
+		var next time.Time
 		select {
 		case <-ctx.Done():
 			return

@@ -259,6 +259,32 @@ func TestRevokedDeviceWithTicketIsRefused(t *testing.T) {
 	}
 }
 
+// TestEmptiedFileOfCAsEndsNothing empties the second of two files, and has vernegate read it at once.
+func TestEmptiedFileOfCAsEndsNothing(t *testing.T) {
+	t.Parallel()
+	s, second := prepareFixture(t), certtest.NewCA("second")
+	path := filepath.Join(t.TempDir(), "second.crt")
+	if err := os.WriteFile(path, second.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.startBefore(t, startFakeBroker(t).Addr, "VERNEGATE_TLS_CA", s.folder.Env()["VERNEGATE_TLS_CA"]+","+path)
+	device := s.through(s.deviceOf(second, "acme:lamp"), 0)
+	c := connect(t, device, stack.Options{Version: stack.V5, ClientID: unique()})
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(t, syscall.SIGHUP)
+	must(s.WaitRecord(within(t, stepTime), "the refusal of the file", func(r stack.Record) bool {
+		return strings.Contains(fmt.Sprint(r["err"]), "CA file "+path+" holds no certificate")
+	}))(t)
+	connect(t, device, stack.Options{Version: stack.V5, ClientID: unique()})
+	select {
+	case <-c.Dropped():
+		t.Error("the session of a device of this CA has ended")
+	default:
+	}
+}
+
 // startUnwatched starts the vernegate of a prepared fixture where the kernel hands out
 // no inotify instance, so that no change of a file can be noticed.
 func (s *fixture) startUnwatched(t *testing.T, env ...string) {

@@ -131,7 +131,7 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 			cas := map[string]*certtest.CA{"": s.root, "other": certtest.NewCA("other"), "root": certtest.NewCA("root"), "stranger": certtest.NewCA("stranger")}
 			s.write("ca.crt", s.root.PEM(), cas["other"].PEM(), cas["root"].PEM())
 			inUse := users(5)
-			inUse.ThisUpdate = time.Now().Add(-time.Minute) // older than renewed, however long this test waits for its turn
+			inUse.ThisUpdate = renewed.ThisUpdate.Add(-time.Minute) // however long this test waits for its turn
 			if row.overdue {
 				inUse.ThisUpdate, inUse.NextUpdate = pastHours(3), pastHours(1)
 			}

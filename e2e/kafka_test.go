@@ -257,8 +257,11 @@ func TestManyEventsBesideLiveTraffic(t *testing.T) {
 	crowd := crowdOf(ctx, t, s.fixture, sessions, s.pki.Root)
 	enough := make(chan struct{})
 	time.AfterFunc(seconds*time.Second, func() { close(enough) })
+	idle := s.sum(t, "process_cpu_seconds_total")
 	quiet := feel(ctx, t, crowd, enough)
+	idle = s.sum(t, "process_cpu_seconds_total") - idle
 	enough = make(chan struct{})
+	before := s.sum(t, "process_cpu_seconds_total")
 	go func() {
 		defer close(enough)
 		s.flood(ctx, rate, seconds)
@@ -267,8 +270,8 @@ func TestManyEventsBesideLiveTraffic(t *testing.T) {
 	eventually(t, 2*time.Minute, "all events are read", func() bool {
 		return s.sum(t, "vernegate_ownership_events_total", `result="told"`) == rate*seconds
 	})
-	t.Logf("without events: %v", quiet)
-	t.Logf("with %d events a second: %v", rate, busy)
+	t.Logf("without events: %v; vernegate used %.2f s of CPU", quiet, idle)
+	t.Logf("with %d events a second: %v; vernegate used %.2f s of CPU in %d s", rate, busy, s.sum(t, "process_cpu_seconds_total")-before, seconds)
 	if ended := s.sum(t, "vernegate_connections_ended_total"); ended != 0 {
 		t.Errorf("%v sessions have ended", ended)
 	}

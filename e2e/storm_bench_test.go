@@ -59,6 +59,12 @@ func BenchmarkRoundTripDuringStorm(b *testing.B) {
 // benchFixture is a fixture before a fake broker, with a log of what matters only.
 func benchFixture(b *testing.B) *fixture {
 	b.Helper()
+	return benchFixtureWith(b)
+}
+
+// benchFixtureWith is benchFixture with more variables, in pairs.
+func benchFixtureWith(b *testing.B, env ...string) *fixture {
+	b.Helper()
 	fake := must(stack.StartFakeBroker())(b)
 	b.Cleanup(func() { fake.Close() })
 	s := &fixture{pki: stack.NewPKI(), folder: stack.Folder(b.TempDir()), acl: must(stack.StartACL())(b)}
@@ -66,8 +72,8 @@ func benchFixture(b *testing.B) *fixture {
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
 		b.Fatal(err)
 	}
-	env := s.env(fake.Addr, "VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_HANDSHAKE_TIMEOUT", "1m")
-	s.Vernegate = must(stack.StartVernegate(within(b, 30*time.Second), program, env))(b)
+	all := s.env(fake.Addr, append([]string{"VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_HANDSHAKE_TIMEOUT", "1m"}, env...)...)
+	s.Vernegate = must(stack.StartVernegate(within(b, 30*time.Second), program, all))(b)
 	b.Cleanup(s.Kill)
 	return s
 }

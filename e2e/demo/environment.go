@@ -18,6 +18,7 @@ type environment struct {
 	pki    *stack.PKI
 	folder stack.Folder
 	acl    *stack.ACL
+	kafka  *stack.Kafka
 	broker *broker
 	gate   *stack.Vernegate
 	stolen *certtest.Cert // revoked before all began
@@ -46,6 +47,9 @@ func (s *environment) start(ctx context.Context) error {
 	if s.acl, err = stack.StartACL(); err != nil {
 		return err
 	}
+	if s.kafka, err = stack.StartKafka(); err != nil {
+		return err
+	}
 	s.stolen = s.device("acme:stolen")
 	s.pki.Revoke(s.stolen.Leaf)
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
@@ -55,7 +59,7 @@ func (s *environment) start(ctx context.Context) error {
 		return err
 	}
 	env := s.folder.Env()
-	maps.Copy(env, map[string]string{"CERTIFICATE_ACL_URL": s.acl.URL, "VERNEGATE_BACKENDS": s.broker.addr})
+	maps.Copy(env, map[string]string{"CERTIFICATE_ACL_URL": s.acl.URL, "VERNEGATE_BACKENDS": s.broker.addr, "VERNEGATE_KAFKA_BROKERS": s.kafka.Addr})
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s.gate, err = stack.StartVernegate(ctx, bin, env)
@@ -69,6 +73,9 @@ func (s *environment) stop() {
 	}
 	if s.broker != nil {
 		s.broker.close()
+	}
+	if s.kafka != nil {
+		s.kafka.Down()
 	}
 	if s.acl != nil {
 		s.acl.Close()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
@@ -56,6 +57,46 @@ func (s *environment) expectOwner(ctx context.Context, n *printer, v client, own
 	}
 	n.fact("broker", "saw username %s", username)
 	return nil
+}
+
+// publishCreate publishes that a device has been given its certificate, and waits until vernegate has read it: the topic
+// of a new tenant takes it some seconds to find.
+func (s *environment) publishCreate(ctx context.Context, n *printer, cert *certtest.Cert) error {
+	tenant, device, _ := strings.Cut(cert.Leaf.Subject.CommonName, ":")
+	if err := s.kafka.Own(ctx, "create", cert.Leaf, tenant, device); err != nil {
+		return err
+	}
+	n.fact("Kafka", "ownership.create of its fingerprint, for %s:%s", tenant, device)
+	for ctx.Err() == nil {
+		if m, err := s.gate.Metrics(ctx); err == nil && m.Sum("vernegate_ownership_events_total") > 0 {
+			n.fact("vernegate", "has found the tenant's topic, and read the event")
+			return nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return ctx.Err()
+}
+
+// stayConnected connects a client of MQTT 5.0, and leaves it connected.
+func (s *environment) stayConnected(ctx context.Context, n *printer, v client) (*stack.Wire, error) {
+	n.fact("device", "%v", v)
+	wire, err := stack.DialWire(ctx, stack.Through(s.gate.Devices, s.pki.ClientTLS(v.cert)))
+	if err != nil {
+		return nil, err
+	}
+	connect := "\x10\x16\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x09demo-live" // MQTT 5.0, 3.1: clean start, no properties
+	if err := wire.Send([]byte(connect)); err != nil {
+		return wire, err
+	}
+	head, err := wire.ReadN(2)
+	if err == nil {
+		_, err = wire.ReadN(int(head[1]))
+	}
+	if err != nil || head[0] != 0x20 {
+		return wire, fmt.Errorf("it got % X and %v, not a CONNACK", head, err)
+	}
+	n.fact("device", "is connected")
+	return wire, nil
 }
 
 // expectConnack has the client be refused by a CONNACK with that code.

@@ -4,7 +4,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/vernegate/vernegate/e2e/stack"
@@ -27,6 +29,7 @@ var steps = []step{
 	{"the certificate is on the CRL", revoked},
 	{"a CA is added while vernegate runs", newCA},
 	{"a device is revoked while vernegate runs", revokedLater},
+	{"a device is taken from its owner while it is connected", takenAway},
 }
 
 func first(ctx context.Context, s *environment, n *printer) error {
@@ -84,4 +87,28 @@ func revokedLater(ctx context.Context, s *environment, n *printer) error {
 		return err
 	}
 	return s.expectAlert(ctx, n, lost, stack.AlertBadCertificate)
+}
+
+// takenAway has the event come before certificate-acl has heard of it.
+func takenAway(ctx context.Context, s *environment, n *printer) error {
+	sold := client{cert: s.device("acme:sold"), version: stack.V5}
+	if err := s.publishCreate(ctx, n, sold.cert); err != nil {
+		return err
+	}
+	wire, err := s.stayConnected(ctx, n, sold)
+	if err != nil {
+		return err
+	}
+	defer wire.Close()
+	began := time.Now()
+	if err := s.kafka.Disown(ctx, sold.cert.Leaf, "acme", "sold"); err != nil {
+		return err
+	}
+	n.fact("Kafka", "ownership.delete of its fingerprint")
+	if got, err := wire.ReadToEnd(); err != nil || !bytes.Equal(got, []byte{0xE0, 1, 0x87}) {
+		return fmt.Errorf("it got % X and %v, not a DISCONNECT", got, err)
+	}
+	n.fact("device", "got DISCONNECT 0x87 (not authorized) after %v", time.Since(began).Round(100*time.Microsecond))
+	n.fact("certificate-acl", "still names acme:sold, and is not believed for a minute")
+	return s.expectConnack(ctx, n, sold, 0x87)
 }

@@ -59,6 +59,7 @@ func Check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer)
 	if cfg.Identity.Has(config.CertificateACL) {
 		r.checkACL(ctx, cfg, files)
 	}
+	r.checkKafka(ctx, cfg)
 	r.checkBackends(ctx, newBrokers(cfg, files, nil), noMQTT)
 	return !r.failed
 }

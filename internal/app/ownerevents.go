@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,6 +55,25 @@ func newOwnerEvents(cfg config.Config, cache *certacl.Cache, server *proxy.Serve
 		Observe: m.observe,
 		Logger:  a.log,
 	})
+}
+
+// checkKafka connects to Kafka, if events are followed.
+func (r *report) checkKafka(ctx context.Context, cfg config.Config) {
+	if len(cfg.KafkaBrokers) == 0 {
+		return
+	}
+	name := "Kafka at " + strings.Join(cfg.KafkaBrokers, ",")
+	topics, err := ownerevents.Check(ctx, ownerevents.Config{
+		Brokers: cfg.KafkaBrokers, Topics: string(cfg.KafkaTopics), Access: cfg.KafkaAccess(),
+	})
+	switch {
+	case err != nil:
+		r.failedLines(name+": ", err)
+	case topics == 0:
+		r.warn("%s answers, but no topic matches VERNEGATE_KAFKA_TOPICS", name)
+	default:
+		r.ok("%s answers; topics: %d", name, topics)
+	}
 }
 
 // eventMetrics count events, and tell how following them goes.

@@ -13,10 +13,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/internal/untrusted"
@@ -70,6 +72,37 @@ type Config struct {
 	Observe func(Type, Result, time.Duration)
 
 	Logger *slog.Logger // nil = discard
+}
+
+// Check connects to Kafka once, and returns how many topics match. The error says what keeps Run from reading them.
+func Check(ctx context.Context, cfg Config) (topics int, err error) {
+	if err := cfg.Access.Check(); err != nil {
+		return 0, err
+	}
+	pattern, err := regexp.Compile(cfg.Topics)
+	if err != nil {
+		return 0, err
+	}
+	c := New(cfg)
+	client, err := kgo.NewClient(c.connection()...)
+	if err != nil {
+		return 0, fmt.Errorf("setting up the Kafka client: %w", err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	all := kmsg.NewPtrMetadataRequest()
+	all.Topics = nil // which means all
+	response, err := all.RequestWith(ctx, client)
+	if err != nil {
+		return 0, errors.New(untrusted.Text(err.Error()))
+	}
+	for _, t := range response.Topics {
+		if t.Topic != nil && pattern.MatchString(*t.Topic) {
+			topics++
+		}
+	}
+	return topics, nil
 }
 
 // A Result says what has become of an event; its text is fit for a metric label.
@@ -162,22 +195,28 @@ func (c *Consumer) Run(ctx context.Context) error {
 // all that is in it came after that time. What cannot be read on, since it is lost, is an error for follow and not for
 // the client to get over.
 func (c *Consumer) options(from time.Time) []kgo.Opt {
-	return []kgo.Opt{
-		kgo.ClientID("vernegate"),
-		kgo.SeedBrokers(c.cfg.Brokers...),
+	return append(c.connection(),
 		kgo.ConsumeTopics(c.cfg.Topics),
 		kgo.ConsumeRegex(),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset().AfterMilli(from.UnixMilli())),
 		kgo.MetadataMaxAge(metadataAge),
 		kgo.MetadataMinAge(min(metadataAge, time.Second)),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.FetchMaxBytes(maxFetch),
 		kgo.FetchMaxPartitionBytes(maxFetchOfPart),
-		kgo.BrokerMaxReadBytes(maxResponse),
 		kgo.MaxDecompressBatchBytes(maxDecompressed),
+		kgo.WithHooks(&c.health),
+	)
+}
+
+// connection is how a client reaches Kafka.
+func (c *Consumer) connection() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ClientID("vernegate"),
+		kgo.SeedBrokers(c.cfg.Brokers...),
+		kgo.BrokerMaxReadBytes(maxResponse),
+		kgo.FetchMaxBytes(maxFetch), // which must not be more
 		kgo.RequestTimeoutOverhead(requestTimeout),
 		kgo.DisableClientMetrics(),
-		kgo.WithHooks(&c.health),
 		kgo.Dialer(c.cfg.Access.dial),
 		kgo.SASL(c.cfg.Access.mechanisms()...),
 	}

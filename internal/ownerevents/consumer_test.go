@@ -224,6 +224,23 @@ func TestChangesAreTold(t *testing.T) {
 	}
 }
 
+func TestCheckCountsTopics(t *testing.T) {
+	t.Parallel()
+	cluster := kafka(t)
+	p := publish(t, cluster)
+	p.send(admin, "first")
+	p.send("other", "first")
+	cfg := ownerevents.Config{Brokers: cluster.ListenAddrs(), Topics: pattern}
+	n, err := ownerevents.Check(t.Context(), cfg)
+	if n != 1 || err != nil {
+		t.Errorf("got %d topics and %v, want 1", n, err)
+	}
+	cluster.Close()
+	if n, err := ownerevents.Check(t.Context(), cfg); err == nil {
+		t.Errorf("got %d topics of a Kafka that is away", n)
+	}
+}
+
 func TestWhatIsNoEventIsSkipped(t *testing.T) {
 	t.Parallel()
 	cluster := kafka(t)

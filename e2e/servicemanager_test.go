@@ -100,3 +100,23 @@ func TestMissingServiceManagerIsNoReasonToStop(t *testing.T) {
 	}
 	connect(t, s.through(s.device("acme:lamp"), 0), stack.Options{Version: stack.V5, ClientID: unique()}).Cut()
 }
+
+// TestUnitRestartsAProcessThatTheWatchdogAborts has a process end as systemd's watchdog ends
+// it, in the environment of the unit, which does not restart a process that ends with 2.
+func TestUnitRestartsAProcessThatTheWatchdogAborts(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"vernegate.service", "vernegate@.service"} {
+		unit := string(must(os.ReadFile(filepath.Join("../packaging/systemd", name)))(t))
+		if !strings.Contains(unit, "\nRestartPreventExitStatus=2\n") || !strings.Contains(unit, "\nEnvironment=GOTRACEBACK=crash\n") {
+			t.Errorf("%s is not what this test is about", name)
+		}
+	}
+	s := prepareFixture(t)
+	noCore := []string{"sh", "-c", `ulimit -c 0; exec "$0" "$@"`} // LimitCORE=0
+	s.Vernegate = must(stack.StartVernegate(within(t, 30*time.Second), program, s.env(broker, "GOTRACEBACK", "crash"), noCore...))(t)
+	t.Cleanup(s.Kill)
+	s.signal(t, syscall.SIGABRT)
+	if code := must(s.Wait(within(t, stepTime)))(t); code != -1 {
+		t.Errorf("it ends with exit code %d, want that a signal ends it", code)
+	}
+}

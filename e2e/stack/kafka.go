@@ -59,18 +59,19 @@ func (k *Kafka) Down() {
 
 // Publish publishes any bytes in the topic of a tenant, "" for that of applications, and returns when Kafka has them.
 func (k *Kafka) Publish(ctx context.Context, tenant string, value []byte) error {
-	return k.client.ProduceSync(ctx, &kgo.Record{Topic: topicOf(tenant), Value: value}).FirstErr()
+	return k.client.ProduceSync(ctx, &kgo.Record{Topic: TopicOf(tenant), Value: value}).FirstErr()
 }
 
-// Flood publishes without waiting; Flush waits for all that was published so.
-func (k *Kafka) Flood(ctx context.Context, tenant string, value []byte) {
-	k.client.Produce(ctx, &kgo.Record{Topic: topicOf(tenant), Value: value}, nil)
+// Flood publishes in any topic without waiting; Flush waits for all that was published so.
+func (k *Kafka) Flood(ctx context.Context, topic string, value []byte) {
+	k.client.Produce(ctx, &kgo.Record{Topic: topic, Value: value}, nil)
 }
 
 // Flush returns when Kafka has all events.
 func (k *Kafka) Flush(ctx context.Context) error { return k.client.Flush(ctx) }
 
-func topicOf(tenant string) string {
+// TopicOf is the topic of a tenant, "" for that of applications.
+func TopicOf(tenant string) string {
 	if tenant == "" {
 		return topicSuffix
 	}

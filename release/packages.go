@@ -68,7 +68,9 @@ func (r *release) writePackage(t target, k packageKind, texts packageTexts) erro
 	if err := packager.Package(info, &out); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(r.dist, packager.ConventionalFileName(info)), out.Bytes(), 0o644)
+	// The page of a release cannot have a tilde in names, which stands before rc.1 in packages.
+	name := strings.ReplaceAll(packager.ConventionalFileName(info), "~", "-")
+	return os.WriteFile(filepath.Join(r.dist, name), out.Bytes(), 0o644)
 }
 
 // packageTexts are files of packages that are written for them, as paths.

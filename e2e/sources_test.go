@@ -4,9 +4,12 @@
 package e2e_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -150,5 +153,76 @@ func TestSourceThatCannotTellEndsTheQuestion(t *testing.T) {
 	}
 	if n := len(fake.Sessions()); n != reached {
 		t.Errorf("%d clients reached the broker while certificate-acl could not tell", n-reached)
+	}
+}
+
+// writeOwners writes a file of owners in place.
+func writeOwners(t *testing.T, path string, lines ...string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOwnersByFile needs no certificate-acl either. A line that is removed or changed ends the sessions of its certificate,
+// and no others; a bad line ends none.
+func TestOwnersByFile(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := prepareFixture(t)
+	lamp, door := s.pki.Root.Issue("lamp"), s.pki.Root.Issue("door", withSubject("acme", "door"))
+	bell, odd := s.pki.Root.Issue("bell"), s.pki.Root.Issue("odd")
+	path := filepath.Join(t.TempDir(), "owners.map")
+	lampLine, doorLine := stack.Fingerprint(lamp.Leaf)+" acme:lamp", "CN=door,O=acme acme:door"
+	bellLine, oddLine := stack.Fingerprint(bell.Leaf)+" acme:bell", stack.Fingerprint(odd.Leaf)+" acme/#"
+	writeOwners(t, path, lampLine, doorLine, bellLine, oddLine)
+	s.startBefore(t, fake.Addr, "VERNEGATE_IDENTITY", "file", "VERNEGATE_IDENTITY_FILE", path)
+	if err := s.acl.Down(); err != nil {
+		t.Fatal(err)
+	}
+	s.checkOwner(t, fake, s.through(lamp, 0), "acme:lamp")
+	s.checkOwner(t, fake, s.through(door, 0), "acme:door")
+	s.checkRefused(t, s.through(odd, 0), "identity_invalid", "the owner contains")
+	s.checkRefused(t, s.through(s.pki.Root.Issue("nobody's"), 0), "identity_unknown", "")
+
+	lives := map[string]*stack.Wire{"lamp": s.live(t, lamp), "door": s.live(t, door), "bell": s.live(t, bell)}
+	writeOwners(t, path, "nonsense", bellLine)
+	eventually(t, stepTime, "the file is refused", func() bool {
+		return must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_identity_file_refused") == 1
+	})
+	for _, w := range lives {
+		ping(t, w)
+	}
+	writeOwners(t, path, lampLine, "CN=door,O=acme acme:gate", bellLine) // changed
+	wantOwnerChanged(t, lives["door"])
+	ping(t, lives["lamp"])
+	ping(t, lives["bell"])
+	writeOwners(t, path, bellLine) // removed
+	wantOwnerChanged(t, lives["lamp"])
+	ping(t, lives["bell"])
+	s.checkRefused(t, s.through(lamp, 0), "identity_unknown", "")
+}
+
+// wantOwnerChanged expects that a session of MQTT 5.0 is ended, since its certificate is another's.
+func wantOwnerChanged(t *testing.T, w *stack.Wire) {
+	t.Helper()
+	if got, err := w.ReadToEnd(); err != nil || !bytes.Equal(got, []byte{0xE0, 1, 0x87}) {
+		t.Errorf("got % X and %v, want a DISCONNECT and an orderly end", got, err)
+	}
+}
+
+// TestFileGoesBeforeCertificateACL overrules certificate-acl for one certificate.
+func TestFileGoesBeforeCertificateACL(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := prepareFixture(t)
+	lamp, door := s.device("acme:old"), s.device("acme:door")
+	path := filepath.Join(t.TempDir(), "owners.map")
+	writeOwners(t, path, stack.Fingerprint(lamp.Leaf)+" acme:lamp")
+	s.startBefore(t, fake.Addr, "VERNEGATE_IDENTITY", "file,certificate-acl", "VERNEGATE_IDENTITY_FILE", path)
+	s.checkOwner(t, fake, s.through(lamp, 0), "acme:lamp")
+	s.checkOwner(t, fake, s.through(door, 0), "acme:door")
+	if n := s.acl.Requests(stack.Fingerprint(lamp.Leaf)); n != 0 {
+		t.Errorf("certificate-acl was asked %d times about what the file has", n)
 	}
 }

@@ -4,10 +4,14 @@
 package proxy
 
 import (
+	"context"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
@@ -50,6 +54,44 @@ func (s *Server) RecheckSoon(f Filter, over time.Duration) (sessions int) {
 		sessions += s.live.recheckMatching(chunk, &f, when)
 	}
 	return sessions
+}
+
+// RecheckWhere ends the live sessions of certificates that Config.Owner names another owner for, or none, if differs reports
+// that it may. Call it after Config.Owner has begun to answer so. It looks at all live sessions without being felt, returns
+// when it has, and ends early with ctx. Sessions that are being established when it is called are looked at as soon as they
+// live.
+func (s *Server) RecheckWhere(ctx context.Context, differs func(Peer) bool) {
+	s.changes.noteAll()
+	throttle := pace.NewThrottle(ctx.Done())
+	var asking errgroup.Group
+	asking.SetLimit(recheckers)
+	for chunk := range s.live.walk(0) {
+		for _, c := range s.live.certsOf(chunk) {
+			throttle.Yield()
+			if ctx.Err() != nil {
+				break
+			}
+			if peer, err := s.live.peerOf(c); err == nil && differs(peer) {
+				asking.Go(func() error { s.recheckOwner(c); return nil })
+			}
+		}
+	}
+	_ = asking.Wait()
+}
+
+// certsOf returns the certificates of sessions, each once, without those of sessions that have left.
+func (r *registry) certsOf(sessions []*session) []*clientCert {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := make(map[*clientCert]bool, len(sessions))
+	var certs []*clientCert
+	for _, s := range sessions {
+		if c := s.live.cert; c != nil && !seen[c] {
+			seen[c] = true
+			certs = append(certs, c)
+		}
+	}
+	return certs
 }
 
 func (r *registry) certOf(fp pki.Fingerprint) *clientCert {

@@ -11,6 +11,7 @@ import (
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
+	"github.com/vernegate/vernegate/internal/identity/ownerfile"
 	"github.com/vernegate/vernegate/internal/ownerevents"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
@@ -26,6 +27,7 @@ type components struct {
 	pool   *backend.Pool
 	server *proxy.Server
 	events *ownerevents.Consumer // nil = none are followed
+	owners *ownerfile.Store      // nil = there is no such file
 }
 
 // newAdminServer returns the server that operators and their machines ask. It
@@ -85,7 +87,11 @@ func (a *App) forgetOwner(owner string) int {
 
 // reload reads all files now and returns what is wrong with them.
 func (c *components) reload(ctx context.Context) error {
-	return errors.Join(c.store.Reload(ctx), c.files.reload())
+	err := errors.Join(c.store.Reload(ctx), c.files.reload())
+	if c.owners != nil {
+		err = errors.Join(err, c.owners.Reload(ctx))
+	}
+	return err
 }
 
 // reload is reload once there are components. It has lists fetched, too, which it does

@@ -26,6 +26,7 @@ import (
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/crlfetch"
+	"github.com/vernegate/vernegate/internal/identity/ownerfile"
 	"github.com/vernegate/vernegate/internal/sdnotify"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/proxy/websocket"
@@ -160,6 +161,14 @@ func (a *App) takeDevices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var follower ownerFollower
+	owners, err := a.openOwnerFile(ctx, follower.swapped)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	client := aclClient(a.cfg, files)
 	defer client.CloseIdleConnections()
 	cache := aclCache(a.cfg, client, a.identity)
@@ -167,7 +176,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 	brokers := a.newBrokers(files)
 	asker := a.newRevocationAsker(store.Current)
 	defer asker.close()
-	server, err := a.newServer(store, lists, cache, asker, brokers)
+	server, err := a.newServer(store, lists, cache, owners, asker, brokers)
 	if err != nil {
 		return err
 	}
@@ -182,17 +191,22 @@ func (a *App) takeDevices(ctx context.Context) error {
 	inUse, unused := context.WithCancel(context.WithoutCancel(ctx))
 	revoker.begin(inUse, server) // before an operator can have the files read
 	defer revoker.wait()
+	follower.begin(inUse, server)
+	defer follower.wait()
 	events := newOwnerEvents(a.cfg, cache, server, a.events, a)
 	if events != nil {
 		a.events.follow(a.registry, events.Status)
 	}
-	parts := &components{store, files, cache, asker, brokers.pool, server, events}
+	parts := &components{store, files, cache, asker, brokers.pool, server, events, owners}
 	a.parts.Store(parts)
 	a.ready.set(nil)
 	a.logStart(store.Current())
 	a.tell(a.manager.Ready(takingClients(store, nil)))
 	tasks.Go(func() error { return store.Run(inUse) })
 	tasks.Go(func() error { files.run(inUse); return nil })
+	if owners != nil {
+		tasks.Go(func() error { owners.Run(inUse); return nil })
+	}
 	tasks.Go(func() error { brokers.pool.Run(inUse); return nil })
 	tasks.Go(func() error { return a.followOwners(inUse, events) })
 	tasks.Go(func() error {
@@ -242,6 +256,20 @@ func (a *App) openClientFiles(ctx context.Context) (clientFiles, error) {
 	return files, nil
 }
 
+// openOwnerFile waits for a good file of owners, but not for ever.
+func (a *App) openOwnerFile(ctx context.Context, onSwap func(old, current *ownerfile.Table)) (*ownerfile.Store, error) {
+	store, err := openOwnerFile(ctx, a.cfg, ownerfile.Config{StartTimeout: startTimeout, Logger: a.log, OnSwap: onSwap})
+	if err != nil {
+		return nil, err
+	}
+	status := func() ownerfile.Status { return ownerfile.Status{} }
+	if store != nil {
+		status = store.Status
+	}
+	a.registry.MustRegister(ownerFileMetrics(status)...)
+	return store, nil
+}
+
 // newBrokers makes the brokers, whose names are not resolved yet.
 func (a *App) newBrokers(files clientFiles) *brokers {
 	b := newBrokers(a.cfg, files, a.log)
@@ -249,13 +277,13 @@ func (a *App) newBrokers(files clientFiles) *brokers {
 	return b
 }
 
-func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *certacl.Cache, asker *revocationAsker, brokers *brokers) (*proxy.Server, error) {
+func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *certacl.Cache, file *ownerfile.Store, asker *revocationAsker, brokers *brokers) (*proxy.Server, error) {
 	a.identity.watch(cache)
 	descriptors, err := connectionDescriptors()
 	if err != nil {
 		return nil, fmt.Errorf("asking for the limit of open files: %w", err)
 	}
-	owners, err := newSources(a.cfg, aclOwner(cache))
+	owners, err := newSources(a.cfg, aclOwner(cache), file)
 	if err != nil {
 		return nil, err
 	}

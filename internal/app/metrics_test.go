@@ -52,11 +52,11 @@ func newTestAppIn(t *testing.T, w *apptest.World) *App {
 	brokers := a.newBrokers(clientFiles{})
 	asker := a.newRevocationAsker(store.Current)
 	t.Cleanup(asker.close)
-	server, err := a.newServer(store, nil, cache, asker, brokers)
+	server, err := a.newServer(store, nil, cache, nil, asker, brokers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.parts.Store(&components{store, clientFiles{}, cache, asker, brokers.pool, server, nil})
+	a.parts.Store(&components{store, clientFiles{}, cache, asker, brokers.pool, server, nil, nil})
 	return a
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/identity/ownerfile"
 	"github.com/vernegate/vernegate/internal/identity/subject"
 	"github.com/vernegate/vernegate/proxy"
 )
@@ -71,8 +72,8 @@ func (all sources) ownerFunc(observe func(s config.Source, result string)) proxy
 }
 
 // newSources returns the sources of the configuration in their order. acl asks
-// certificate-acl, or what remembers its answers.
-func newSources(cfg config.Config, acl proxy.OwnerFunc) (sources, error) {
+// certificate-acl, or what remembers its answers; file is nil if it is no source.
+func newSources(cfg config.Config, acl proxy.OwnerFunc, file *ownerfile.Store) (sources, error) {
 	var all sources
 	for _, name := range cfg.Identity {
 		var find proxy.OwnerFunc
@@ -85,6 +86,8 @@ func newSources(cfg config.Config, acl proxy.OwnerFunc) (sources, error) {
 				return nil, err // which config has told already
 			}
 			find = subjectFunc(rule)
+		case config.File:
+			find = fileFunc(file)
 		}
 		all = append(all, source{name, find})
 	}

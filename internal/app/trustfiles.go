@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/identity/ownerfile"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -36,7 +37,8 @@ func TryFiles(ctx context.Context, cfg config.Config) error {
 	}
 	_, err := openTrust(ctx, cfg, trustConfig(cfg, nil))
 	_, clientErr := openClientFiles(ctx, cfg, 0, nil)
-	return errors.Join(err, clientErr)
+	_, ownersErr := openOwnerFile(ctx, cfg, ownerfile.Config{})
+	return errors.Join(err, clientErr, ownersErr)
 }
 
 // withVariables puts the variable that names a file before each mistake about
@@ -64,6 +66,7 @@ func variablesOf(cfg config.Config, mistake string) (names []string) {
 		{"VERNEGATE_TLS_CA", cfg.TLSCA},
 		{"VERNEGATE_TLS_CRL", cfg.TLSCRL.Names()},
 		{"VERNEGATE_TICKET_KEYS", cfg.TicketKeys},
+		{"VERNEGATE_IDENTITY_FILE", []string{string(cfg.IdentityFile)}},
 		{"VERNEGATE_BACKEND_TLS_CA", cfg.BackendTLSCA},
 		{"VERNEGATE_BACKEND_TLS_CERT", []string{cfg.BackendTLSCert}},
 		{"VERNEGATE_BACKEND_TLS_KEY", []string{cfg.BackendTLSKey}},

@@ -71,9 +71,10 @@ type Config struct {
 	OCSPCacheSize entryCount        `env:"VERNEGATE_OCSP_CACHE_SIZE" envDefault:"100000"`
 
 	Identity         sourceList       `env:"VERNEGATE_IDENTITY" envDefault:"certificate-acl"`
-	IdentityTemplate subject.Template `env:"VERNEGATE_IDENTITY_TEMPLATE"` // not set: there is no source "subject"
-	IdentityPattern  subject.Patterns `env:"VERNEGATE_IDENTITY_PATTERN"`  // nil: none
-	Services         ownerPattern     `env:"VERNEGATE_SERVICES"`          // zero: owners without a colon
+	IdentityTemplate subject.Template `env:"VERNEGATE_IDENTITY_TEMPLATE"`    // not set: there is no source "subject"
+	IdentityPattern  subject.Patterns `env:"VERNEGATE_IDENTITY_PATTERN"`     // nil: none
+	IdentityFile     fileName         `env:"VERNEGATE_IDENTITY_FILE,expand"` // empty: there is no source "file"
+	Services         ownerPattern     `env:"VERNEGATE_SERVICES"`             // zero: owners without a colon
 
 	ACLURL            lookupURL    `env:"CERTIFICATE_ACL_URL" envDefault:"http://certificate-acl:3000/internal/api/v1/acl-entries/"`
 	ACLRequestTimeout milliseconds `env:"CERTIFICATE_ACL_REQ_TIMEOUT_MS" envDefault:"1000"`

@@ -20,10 +20,11 @@ type Source string
 const (
 	CertificateACL Source = "certificate-acl"
 	Subject        Source = "subject" // what the certificate says itself
+	File           Source = "file"
 )
 
 // Sources are all there are.
-var Sources = [...]Source{CertificateACL, Subject}
+var Sources = [...]Source{CertificateACL, Subject, File}
 
 // A sourceList is the sources in the order in which they are asked; the first answer
 // counts.
@@ -44,7 +45,7 @@ func (l *sourceList) UnmarshalText(text []byte) error {
 		sources = append(sources, s)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: expected certificate-acl or subject, or a list of them in which the first answer counts",
+		return fmt.Errorf("%s: expected certificate-acl, subject or file, or a list of them in which the first answer counts",
 			strings.ReplaceAll(err.Error(), "\n", ", "))
 	}
 	*l = sources
@@ -62,6 +63,9 @@ func (l sourceList) String() string {
 	}
 	return strings.Join(names, ",")
 }
+
+// A fileName is a path. Whether there is a file is not its concern.
+type fileName string
 
 // An ownerPattern selects owners by their whole text; the zero value has no opinion.
 type ownerPattern struct{ re *regexp.Regexp }
@@ -92,6 +96,12 @@ func (c Config) validateIdentity(m *mistakes) {
 		return
 	}
 	c.validateTemplate(m)
+	switch has := c.Identity.Has(File); {
+	case has && c.IdentityFile == "":
+		m.add("VERNEGATE_IDENTITY_FILE", "expected a file of owners, as VERNEGATE_IDENTITY has file")
+	case !has && c.IdentityFile != "":
+		m.add("VERNEGATE_IDENTITY_FILE", "has no effect: VERNEGATE_IDENTITY lacks file")
+	}
 }
 
 func (c Config) validateTemplate(m *mistakes) {

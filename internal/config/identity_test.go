@@ -37,6 +37,8 @@ func TestMistakesAboutIdentity(t *testing.T) {
 		"no template":          {[]string{"VERNEGATE_IDENTITY=subject"}, []string{`VERNEGATE_IDENTITY_TEMPLATE="": expected a template`}},
 		"a template too many":  {[]string{"VERNEGATE_IDENTITY_TEMPLATE={cn}"}, []string{"VERNEGATE_IDENTITY lacks subject"}},
 		"a pattern too many":   {[]string{"VERNEGATE_IDENTITY_PATTERN=cn=.*"}, []string{`VERNEGATE_IDENTITY_PATTERN="cn=.*": has no effect`}},
+		"no file":              {[]string{"VERNEGATE_IDENTITY=file"}, []string{`VERNEGATE_IDENTITY_FILE="": expected a file of owners`}},
+		"a file too many":      {[]string{"VERNEGATE_IDENTITY_FILE=owners.map"}, []string{"VERNEGATE_IDENTITY lacks file"}},
 		"unknown field":        {[]string{"VERNEGATE_IDENTITY=subject", "VERNEGATE_IDENTITY_TEMPLATE={tenant}:{cn}"}, []string{`VERNEGATE_IDENTITY_TEMPLATE="{tenant}:{cn}": {tenant} is no capture of a pattern, and no field: expected one of cn, o, ou, serial, fingerprint, san.uri, san.dns, san.email`}},
 		"open brace":           {[]string{"VERNEGATE_IDENTITY=subject", "VERNEGATE_IDENTITY_TEMPLATE={cn"}, []string{"a { begins no name in braces"}},
 		"pattern that is none": {[]string{"VERNEGATE_IDENTITY=subject", "VERNEGATE_IDENTITY_TEMPLATE={x}", "VERNEGATE_IDENTITY_PATTERN=cn=(?<x>"}, []string{"the pattern of cn does not compile"}},

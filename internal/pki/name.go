@@ -41,13 +41,19 @@ func CanonicalName(raw []byte) string {
 	if !ok {
 		return "?" + string(raw)
 	}
+	return joinName(rdns, attribute.canonical)
+}
+
+// joinName writes a name, each attribute as spell has it, so that no two names look the same. The attributes of an RDN
+// are a set.
+func joinName(rdns [][]attribute, spell func(attribute) string) string {
 	var name []byte
 	for _, rdn := range rdns {
 		var values []string
 		for _, a := range rdn {
-			values = append(values, a.canonical())
+			values = append(values, spell(a))
 		}
-		slices.Sort(values) // an RDN is a set
+		slices.Sort(values)
 		name = binary.AppendUvarint(name, uint64(len(values)))
 		for _, value := range values {
 			name = binary.AppendUvarint(name, uint64(len(value)))

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/internal/untrusted"
 )
@@ -251,7 +252,8 @@ func (c *Consumer) follow(ctx context.Context, client *kgo.Client) (Gap, error) 
 				c.missed(gap, e.Err)
 			}
 		}
-		fetches.EachPartition(c.handlePartition)
+		throttle := throttleFor(fetches.NumRecords())
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) { c.handlePartition(p, throttle) })
 		c.health.setTopics(len(client.GetConsumeTopics()))
 	}
 }
@@ -286,9 +288,19 @@ func (c *Consumer) missed(gap Gap, err error) {
 	c.cfg.Missed(gap)
 }
 
+// throttleFor spreads the handling of so many events, so that live sessions do not feel it; but not of as many as are taken
+// at a time, as others wait behind them then.
+func throttleFor(events int) *pace.Throttle {
+	if events >= maxPolled {
+		return nil
+	}
+	return pace.NewThrottle(nil)
+}
+
 // handlePartition handles the events of a partition in their order.
-func (c *Consumer) handlePartition(p kgo.FetchTopicPartition) {
+func (c *Consumer) handlePartition(p kgo.FetchTopicPartition, throttle *pace.Throttle) {
 	for _, record := range p.Records {
+		throttle.Yield()
 		c.handle(record)
 	}
 	if n := len(p.Records); n > 0 {

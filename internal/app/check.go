@@ -16,6 +16,7 @@ import (
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/clienttls"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/identity/ownerfile"
 	"github.com/vernegate/vernegate/internal/lastgood"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
@@ -49,6 +50,7 @@ func Check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer)
 		r.print("note", "VERNEGATE_CLIENT_ID=any: an owner may use every client id, also one of another owner, whose session the broker then ends")
 	}
 	r.checkFiles(ctx, cfg)
+	r.checkOwnerFile(ctx, cfg)
 	files, err := openClientFiles(ctx, cfg, 0, nil)
 	if err != nil {
 		r.failedLines("", err)
@@ -137,6 +139,22 @@ func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
 }
 
 // checkExpiry tells about a certificate, called name, of a kind of package admin.
+// checkOwnerFile reads the file of owners once, if there is one.
+func (r *report) checkOwnerFile(ctx context.Context, cfg config.Config) {
+	store, err := openOwnerFile(ctx, cfg, ownerfile.Config{})
+	if err != nil {
+		r.failedLines("", err)
+	}
+	if err != nil || store == nil {
+		return
+	}
+	status := store.Status()
+	for _, line := range status.Notices {
+		r.warn("file of owners %s, %s: its certificate is refused", status.Path, line)
+	}
+	r.ok("file of owners %s with %d lines", status.Path, status.Lines)
+}
+
 func (r *report) checkExpiry(name, kind string, cert *x509.Certificate, now time.Time) {
 	end := cert.NotAfter.Format(time.RFC3339)
 	switch {

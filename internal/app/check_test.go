@@ -383,3 +383,28 @@ func writeToken(t *testing.T, text string) (path string) {
 	}
 	return path
 }
+
+// Without certificate-acl among the sources, the file of owners is checked in its place.
+func TestCheckReadsTheFileOfOwners(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]struct {
+		ok            bool
+		verdict, line string
+	}{
+		"CN=lamp acme:lamp\nCN=odd acme/#\n": {true, "ok", "owners.map with 2 lines"},
+		"CN=odd acme/#\n":                    {true, "warning", "line 1: the owner contains"},
+		"lamp acme:lamp\n":                   {false, "failed", "VERNEGATE_IDENTITY_FILE: "},
+	} {
+		w := apptest.NewWorld(t)
+		w.Vars["VERNEGATE_IDENTITY"] = "file"
+		w.Vars["VERNEGATE_IDENTITY_FILE"] = w.Write("owners.map", []byte(text))
+		ok, report := check(t, w)
+		if ok != want.ok {
+			t.Errorf("%q: all is well: %v", text, ok)
+		}
+		wantLine(t, report, want.verdict, want.line)
+		if strings.Contains(report, "certificate-acl at ") {
+			t.Errorf("%q: certificate-acl is asked", text)
+		}
+	}
+}

@@ -14,7 +14,7 @@ import (
 	"github.com/vernegate/vernegate/e2e/stack"
 )
 
-// BenchmarkEventToDisconnect tells how long it takes from the publication of an ownership.delete until the device has read
+// BenchmarkEventToDisconnect measures the time from the publication of an ownership.delete until the device has read
 // the end of its session, while E2E_SESSIONS (1000) others live. Devices are taken away one after the other; the Kafka is
 // in this process, and so are the devices.
 func BenchmarkEventToDisconnect(b *testing.B) {

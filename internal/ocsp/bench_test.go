@@ -74,7 +74,7 @@ func BenchmarkVerify(b *testing.B) {
 	response := good()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := ocsp.Verify(response, lamp(), time.Now(), nil); err != nil {
+		if _, err := ocsp.Verify(response, lamp(), nil, time.Now(), nil); err != nil {
 			b.Fatal(err)
 		}
 	}

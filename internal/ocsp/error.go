@@ -29,13 +29,15 @@ const (
 	KindOther       Kind = "other_certificate" // an answer about another certificate
 	KindSigner      Kind = "signer"            // not signed by the issuer, nor by somebody whom it has delegated
 	KindStale       Kind = "stale"             // an answer from the past or from the future
+	KindNonce       Kind = "nonce"             // the answer to another request, or one without the nonce that was asked for
+	KindPanic       Kind = "panic"             // reading the answer made this program panic: Err is a *PanicError
 )
 
 // Kinds returns all kinds.
 func Kinds() []Kind {
 	return []Kind{
 		KindNoResponder, KindBackOff, KindBusy, KindTimeout, KindCanceled, KindConnection, KindHTTP, KindTryLater,
-		KindRefused, KindMalformed, KindOther, KindSigner, KindStale,
+		KindRefused, KindMalformed, KindOther, KindSigner, KindStale, KindNonce, KindPanic,
 	}
 }
 
@@ -60,6 +62,14 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// PanicError is the cause of an Error when asking panicked. The question ends, the process does not.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // as debug.Stack formats it
+}
+
+func (e *PanicError) Error() string { return fmt.Sprint(e.Value) }
 
 // KindOf returns the kind of an error of Client; "" of others.
 func KindOf(err error) Kind {

@@ -12,7 +12,7 @@ import (
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
-// errUnanswered is what waiters get when Ask has ended its goroutine with runtime.Goexit or a panic.
+// errUnanswered is what waiters get when Ask has ended its goroutine with runtime.Goexit.
 var errUnanswered = errors.New("asking OCSP responder: the question ended without an answer")
 
 // flight is one request under way and what its waiters get.

@@ -29,13 +29,21 @@ const (
 )
 
 // newRequest returns the HTTP request to a responder about a certificate (RFC 6960 appendix A.1). What it is about is
-// hashed with SHA-1, which is all that some responders know (RFC 5019 §2.1.1); no secret depends on that.
-func newRequest(ctx context.Context, responder *url.URL, cert Certificate) (*http.Request, error) {
+// hashed with SHA-1, which is all that some responders know (RFC 5019 §2.1.1); no secret depends on that. With a nonce,
+// no cache can answer, so it is a POST, whatever its size.
+func newRequest(ctx context.Context, responder *url.URL, cert Certificate, nonce []byte) (*http.Request, error) {
 	body, err := ocsp.CreateRequest(cert.Leaf, cert.Issuer, nil)
+	if err == nil && nonce != nil {
+		body, err = withNonce(body, nonce)
+	}
 	if err != nil {
 		return nil, err
 	}
-	req, err := getOrPost(ctx, responder, body)
+	makeRequest := getOrPost
+	if nonce != nil {
+		makeRequest = post
+	}
+	req, err := makeRequest(ctx, responder, body)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +57,10 @@ func getOrPost(ctx context.Context, responder *url.URL, body []byte) (*http.Requ
 	if len(target) <= maxGet && responder.RawQuery == "" && responder.User == nil {
 		return http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	}
+	return post(ctx, responder, body)
+}
+
+func post(ctx context.Context, responder *url.URL, body []byte) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, responder.String(), bytes.NewReader(body))
 	if err == nil {
 		req.Header.Set("Content-Type", contentRequest)

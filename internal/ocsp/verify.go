@@ -18,8 +18,6 @@ import (
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 
-	"golang.org/x/crypto/cryptobyte"
-	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/vernegate/vernegate/internal/pki"
@@ -32,30 +30,89 @@ type Certificate struct {
 	Issuer      *x509.Certificate // with the key that has signed Leaf
 }
 
+// maxCerts is how many of the certificates that come along are looked at: one is that of the signer.
+const maxCerts = 10
+
 // verify decides whether a body is an answer about a certificate that counts at now (RFC 6960 §3.2). The error is an
-// *Error.
+// *Error. checkSigner is asked whether the certificate of a delegated responder is revoked; nil = it is not. A nonce that
+// is not nil has to come back.
 //
-// Package x/crypto/ocsp parses the body, and checks the signature with a certificate that comes along. It leaves open
-// whether the answer is about this certificate and not about another one with its serial number, who has signed it, and
-// when it was true. checkSigner is asked whether the certificate of a delegated responder is revoked; nil = it is not.
-func verify(body []byte, cert Certificate, now time.Time, checkSigner SignerFunc) (Answer, error) {
-	response, err := ocsp.ParseResponseForCert(body, cert.Leaf, nil)
-	if refusal, ok := errors.AsType[ocsp.ResponseError](err); ok {
-		return Answer{}, refused(refusal.Status)
+// Package x/crypto/ocsp reads the answer. It leaves open whether that is about this certificate and not about another one
+// with its serial number, who has signed it, when it was true, and what comes with it.
+func verify(body []byte, cert Certificate, nonce []byte, now time.Time, checkSigner SignerFunc) (Answer, error) {
+	r, ok := readResponse(body)
+	if !ok {
+		return Answer{}, noAnswer(body, cert)
 	}
-	if named := namesCertificate(body, cert); named != nil {
-		return Answer{}, named
+	if err := r.checkAnswers(cert); err != nil {
+		return Answer{}, err
 	}
+	parsed, err := ocsp.ParseResponseForCert(r.bare, cert.Leaf, nil)
 	if err != nil {
 		return Answer{}, &Error{Kind: KindMalformed, Err: err}
 	}
-	if err := checkTimes(response, now); err != nil {
+	if err := r.checkExtensions(nonce); err != nil {
 		return Answer{}, err
 	}
-	if err := checkSignature(response, cert.Issuer, now, checkSigner); err != nil {
+	if err := checkTimes(parsed, now); err != nil {
 		return Answer{}, err
 	}
-	return answerOf(response, now), nil
+	if err := r.checkSignature(parsed, cert.Issuer, now, checkSigner); err != nil {
+		return Answer{}, err
+	}
+	return answerOf(parsed, now), nil
+}
+
+// noAnswer is the error of a body that has no answer.
+func noAnswer(body []byte, cert Certificate) *Error {
+	_, err := ocsp.ParseResponseForCert(body, cert.Leaf, nil)
+	if refusal, ok := errors.AsType[ocsp.ResponseError](err); ok {
+		return refused(refusal.Status)
+	}
+	return wrong(KindMalformed, "it is no OCSP response")
+}
+
+// checkAnswers demands that the first answer about the serial number, which is the one that x/crypto/ocsp takes, is about
+// this certificate, and that no other one contradicts it. A responder may answer once for each hash that it knows.
+func (r response) checkAnswers(cert Certificate) error {
+	serial := cert.Leaf.SerialNumber
+	i := slices.IndexFunc(r.answers, func(id answerID) bool { return id.hasSerial(serial.Bytes()) })
+	switch {
+	case i < 0:
+		return wrong(KindOther, "it is about %d other certificates, and not about the one with serial number %x", len(r.answers), serial)
+	case !r.answers[i].isAbout(cert):
+		return wrong(KindOther, "it is about a certificate of another issuer with serial number %x", serial)
+	}
+	for _, id := range r.answers[i+1:] {
+		if id.status != r.answers[i].status && id.isAbout(cert) {
+			return wrong(KindMalformed, "it contradicts itself about serial number %x", serial)
+		}
+	}
+	return nil
+}
+
+// oidNonce is id-pkix-ocsp-nonce (RFC 9654 §2.1).
+var oidNonce = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 2}
+
+// checkExtensions refuses a response with a critical extension that is not known (RFC 6960 §4.4), and one that answers
+// another request than that with the nonce.
+func (r response) checkExtensions(nonce []byte) error {
+	var returned []byte
+	for _, e := range r.extensions {
+		switch {
+		case e.oid.Equal(oidNonce):
+			returned = e.value
+		case e.critical:
+			return wrong(KindMalformed, "it has the critical extension %v, which is not known", e.oid)
+		}
+	}
+	switch {
+	case nonce == nil || bytes.Equal(returned, nonceValue(nonce)):
+		return nil
+	case returned == nil:
+		return wrong(KindNonce, "it does not have the nonce of the request")
+	}
+	return wrong(KindNonce, "it has the nonce of another request")
 }
 
 // refused is the error of a response without an answer (RFC 6960 §2.3). Nobody has signed it.
@@ -102,22 +159,55 @@ func checkTimes(r *ocsp.Response, now time.Time) error {
 type SignerFunc func(signer, issuer *x509.Certificate) error
 
 // checkSignature demands that the issuer has signed the response, or a responder that it has delegated (RFC 6960
-// §4.2.2.2). Package x/crypto/ocsp has checked the signature already if the response brings its signer's certificate.
-func checkSignature(r *ocsp.Response, issuer *x509.Certificate, now time.Time, checkSigner SignerFunc) error {
-	if isBroken(r.SignatureAlgorithm) {
-		return wrong(KindSigner, "it is signed with %v", r.SignatureAlgorithm)
+// §4.2.2.2).
+func (r response) checkSignature(parsed *ocsp.Response, issuer *x509.Certificate, now time.Time, checkSigner SignerFunc) error {
+	if isBroken(parsed.SignatureAlgorithm) {
+		return wrong(KindSigner, "it is signed with %v", parsed.SignatureAlgorithm)
 	}
-	signer := r.Certificate
-	switch {
-	case signer == nil:
-		if err := r.CheckSignatureFrom(issuer); err != nil {
-			return wrong(KindSigner, "the issuer has not signed it, and no certificate of a responder comes with it: %w", err)
+	var err error = wrong(KindSigner, "it is signed neither by the issuer nor by one of the %d certificates that come along", len(r.certs))
+	for _, signer := range r.signers(issuer) {
+		if err = checkSignedBy(signer, parsed, issuer, now, checkSigner); err == nil {
+			return nil
 		}
-		return nil
-	case bytes.Equal(signer.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo):
-		return nil // whatever certificate of the issuer's key comes along
 	}
-	return checkDelegated(signer, issuer, now, checkSigner)
+	return err
+}
+
+// signers returns the certificates of those whom the response may call its signer: the issuer, and what comes along with
+// that name or key, in any order.
+func (r response) signers(issuer *x509.Certificate) (signers []*x509.Certificate) {
+	if r.responder.is(issuer) {
+		signers = append(signers, issuer)
+	}
+	for _, der := range r.certs[:min(len(r.certs), maxCerts)] {
+		if cert, err := x509.ParseCertificate(der); err == nil && r.responder.is(cert) {
+			signers = append(signers, cert)
+		}
+	}
+	return signers
+}
+
+// checkSignedBy demands that signer may sign, and has. A key that a stranger sends may be one that takes long to check a
+// signature with, so it comes second.
+func checkSignedBy(signer *x509.Certificate, parsed *ocsp.Response, issuer *x509.Certificate, now time.Time, checkSigner SignerFunc) error {
+	if !bytes.Equal(signer.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo) { // else it is the issuer, whatever certificate of it comes along
+		if err := checkDelegated(signer, issuer, now, checkSigner); err != nil {
+			return err
+		}
+	}
+	if err := parsed.CheckSignatureFrom(signer); err != nil {
+		return wrong(KindSigner, "%q has not signed it: %w", signer.Subject, err)
+	}
+	return nil
+}
+
+// is reports whether the certificate is that of the responder (RFC 6960 §4.2.2.3).
+func (id responderID) is(cert *x509.Certificate) bool {
+	if id.keyHash == nil {
+		return pki.CanonicalName(id.name) == pki.CanonicalName(cert.RawSubject)
+	}
+	key, ok := publicKeyOf(cert)
+	return ok && bytes.Equal(id.keyHash, sum(crypto.SHA1, key))
 }
 
 // isBroken reports whether others than the owner of the key may come to have a signature: collisions of SHA-1 can be made,
@@ -135,12 +225,13 @@ func checkDelegated(signer, issuer *x509.Certificate, now time.Time, checkSigner
 	if pki.CanonicalName(signer.RawIssuer) != pki.CanonicalName(issuer.RawSubject) {
 		return wrong(KindSigner, name+"is from %q", signer.Issuer)
 	}
+	if isBroken(signer.SignatureAlgorithm) {
+		return wrong(KindSigner, name+"is signed with %v", signer.SignatureAlgorithm)
+	}
 	if err := issuer.CheckSignature(signer.SignatureAlgorithm, signer.RawTBSCertificate, signer.Signature); err != nil {
 		return wrong(KindSigner, name+"is not from the issuer: %w", err)
 	}
 	switch {
-	case isBroken(signer.SignatureAlgorithm):
-		return wrong(KindSigner, name+"is signed with %v", signer.SignatureAlgorithm)
 	case !slices.Contains(signer.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning): // that of any usage does not do
 		return wrong(KindSigner, name+"%q is not for signing OCSP responses", signer.Subject)
 	case signer.KeyUsage != 0 && signer.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0:
@@ -155,109 +246,4 @@ func checkDelegated(signer, issuer *x509.Certificate, now time.Time, checkSigner
 		return wrong(KindSigner, name+"%q: %v", signer.Subject, err) // it is not the client's certificate that is revoked
 	}
 	return nil
-}
-
-// namesCertificate returns nil if the first answer about the serial number, which is the one that x/crypto/ocsp takes,
-// is about a certificate of this issuer. The CertID of the answer may be made with another hash than that of the request.
-func namesCertificate(body []byte, cert Certificate) error {
-	ids, ok := readCertIDs(body)
-	if !ok {
-		return wrong(KindMalformed, "it is no OCSP response")
-	}
-	serial := cert.Leaf.SerialNumber
-	i := slices.IndexFunc(ids, func(id certID) bool { return id.hasSerial(serial.Bytes()) })
-	if i < 0 {
-		return wrong(KindOther, "it is about %d other certificates, and not about the one with serial number %x", len(ids), serial)
-	}
-	if !ids[i].names(cert.Issuer) {
-		return wrong(KindOther, "it is about a certificate of another issuer with serial number %x", serial)
-	}
-	return nil
-}
-
-// certID is what a response calls a certificate by (RFC 6960 §4.1.1).
-type certID struct {
-	hash              crypto.Hash // 0 = one that is not known
-	nameHash, keyHash []byte
-	serial            []byte // the contents of the INTEGER
-}
-
-// hasSerial compares with a serial number that is not negative, big-endian and without leading zeros.
-func (id certID) hasSerial(serial []byte) bool {
-	return len(id.serial) > 0 && id.serial[0] < 0x80 && bytes.Equal(bytes.TrimLeft(id.serial, "\x00"), serial)
-}
-
-// names reports whether the certificate is one of this issuer.
-func (id certID) names(issuer *x509.Certificate) bool {
-	if id.hash == 0 {
-		return false
-	}
-	key, ok := publicKeyOf(issuer)
-	return ok && bytes.Equal(id.nameHash, sum(id.hash, issuer.RawSubject)) && bytes.Equal(id.keyHash, sum(id.hash, key))
-}
-
-func sum(hash crypto.Hash, text []byte) []byte {
-	h := hash.New()
-	_, _ = h.Write(text)
-	return h.Sum(nil)
-}
-
-// publicKeyOf returns the bits of a subjectPublicKey, which a CertID has the hash of.
-func publicKeyOf(cert *x509.Certificate) (key []byte, ok bool) {
-	info := cryptobyte.String(cert.RawSubjectPublicKeyInfo)
-	ok = info.ReadASN1(&info, cbasn1.SEQUENCE) && info.SkipASN1(cbasn1.SEQUENCE) && info.ReadASN1BitStringAsBytes(&key)
-	return key, ok
-}
-
-// readCertIDs reads what the answers of a successful response are about, in their order.
-func readCertIDs(body []byte) (ids []certID, ok bool) {
-	var answers cryptobyte.String
-	if answers, ok = readAnswers(body); !ok {
-		return nil, false
-	}
-	for !answers.Empty() {
-		var answer, id, algorithm cryptobyte.String
-		var oid asn1.ObjectIdentifier
-		var found certID
-		if !answers.ReadASN1(&answer, cbasn1.SEQUENCE) || !answer.ReadASN1(&id, cbasn1.SEQUENCE) ||
-			!id.ReadASN1(&algorithm, cbasn1.SEQUENCE) || !algorithm.ReadASN1ObjectIdentifier(&oid) ||
-			!id.ReadASN1Bytes(&found.nameHash, cbasn1.OCTET_STRING) || !id.ReadASN1Bytes(&found.keyHash, cbasn1.OCTET_STRING) ||
-			!id.ReadASN1Bytes(&found.serial, cbasn1.INTEGER) || !id.Empty() {
-			return nil, false
-		}
-		found.hash = hashOf(oid)
-		ids = append(ids, found)
-	}
-	return ids, true
-}
-
-// readAnswers finds the SEQUENCE OF SingleResponse in a response (RFC 6960 §4.2.1).
-func readAnswers(body []byte) (answers cryptobyte.String, ok bool) {
-	input := cryptobyte.String(body)
-	var basic, data cryptobyte.String
-	tag0 := cbasn1.Tag(0).ContextSpecific().Constructed()
-	ok = input.ReadASN1(&input, cbasn1.SEQUENCE) && input.SkipASN1(cbasn1.ENUM) &&
-		input.ReadASN1(&input, tag0) && input.ReadASN1(&input, cbasn1.SEQUENCE) &&
-		input.SkipASN1(cbasn1.OBJECT_IDENTIFIER) && input.ReadASN1(&basic, cbasn1.OCTET_STRING) &&
-		basic.ReadASN1(&basic, cbasn1.SEQUENCE) && basic.ReadASN1(&data, cbasn1.SEQUENCE) &&
-		data.SkipOptionalASN1(tag0) && // version
-		data.ReadAnyASN1Element(new(cryptobyte.String), new(cbasn1.Tag)) && // responderID
-		data.SkipASN1(cbasn1.GeneralizedTime) && // producedAt
-		data.ReadASN1(&answers, cbasn1.SEQUENCE)
-	return answers, ok
-}
-
-// hashOf returns the hash with an OID; 0 = none that is known.
-func hashOf(oid asn1.ObjectIdentifier) crypto.Hash {
-	switch oid.String() {
-	case "1.3.14.3.2.26":
-		return crypto.SHA1
-	case "2.16.840.1.101.3.4.2.1":
-		return crypto.SHA256
-	case "2.16.840.1.101.3.4.2.2":
-		return crypto.SHA384
-	case "2.16.840.1.101.3.4.2.3":
-		return crypto.SHA512
-	}
-	return 0
 }

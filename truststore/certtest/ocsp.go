@@ -31,11 +31,13 @@ const (
 
 var (
 	oidOCSPBasic     = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 1}
+	oidOCSPNonce     = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 2}
 	oidOCSPNoCheck   = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
 	oidArchiveCutoff = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 6}
 	oidECDSAWithSHA1 = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 1}
 
 	certIDHashes = map[crypto.Hash]asn1.ObjectIdentifier{
+		crypto.MD5:    {1, 2, 840, 113549, 2, 5},
 		crypto.SHA1:   {1, 3, 14, 3, 2, 26},
 		crypto.SHA256: {2, 16, 840, 1, 101, 3, 4, 2, 1},
 		crypto.SHA384: {2, 16, 840, 1, 101, 3, 4, 2, 2},
@@ -78,6 +80,10 @@ type OCSPAnswer struct {
 
 	// Critical adds a critical extension.
 	Critical bool
+
+	// Without leaves the status out, and Twice says that the certificate is
+	// good before it.
+	Without, Twice bool
 }
 
 // OCSPOptions says who signs an OCSP response. With its zero value it is the CA
@@ -88,6 +94,14 @@ type OCSPOptions struct {
 
 	// Certs come along after that of the signer.
 	Certs []*x509.Certificate
+
+	// Name is whom the response calls its signer; nil means the signer.
+	Name *x509.Certificate
+	// ByKey does so by the hash of the key and not by the name.
+	ByKey bool
+
+	// Extensions are those of the response, not those of an answer.
+	Extensions []pkix.Extension
 
 	// SHA1 signs with an algorithm that is broken; the key has to be ECDSA.
 	SHA1 bool
@@ -124,7 +138,11 @@ func (ca *CA) OCSP(opts OCSPOptions, answers ...OCSPAnswer) []byte {
 			certs = append([]*x509.Certificate{signer}, certs...)
 		}
 	}
-	data := must(ca.responseData(signer, answers).Bytes())
+	named := signer
+	if opts.Name != nil {
+		named = opts.Name
+	}
+	data := must(ca.responseData(opts.responderID(named), answers, opts.Extensions).Bytes())
 	hash, algorithm := crypto.SHA256, signatureAlgorithmOf(key)
 	if opts.SHA1 {
 		hash, algorithm = crypto.SHA1, must(asn1.Marshal(pkix.AlgorithmIdentifier{Algorithm: oidECDSAWithSHA1}))
@@ -167,18 +185,46 @@ func successful(basic []byte) []byte {
 }
 
 // responseData builds the part that is signed.
-func (ca *CA) responseData(signer *x509.Certificate, answers []OCSPAnswer) *cryptobyte.Builder {
+func (ca *CA) responseData(responderID cryptobyte.BuilderContinuation, answers []OCSPAnswer, extensions []pkix.Extension) *cryptobyte.Builder {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(contextTag(1), func(b *cryptobyte.Builder) { b.AddBytes(signer.RawSubject) })
+		responderID(b)
 		b.AddASN1GeneralizedTime(time.Now().UTC())
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			for _, a := range answers {
 				a.add(b, ca.Cert)
 			}
 		})
+		addExtensions(b, extensions)
 	})
 	return &b
+}
+
+func (o OCSPOptions) responderID(of *x509.Certificate) cryptobyte.BuilderContinuation {
+	return func(b *cryptobyte.Builder) {
+		if o.ByKey {
+			b.AddASN1(contextTag(2), func(b *cryptobyte.Builder) { b.AddASN1OctetString(digest(crypto.SHA1, keyBits(of))) })
+			return
+		}
+		b.AddASN1(contextTag(1), func(b *cryptobyte.Builder) { b.AddBytes(of.RawSubject) })
+	}
+}
+
+// addExtensions builds those of a response and of an answer, which have the same tag.
+func addExtensions(b *cryptobyte.Builder, extensions []pkix.Extension) {
+	if len(extensions) > 0 {
+		b.AddASN1(contextTag(1), func(b *cryptobyte.Builder) { b.AddBytes(must(asn1.Marshal(extensions))) })
+	}
+}
+
+// keyBits returns the bits of a subjectPublicKey, which responses have hashes of.
+func keyBits(cert *x509.Certificate) []byte {
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	_ = must(asn1.Unmarshal(cert.RawSubjectPublicKeyInfo, &info))
+	return info.Key.RightAlign()
 }
 
 // add builds a SingleResponse.
@@ -186,14 +232,18 @@ func (a OCSPAnswer) add(b *cryptobyte.Builder, issuer *x509.Certificate) {
 	a.setDefaults(issuer)
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(cbasn1.SEQUENCE, a.addCertID)
-		a.addStatus(b)
+		if a.Twice {
+			OCSPAnswer{Status: OCSPGood}.addStatus(b)
+		}
+		if !a.Without {
+			a.addStatus(b)
+		}
 		b.AddASN1GeneralizedTime(a.ThisUpdate.UTC())
 		if !a.NoNextUpdate {
 			b.AddASN1(contextTag(0), func(b *cryptobyte.Builder) { b.AddASN1GeneralizedTime(a.NextUpdate.UTC()) })
 		}
 		if a.Critical {
-			extension := pkix.Extension{Id: oidArchiveCutoff, Critical: true, Value: asn1.NullBytes}
-			b.AddASN1(contextTag(1), func(b *cryptobyte.Builder) { b.AddBytes(must(asn1.Marshal([]pkix.Extension{extension}))) })
+			addExtensions(b, []pkix.Extension{{Id: oidArchiveCutoff, Critical: true, Value: asn1.NullBytes}})
 		}
 	})
 }
@@ -218,14 +268,9 @@ func (a *OCSPAnswer) setDefaults(issuer *x509.Certificate) {
 }
 
 func (a OCSPAnswer) addCertID(b *cryptobyte.Builder) {
-	var info struct {
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.BitString
-	}
-	_ = must(asn1.Unmarshal(a.Issuer.RawSubjectPublicKeyInfo, &info))
 	b.AddBytes(must(asn1.Marshal(pkix.AlgorithmIdentifier{Algorithm: certIDHashes[a.Hash], Parameters: asn1.NullRawValue})))
 	b.AddASN1OctetString(digest(a.Hash, a.Issuer.RawSubject))
-	b.AddASN1OctetString(digest(a.Hash, info.Key.RightAlign()))
+	b.AddASN1OctetString(digest(a.Hash, keyBits(a.Issuer)))
 	b.AddASN1BigInt(a.Serial)
 }
 
@@ -253,6 +298,30 @@ func digest(hash crypto.Hash, text []byte) []byte {
 
 // signatureAlgorithmOf returns the AlgorithmIdentifier of SHA-256 with a key.
 func signatureAlgorithmOf(key crypto.Signer) []byte { return (&CA{Key: key}).signatureAlgorithm() }
+
+// OCSPNonce returns the extension of a nonce (RFC 9654 §2.1): that of a request
+// has the same form as that of a response.
+func OCSPNonce(nonce []byte) pkix.Extension {
+	return pkix.Extension{Id: oidOCSPNonce, Value: must(asn1.Marshal(nonce))}
+}
+
+// NonceOf returns the nonce of an OCSP request, nil = it has none.
+func NonceOf(request []byte) []byte {
+	var r struct {
+		TBS struct {
+			List       asn1.RawValue
+			Extensions []pkix.Extension `asn1:"tag:2,explicit,optional"`
+		}
+	}
+	_ = must(asn1.Unmarshal(request, &r))
+	var nonce []byte
+	for _, e := range r.TBS.Extensions {
+		if e.Id.Equal(oidOCSPNonce) {
+			_ = must(asn1.Unmarshal(e.Value, &nonce))
+		}
+	}
+	return nonce
+}
 
 // An OCSPFunc answers a request about one serial number with a response, which
 // may be anything.

@@ -83,11 +83,20 @@ func TestOCSPEndsSessions(t *testing.T) {
 // hold. It does not know the last device.
 func TestOCSPOfOpenSSL(t *testing.T) {
 	t.Parallel()
+	for _, nonce := range []string{"off", "on"} { // which it sends back
+		t.Run("nonce "+nonce, func(t *testing.T) {
+			t.Parallel()
+			testOCSPOfOpenSSL(t, nonce)
+		})
+	}
+}
+
+func testOCSPOfOpenSSL(t *testing.T, nonce string) {
 	s := prepareFixture(t)
 	lamp, door, stranger := s.device("acme:lamp"), s.device("acme:door"), s.device("acme:stranger")
 	r := must(stack.StartOpenSSLResponder(within(t, stepTime), t.TempDir(), s.pki.Root, lamp, door))(t)
 	t.Cleanup(func() { r.Kill() })
-	s.withOCSP(t, r.URL)
+	s.withOCSP(t, r.URL, "VERNEGATE_OCSP_NONCE", nonce)
 	revoked, other := s.live(t, lamp), s.live(t, door)
 	for _, v := range versions {
 		if got, want := answerTo(within(t, stepTime), t, s.through(stranger, 0), v), codeOf(v, 3, 0x88); got != want {
@@ -113,8 +122,9 @@ func TestOCSPOfOpenSSL(t *testing.T) {
 func TestCertificatesNameTheirResponder(t *testing.T) {
 	t.Parallel()
 	s := prepareFixture(t)
-	r, trap := s.startResponder(t), s.startResponder(t)
-	s.startBefore(t, broker, "VERNEGATE_OCSP", "on", "VERNEGATE_CRL_HOSTS", r.Host, "VERNEGATE_OCSP_ON_ERROR", "deny", "VERNEGATE_OCSP_TIMEOUT", "60s")
+	r, dead, trap := s.startResponder(t), s.startResponder(t), s.startResponder(t)
+	dead.Close()
+	s.startBefore(t, broker, "VERNEGATE_OCSP", "on", "VERNEGATE_CRL_HOSTS", r.Host+","+dead.Host, "VERNEGATE_OCSP_ON_ERROR", "deny", "VERNEGATE_OCSP_TIMEOUT", "60s")
 	lamp := s.device("acme:lamp", certtest.OCSPServer(trap.URL, r.URL))
 	s.live(t, lamp)
 	r.Revoke(lamp)
@@ -123,6 +133,7 @@ func TestCertificatesNameTheirResponder(t *testing.T) {
 			t.Errorf("%q: got 0x%02X, want 0x88", urls, got)
 		}
 	}
+	s.live(t, s.device("acme:door", certtest.OCSPServer(dead.URL, r.URL)))
 	r.Behave(http.RedirectHandler(trap.URL, http.StatusFound))
 	if got := answerTo(within(t, stepTime), t, s.through(s.device("acme:door", certtest.OCSPServer(r.URL)), 0), stack.V5); got != 0x88 {
 		t.Errorf("redirected: got 0x%02X, want 0x88", got)
@@ -150,6 +161,19 @@ func TestOnlyNamedIssuersAreAsked(t *testing.T) {
 	s.live(t, s.device("acme:lamp"))
 	if n := r.Asked.Load(); n == 0 {
 		t.Error("not asked")
+	}
+}
+
+// TestAnswersWithoutNonceMayNotCount has a responder that signs without looking at the nonce, as those do that sign beforehand.
+func TestAnswersWithoutNonceMayNotCount(t *testing.T) {
+	t.Parallel()
+	s := prepareFixture(t)
+	s.withOCSP(t, s.startResponder(t).URL, "VERNEGATE_OCSP_NONCE", "on", "VERNEGATE_OCSP_ON_ERROR", "deny")
+	if got := answerTo(within(t, stepTime), t, s.through(s.device("acme:lamp"), 0), stack.V5); got != 0x88 {
+		t.Errorf("got 0x%02X, want 0x88", got)
+	}
+	if s.answered(t, "nonce") == 0 {
+		t.Error("it is not counted")
 	}
 }
 

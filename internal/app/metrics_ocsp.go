@@ -49,7 +49,7 @@ func newOCSPMetrics(r prometheus.Registerer, issuers ocsp.Issuers, cas []*x509.C
 		}, []string{"outcome"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vernegate_ocsp_requests_total",
-			Help: "Questions to OCSP responders, by the CA of the certificate and result: answered (good, revoked or unknown), failed (nothing that counts came).",
+			Help: "Questions to OCSP responders, by the CA of the certificate and result: answered (good, revoked or unknown), failed (nothing that counts came, from any of the responders that the certificate names).",
 		}, []string{"issuer", "result"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "vernegate_ocsp_request_duration_seconds",
@@ -113,10 +113,12 @@ func (m *ocspMetrics) asked(q ocsp.Question) {
 	i := m.issuer(issuerName(q.Issuer))
 	i.Responder = cmp.Or(untrusted.Text(q.Responder), i.Responder)
 	if q.Err != nil {
-		m.requests.WithLabelValues(i.Issuer, ocspFailed).Inc()
 		i.LastFailure, i.LastError, i.LastDetail = time.Now(), result, untrusted.Text(q.Err.Error())
-		i.Failures++
-		i.InARow++
+		if !q.Next { // else the certificate may get its answer elsewhere
+			m.requests.WithLabelValues(i.Issuer, ocspFailed).Inc()
+			i.Failures++
+			i.InARow++
+		}
 		return
 	}
 	m.requests.WithLabelValues(i.Issuer, ocspAnswered).Inc()

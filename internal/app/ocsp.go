@@ -6,11 +6,13 @@ package app
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/ocsp"
 	"github.com/vernegate/vernegate/internal/outbound"
+	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -30,7 +32,10 @@ func (a *App) newRevocationAsker(current func() *truststore.Generation) *revocat
 	}
 	m := newOCSPMetrics(a.registry, a.cfg.OCSPIssuers, current().CAs())
 	client := ocspClient(a.cfg, current)
-	client.Observe = m.asked
+	client.Observe = func(q ocsp.Question) {
+		m.asked(q)
+		a.logPanic(q)
+	}
 	cache := &ocsp.Cache{
 		Ask:     client.Ask,
 		Size:    int(a.cfg.OCSPCacheSize),
@@ -52,9 +57,18 @@ func ocspClient(cfg config.Config, current func() *truststore.Generation) *ocsp.
 		URL:     cfg.OCSPURL.URL,
 		Allows:  hosts.Allows,
 		Timeout: timeout,
+		Nonce:   bool(cfg.OCSPNonce),
 		CheckSigner: func(signer, issuer *x509.Certificate) error {
 			return current().CheckCRLs(signer, issuer, time.Now())
 		},
+	}
+}
+
+// logPanic tells of a mistake in this program, which has cost one question.
+func (a *App) logPanic(q ocsp.Question) {
+	if p, ok := errors.AsType[*ocsp.PanicError](q.Err); ok {
+		a.log.Error("an OCSP response made vernegate panic; please report it", "responder", untrusted.Text(q.Responder),
+			"err", untrusted.Text(p.Error()), "stack", string(p.Stack))
 	}
 }
 

@@ -87,6 +87,10 @@ func TestOCSPIsToldByIssuer(t *testing.T) {
 		}
 	}
 	ask(other, ocsp.Good, nil)
+	m.asked(ocsp.Question{Issuer: other.Cert, Err: failure, Next: true}) // and the next one answers
+	if i := m.status()[0]; i.Failures != 3 || testutil.ToFloat64(m.requests.WithLabelValues("CN=other", "failed")) != 3 {
+		t.Errorf("a question counts as failed before the last responder was asked: got %+v", i)
+	}
 	if m.status()[0].Failing() {
 		t.Error("one that answers again still fails")
 	}

@@ -67,6 +67,7 @@ type Config struct {
 	OCSPIssuers   ocsp.Issuers      `env:"VERNEGATE_OCSP_ISSUERS"` // zero: all CAs
 	OCSPOnError   truststore.Policy `env:"VERNEGATE_OCSP_ON_ERROR" envDefault:"allow"`
 	OCSPTimeout   timeout           `env:"VERNEGATE_OCSP_TIMEOUT" envDefault:"1s"`
+	OCSPNonce     onOff             `env:"VERNEGATE_OCSP_NONCE" envDefault:"off"`
 	OCSPRefresh   interval          `env:"VERNEGATE_OCSP_REFRESH" envDefault:"1h"`
 	OCSPCacheSize entryCount        `env:"VERNEGATE_OCSP_CACHE_SIZE" envDefault:"100000"`
 

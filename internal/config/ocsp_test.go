@@ -12,7 +12,7 @@ import (
 func TestOCSPIsOffUnlessSaidOtherwise(t *testing.T) {
 	t.Parallel()
 	c, err := Load(nil)
-	if err != nil || c.OCSP || c.OCSPURL.URL != nil || time.Duration(c.OCSPTimeout) != time.Second || c.OCSPIssuers.Names() != nil {
+	if err != nil || c.OCSP || c.OCSPNonce || c.OCSPURL.URL != nil || time.Duration(c.OCSPTimeout) != time.Second || c.OCSPIssuers.Names() != nil {
 		t.Errorf("got %+v, %v", c.OCSPURL, err)
 	}
 }
@@ -33,8 +33,8 @@ func TestMistakesAboutOCSP(t *testing.T) {
 		"nobody to ask":      {[]string{"VERNEGATE_OCSP=on"}, []string{`VERNEGATE_OCSP="on": expected VERNEGATE_OCSP_URL, or VERNEGATE_CRL_HOSTS`}},
 		"no URL":             {[]string{"VERNEGATE_OCSP=on", "VERNEGATE_OCSP_URL=ocsp.example.org"}, []string{"VERNEGATE_OCSP_URL=\"ocsp.example.org\": expected an http or https URL"}},
 		"all of them": {
-			[]string{"VERNEGATE_OCSP=on", "VERNEGATE_OCSP_URL=ldap://a", "VERNEGATE_OCSP_ON_ERROR=maybe", "VERNEGATE_OCSP_TIMEOUT=0", "VERNEGATE_OCSP_REFRESH=-1s", "VERNEGATE_OCSP_CACHE_SIZE=0", "VERNEGATE_OCSP_ISSUERS=a;;b"},
-			[]string{"VERNEGATE_OCSP_URL", "VERNEGATE_OCSP_ON_ERROR", "VERNEGATE_OCSP_TIMEOUT", "VERNEGATE_OCSP_REFRESH", "VERNEGATE_OCSP_CACHE_SIZE", "VERNEGATE_OCSP_ISSUERS"},
+			[]string{"VERNEGATE_OCSP=on", "VERNEGATE_OCSP_URL=ldap://a", "VERNEGATE_OCSP_ON_ERROR=maybe", "VERNEGATE_OCSP_TIMEOUT=0", "VERNEGATE_OCSP_NONCE=maybe", "VERNEGATE_OCSP_REFRESH=-1s", "VERNEGATE_OCSP_CACHE_SIZE=0", "VERNEGATE_OCSP_ISSUERS=a;;b"},
+			[]string{"VERNEGATE_OCSP_URL", "VERNEGATE_OCSP_ON_ERROR", "VERNEGATE_OCSP_TIMEOUT", "VERNEGATE_OCSP_NONCE", "VERNEGATE_OCSP_REFRESH", "VERNEGATE_OCSP_CACHE_SIZE", "VERNEGATE_OCSP_ISSUERS"},
 		},
 	} {
 		_, err := Load(test.env)

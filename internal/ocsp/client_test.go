@@ -4,7 +4,10 @@
 package ocsp_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -106,6 +109,155 @@ func TestCertificatesNameAllowedRespondersAlone(t *testing.T) {
 	client.Allows = nil
 	_, err := client.Ask(t.Context(), about(ca.Issue("acme:door", certtest.OCSPServer(responder.String())), ca), true)
 	wantKind(t, err, ocsp.KindNoResponder)
+}
+
+// A certificate may name several responders. When one has no answer that counts, the next one is asked, within the same time.
+func TestTheNextResponderIsAsked(t *testing.T) {
+	t.Parallel()
+	answers := map[string]func() []byte{
+		"good":         good, // at the time of the bubble
+		"unauthorized": func() []byte { return xocsp.UnauthorizedErrorResponse },
+		"html":         func() []byte { return []byte("<html>") },
+	}
+	for name, row := range map[string]struct {
+		named string // the hosts, separated by spaces
+		kind  ocsp.Kind
+		asked string
+		took  time.Duration
+	}{
+		"the first answers":         {"good html", "", "good", 0},
+		"the first is dead":         {"dead good", "", "dead good", 3 * time.Second},
+		"two are dead":              {"dead slow good", "", "dead slow good", 4 * time.Second},
+		"the first lies":            {"html good", "", "html good", 0},
+		"the first does not answer": {"unauthorized good", "", "unauthorized good", 0},
+		"all are dead":              {"dead slow silent", ocsp.KindTimeout, "dead slow silent", 6 * time.Second},
+		"the last one's fault":      {"dead html", ocsp.KindMalformed, "dead html", 3 * time.Second},
+		"three at most":             {"html html2 html3 good", ocsp.KindMalformed, "html html2 html3", 0},
+		"each once":                 {"html html html good", "", "html good", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var asked, failed []string
+				client := &ocsp.Client{
+					Timeout: 6 * time.Second, Allows: func(*url.URL) bool { return true },
+					HTTP: &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+						asked = append(asked, r.URL.Host)
+						if answer := answers[strings.TrimRight(r.URL.Host, "123")]; answer != nil {
+							return respond(answer())
+						}
+						return hang(r)
+					})},
+					Observe: func(q ocsp.Question) {
+						if q.Next {
+							failed = append(failed, q.Responder)
+						}
+					},
+				}
+				var named []string
+				for host := range strings.FieldsSeq(row.named) {
+					named = append(named, "http://"+host)
+				}
+				began := time.Now()
+				answer, err := client.Ask(t.Context(), naming(named...), true)
+				if ocsp.KindOf(err) != row.kind || (answer.Status == ocsp.Good) != (row.kind == "") {
+					t.Errorf("got %v, %v", answer.Status, err)
+				}
+				if took := time.Since(began); took != row.took || strings.Join(asked, " ") != row.asked {
+					t.Errorf("asked %q within %v, want %q within %v", asked, took, row.asked, row.took)
+				}
+				if len(failed) != len(asked)-1 {
+					t.Errorf("asked %q, and observed the next after %q", asked, failed)
+				}
+			})
+		})
+	}
+}
+
+// A question that is given up is not asked of the next responder.
+func TestACanceledQuestionGoesNoFurther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		client := &ocsp.Client{
+			Allows: func(*url.URL) bool { return true },
+			HTTP: &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+				asked.Add(1)
+				return hang(r)
+			})},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		_, err := client.Ask(ctx, naming("http://one", "http://two"), true)
+		if wantKind(t, err, ocsp.KindCanceled); asked.Load() != 1 {
+			t.Errorf("asked %d responders", asked.Load())
+		}
+	})
+}
+
+// Reading what a stranger sends may show a mistake in this program. It costs that question, and a responder that goes on like
+// this is left alone.
+func TestAPanicEndsTheQuestionAlone(t *testing.T) {
+	t.Parallel()
+	signer := testPKI().ca.Issue("responder", certtest.OCSPSigning(false))
+	response := testPKI().ca.OCSP(certtest.OCSPOptions{Signer: signer}, certtest.OCSPAnswer{Serial: lamp().Leaf.SerialNumber})
+	client := newClient(t, serve(t, answering(response)))
+	client.CheckSigner = func(*x509.Certificate, *x509.Certificate) error {
+		var none []int
+		return fmt.Errorf("%d", none[0])
+	}
+	for range 3 {
+		_, err := client.Ask(t.Context(), lamp(), true)
+		wantKind(t, err, ocsp.KindPanic)
+		p, ok := errors.AsType[*ocsp.PanicError](err)
+		if !ok || !strings.Contains(string(p.Stack), "client_test.go") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, want an error that knows where", err)
+		}
+	}
+	_, err := client.Ask(t.Context(), lamp(), true)
+	wantKind(t, err, ocsp.KindBackOff)
+}
+
+// With a nonce, an answer that was made for somebody else does not count, be it ever so good (RFC 9654).
+func TestNonces(t *testing.T) {
+	t.Parallel()
+	say := func(nonce []byte) []byte {
+		opts := certtest.OCSPOptions{}
+		if nonce != nil {
+			opts.Extensions = []pkix.Extension{certtest.OCSPNonce(nonce)}
+		}
+		return testPKI().ca.OCSP(opts, certtest.OCSPAnswer{Serial: lamp().Leaf.SerialNumber})
+	}
+	var last []byte
+	for _, row := range []struct {
+		name string
+		make func(nonce []byte) []byte
+		kind ocsp.Kind
+	}{
+		{"it comes back", say, ""},
+		{"it comes back, and is different each time", say, ""},
+		{"it does not come back", func([]byte) []byte { return say(nil) }, ocsp.KindNonce},
+		{"that of another request", func([]byte) []byte { return say(make([]byte, 32)) }, ocsp.KindNonce},
+		{"half of it", func(nonce []byte) []byte { return say(nonce[:16]) }, ocsp.KindNonce},
+	} {
+		client := newClient(t, serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if _, err := xocsp.ParseRequest(body); err != nil || r.Method != http.MethodPost {
+				t.Errorf("%s: got a %s that is no request: %v", row.name, r.Method, err)
+			}
+			nonce := certtest.NonceOf(body)
+			if len(nonce) != 32 || bytes.Equal(nonce, last) {
+				t.Errorf("%s: got the nonce %x after %x", row.name, nonce, last)
+			}
+			last = nonce
+			_, _ = w.Write(row.make(nonce))
+		})))
+		client.Nonce = true
+		answer, err := client.Ask(t.Context(), lamp(), true)
+		if ocsp.KindOf(err) != row.kind || (err == nil) != (answer.Status == ocsp.Good) {
+			t.Errorf("%s: got %v, %v", row.name, answer.Status, err)
+		}
+	}
 }
 
 // What the operator names is asked about all certificates, and needs no permission.
@@ -264,24 +416,17 @@ func TestADeadResponderSlowsNobodyElse(t *testing.T) {
 				return hang(r)
 			})},
 		}
-		at := func(host string) ocsp.Certificate {
-			cert := lamp()
-			leaf := *cert.Leaf
-			leaf.OCSPServer = []string{"http://" + host}
-			cert.Leaf = &leaf
-			return cert
-		}
 		began := time.Now()
 		var waiting sync.WaitGroup
 		for range 1000 {
 			waiting.Go(func() {
-				if _, err := client.Ask(t.Context(), at("dead.test"), true); err == nil {
+				if _, err := client.Ask(t.Context(), naming("http://dead.test"), true); err == nil {
 					t.Error("answered")
 				}
 			})
 		}
 		synctest.Wait()
-		if _, err := client.Ask(t.Context(), at("alive.test"), true); err != nil || time.Since(began) != 0 {
+		if _, err := client.Ask(t.Context(), naming("http://alive.test"), true); err != nil || time.Since(began) != 0 {
 			t.Errorf("the other responder: %v after %v", err, time.Since(began))
 		}
 		waiting.Wait()

@@ -42,6 +42,15 @@ func about(device *certtest.Cert, ca *certtest.CA) ocsp.Certificate {
 // lamp is the certificate of the device of testPKI.
 func lamp() ocsp.Certificate { return about(testPKI().device, testPKI().ca) }
 
+// naming is the lamp with other responders in its certificate.
+func naming(responders ...string) ocsp.Certificate {
+	cert := lamp()
+	leaf := *cert.Leaf
+	leaf.OCSPServer = responders
+	cert.Leaf = &leaf
+	return cert
+}
+
 // serve starts a server over real HTTP until the test ends.
 func serve(t testing.TB, handler http.Handler) *url.URL {
 	t.Helper()

@@ -1,5 +1,7 @@
-# The image of vernegate: one static binary, and what has to come with it. "make image"
-# builds it; so does any builder of Dockerfiles, from the root of the repository.
+# The image of vernegate: one static binary, and what has to come with it: CA certificates,
+# the licences of what is linked (the build ends if one does not fit Apache-2.0), and a list
+# of that. "make image" builds it; so does any builder of Dockerfiles, from the root of the
+# repository.
 
 # Where images cannot be pulled, any other with Go, a shell and the CA certificates of the
 # public does as well. A digest behind the tag (@sha256:…) pins it.
@@ -22,7 +24,8 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs
       -ldflags "-s -w -X main.linkedVersion=$VERSION -X main.linkedCommit=$REVISION" \
       -o /out/vernegate ./cmd/vernegate && \
     go run "$SBOM" bin -json -std -noserial -notimestamp -version "$VERSION" -output /out/sbom.cdx.json /out/vernegate && \
-    cp LICENSE /out/
+    mkdir /out/licenses && cp LICENSE /out/licenses/ && \
+    (cd release && go run ./licences/collect -source .. /out/vernegate) > /out/licenses/THIRD_PARTY_LICENSES.txt
 
 FROM scratch
 ARG VERSION

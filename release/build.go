@@ -4,11 +4,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"github.com/vernegate/vernegate/release/command"
+	"github.com/vernegate/vernegate/release/licences"
 )
 
 // A release is being made.
@@ -103,7 +109,7 @@ func (r *release) buildBinaries(ctx context.Context) error {
 	r.binaries = map[target]string{}
 	for _, t := range r.targets {
 		path := filepath.Join(r.work, t.String(), "vernegate")
-		_, err := command(ctx, r.source.root, t.environ(), "go", "build", "-trimpath", "-buildvcs=false",
+		_, err := command.Output(ctx, r.source.root, t.environ(), "go", "build", "-trimpath", "-buildvcs=false",
 			"-ldflags", fmt.Sprintf("-s -w -X main.linkedVersion=%s -X main.linkedCommit=%s", r.version, r.source.commit),
 			"-o", path, "./cmd/vernegate")
 		if err != nil {
@@ -114,11 +120,25 @@ func (r *release) buildBinaries(ctx context.Context) error {
 	return nil
 }
 
+// licencesName is the file with the licences of what is linked.
+const licencesName = "THIRD_PARTY_LICENSES.txt"
+
+// collectLicences writes the licences of what is linked into the binaries, and
+// refuses what does not fit.
+func (r *release) collectLicences(ctx context.Context) error {
+	var text bytes.Buffer
+	if err := licences.Write(ctx, &text, r.source.root, slices.Collect(maps.Values(r.binaries))); err != nil {
+		return err
+	}
+	r.licences = filepath.Join(r.dist, licencesName)
+	return os.WriteFile(r.licences, text.Bytes(), 0o644)
+}
+
 // writeCompletions has the program of this machine print its completion scripts.
 func (r *release) writeCompletions(ctx context.Context) error {
 	r.shells = map[string]string{}
 	for _, shell := range []string{"bash", "fish", "zsh"} {
-		script, err := command(ctx, r.source.root, plainGo(), "go", "run", "-trimpath", "-buildvcs=false", "./cmd/vernegate", "completion", shell)
+		script, err := command.Output(ctx, r.source.root, command.PlainGo(), "go", "run", "-trimpath", "-buildvcs=false", "./cmd/vernegate", "completion", shell)
 		if err != nil {
 			return err
 		}
@@ -132,7 +152,7 @@ func (r *release) writeCompletions(ctx context.Context) error {
 
 // packChart has the module of the charts write the chart.
 func (r *release) packChart(ctx context.Context) error {
-	_, err := command(ctx, filepath.Join(r.source.root, "charts"), plainGo(), "go", "run", "./pack",
+	_, err := command.Output(ctx, filepath.Join(r.source.root, "charts"), command.PlainGo(), "go", "run", "./pack",
 		"-version", string(r.version), "-time", fmt.Sprint(r.source.time.Unix()), "-out", r.dist, "vernegate")
 	return err
 }

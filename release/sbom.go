@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"github.com/vernegate/vernegate/release/command"
 )
 
 // writeSBOMs writes what each binary is made of, as the linker recorded it, with the
@@ -23,7 +25,7 @@ func (r *release) writeSBOMs(ctx context.Context) error {
 		return errors.New("the Dockerfile has no ARG SBOM=")
 	}
 	for _, t := range r.targets {
-		_, err := command(ctx, r.source.root, plainGo(), "go", "run", string(tool[1]), "bin", "-json", "-std", "-noserial", "-notimestamp",
+		_, err := command.Output(ctx, r.source.root, command.PlainGo(), "go", "run", string(tool[1]), "bin", "-json", "-std", "-noserial", "-notimestamp",
 			"-version", string(r.version), "-output", r.fileName(t, ".cdx.json"), r.binaries[t])
 		if err != nil {
 			return err

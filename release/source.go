@@ -7,10 +7,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/vernegate/vernegate/release/command"
 )
 
 // A source is the tree that a release is made of.
@@ -55,20 +56,6 @@ func readSource(ctx context.Context, root string) (source, error) {
 func (s source) dirty() bool { return strings.HasSuffix(s.commit, "+dirty") }
 
 func (s source) git(ctx context.Context, args ...string) (string, error) {
-	out, err := command(ctx, s.root, nil, "git", args...)
+	out, err := command.Output(ctx, s.root, nil, "git", args...)
 	return strings.TrimSpace(string(out)), err
-}
-
-// command runs a command in a folder with more in its environment and returns what
-// it prints. Its error has what it complains about.
-func command(ctx context.Context, dir string, environ []string, name string, args ...string) ([]byte, error) {
-	var complaints strings.Builder
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Stderr = dir, &complaints
-	cmd.Env = append(os.Environ(), environ...)
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, complaints.String())
-	}
-	return out, nil
 }

@@ -3,6 +3,8 @@
 
 package main
 
+import "github.com/vernegate/vernegate/release/command"
+
 // A target is a system that there is a binary for.
 type target struct {
 	os, arch, arm string // as Go calls them; arm is the version of 32-bit ARM
@@ -37,10 +39,5 @@ func (t target) packageArch() string { return t.arch + t.arm }
 // environ makes the go command build for the target, with nothing else that
 // somebody's environment may say.
 func (t target) environ() []string {
-	return append(plainGo(), "GOOS="+t.os, "GOARCH="+t.arch, "GOARM="+t.arm, "GOAMD64=v1", "GOARM64=v8.0", "CGO_ENABLED=0")
-}
-
-// plainGo makes the go command take the modules as they are written down.
-func plainGo() []string {
-	return []string{"GOFLAGS=-mod=readonly", "GOWORK=off", "GOEXPERIMENT=", "GOFIPS140=", "GOOS=", "GOARCH="}
+	return append(command.PlainGo(), "GOOS="+t.os, "GOARCH="+t.arch, "GOARM="+t.arm, "GOAMD64=v1", "GOARM64=v8.0", "CGO_ENABLED=0")
 }

@@ -63,7 +63,9 @@ func TestImage(t *testing.T) {
 	a := build(t, "")
 
 	t.Run("holds what is needed alone", func(t *testing.T) {
-		want := []string{"LICENSE", "etc/ssl/certs/ca-certificates.crt", "sbom.cdx.json", "vernegate"}
+		want := []string{
+			"etc/ssl/certs/ca-certificates.crt", "licenses/LICENSE", "licenses/THIRD_PARTY_LICENSES.txt", "sbom.cdx.json", "vernegate",
+		}
 		if got := slices.Sorted(maps.Keys(a.files)); !slices.Equal(got, want) {
 			t.Errorf("the image has the files %q, want %q", got, want)
 		}
@@ -139,6 +141,25 @@ func TestImage(t *testing.T) {
 		want := modules(t)
 		if !slices.Equal(got, want) || bill.Metadata.Component.Version != version {
 			t.Errorf("the bill of %s has\n%q, want\n%q", bill.Metadata.Component.Version, got, want)
+		}
+	})
+	t.Run("has the licences of all of it", func(t *testing.T) {
+		own, err := os.ReadFile("../../LICENSE")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(a.files["licenses/LICENSE"].content, own) {
+			t.Error("licenses/LICENSE is not that of vernegate")
+		}
+		text := string(a.files["licenses/THIRD_PARTY_LICENSES.txt"].content)
+		for _, module := range modules(t) {
+			heading := "\n" + module + " v"
+			if module == "std" {
+				heading = "\nGo's standard library and runtime go1."
+			}
+			if !strings.Contains(text, heading) {
+				t.Errorf("there is no licence of %s", module)
+			}
 		}
 	})
 }

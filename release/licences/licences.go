@@ -1,7 +1,9 @@
 // SPDX-FileCopyrightText: The vernegate authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package licences collects the licences of what is linked into binaries, and refuses
+// those that do not fit Apache-2.0.
+package licences
 
 import (
 	"bytes"
@@ -20,10 +22,9 @@ import (
 	"strings"
 
 	"github.com/google/licensecheck"
-)
 
-// licencesName is the file with the texts.
-const licencesName = "THIRD_PARTY_LICENSES.txt"
+	"github.com/vernegate/vernegate/release/command"
+)
 
 // fitting are the licences, as SPDX calls them, that allow a binary under Apache-2.0
 // with their code in it. MPL-2.0 demands that its files can be had as source: the
@@ -43,23 +44,18 @@ var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([
 // mustFit matches those of them that say what is allowed.
 var mustFit = regexp.MustCompile(`(?i)^(licen[cs]e|copying)([-.].*)?$`)
 
-// collectLicences writes the licences of what is linked into the binaries, and
-// refuses what does not fit.
-func (r *release) collectLicences(ctx context.Context) error {
-	linked, err := linkedModules(slices.Collect(maps.Values(r.binaries)))
+// Write writes the licences of what is linked into any of the binaries, which were built of
+// the module in the folder root. The error names all that does not fit, or has none.
+func Write(ctx context.Context, w io.Writer, root string, binaries []string) error {
+	linked, err := linkedModules(binaries)
 	if err != nil {
 		return err
 	}
-	modules, err := r.locate(ctx, linked)
+	modules, err := locate(ctx, root, linked)
 	if err != nil {
 		return err
 	}
-	var text bytes.Buffer
-	if err := writeLicences(&text, modules); err != nil {
-		return err
-	}
-	r.licences = filepath.Join(r.dist, licencesName)
-	return os.WriteFile(r.licences, text.Bytes(), 0o644)
+	return writeLicences(w, modules)
 }
 
 // linkedModules returns the modules that are in any of the binaries, in the order of
@@ -83,14 +79,14 @@ func linkedModules(binaries []string) ([]module, error) {
 	}), nil
 }
 
-// locate finds the sources of modules, and puts the standard library of Go before them.
-func (r *release) locate(ctx context.Context, linked []module) ([]module, error) {
-	goroot, err := command(ctx, r.source.root, plainGo(), "go", "env", "GOROOT", "GOVERSION")
+// locate finds the sources of modules of the module in root, and puts the standard library of Go before them.
+func locate(ctx context.Context, root string, linked []module) ([]module, error) {
+	goroot, err := command.Output(ctx, root, command.PlainGo(), "go", "env", "GOROOT", "GOVERSION")
 	if err != nil {
 		return nil, err
 	}
-	root, release, _ := strings.Cut(strings.TrimSpace(string(goroot)), "\n")
-	modules := []module{{"Go's standard library and runtime", release, root}}
+	dir, release, _ := strings.Cut(strings.TrimSpace(string(goroot)), "\n")
+	modules := []module{{"Go's standard library and runtime", release, dir}}
 	args := []string{"mod", "download", "-json"}
 	for _, m := range linked {
 		args = append(args, m.Path+"@"+m.Version)
@@ -98,7 +94,7 @@ func (r *release) locate(ctx context.Context, linked []module) ([]module, error)
 	if len(linked) == 0 {
 		return modules, nil
 	}
-	out, err := command(ctx, r.source.root, plainGo(), "go", args...)
+	out, err := command.Output(ctx, root, command.PlainGo(), "go", args...)
 	if err != nil {
 		return nil, err
 	}

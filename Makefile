@@ -1,6 +1,7 @@
 # What can be done here. "make" alone lists it.
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 TESTFLAGS ?=
 FUZZTIME  ?= 20s
@@ -83,7 +84,7 @@ e2e-kube: e2e-image e2e-podman ## Install the chart in the Kubernetes of KUBECON
 	.ci/in-box run go test -tags kube -count=1 -timeout 30m -v ./e2e/kube
 
 .PHONY: lint
-lint: ## Check modules, format, go vet (also for other systems) and staticcheck
+lint: ## Check modules, format, go vet (also for other systems), staticcheck and the workflows
 	go mod tidy -diff
 	go mod verify
 	@unformatted=$$(gofmt -s -l .); [ -z "$$unformatted" ] || { echo "gofmt -s would change: $$unformatted"; exit 1; }
@@ -95,6 +96,7 @@ lint: ## Check modules, format, go vet (also for other systems) and staticcheck
 	go run $(STATICCHECK) ./...
 	for module in charts release; do (cd $$module && go mod tidy -diff && go mod verify && go vet ./... && go run $(STATICCHECK) ./...) || exit; done
 	cd release && go vet -tags debian .
+	go run $(ACTIONLINT)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)

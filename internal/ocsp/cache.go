@@ -76,7 +76,8 @@ type Cache struct {
 
 // Status returns what is known of a certificate, and when to call again about its live sessions. It answers from memory,
 // or waits for a request until ctx ends; the request then goes on for the others and for memory. If live, it does not
-// wait, and returns ErrUnderWay. With an error nothing is known.
+// wait, and returns ErrUnderWay. With an error nothing is known. A certificate that was revoked stays so, also past the end
+// of that answer, until a younger one says otherwise.
 func (c *Cache) Status(ctx context.Context, cert Certificate, live bool) (answer Answer, again time.Time, err error) {
 	answer, again, outcome, err := c.find(ctx, cert, live)
 	if c.Observe != nil {
@@ -119,7 +120,7 @@ func (c *Cache) find(ctx context.Context, cert Certificate, live bool) (Answer, 
 		if holds {
 			return known.answer(), again, OutcomeHit, nil
 		}
-		return Answer{}, again, OutcomePending, ErrUnderWay // it failed a moment ago
+		return known.unanswered(again, OutcomePending, ErrUnderWay) // it failed a moment ago
 	}
 	f, err := c.join(cert, !holds && !live)
 	c.mu.Unlock()
@@ -127,9 +128,9 @@ func (c *Cache) find(ctx context.Context, cert Certificate, live bool) (Answer, 
 	case holds: // until the new answer comes
 		return known.answer(), now.Add(soon), OutcomeHit, nil
 	case err != nil:
-		return Answer{}, now.Add(soon), OutcomeFailed, err
+		return known.unanswered(now.Add(soon), OutcomeFailed, err)
 	case live:
-		return Answer{}, now.Add(soon), OutcomePending, ErrUnderWay
+		return known.unanswered(now.Add(soon), OutcomePending, ErrUnderWay)
 	}
 	answer, again, err := f.wait(ctx)
 	switch {
@@ -138,7 +139,7 @@ func (c *Cache) find(ctx context.Context, cert Certificate, live bool) (Answer, 
 	case !f.waited && KindOf(err) == KindBusy: // it had to stand back, and did not know that somebody waits
 		return c.find(ctx, cert, live)
 	}
-	return Answer{}, again, OutcomeFailed, err
+	return known.unanswered(again, OutcomeFailed, err)
 }
 
 // remembered returns what is in memory, however old, or the zero entry. The caller holds mu.
@@ -164,6 +165,7 @@ func (c *Cache) remember(fp pki.Fingerprint, e entry) {
 type entry struct {
 	until     int64 // the answer holds
 	next      int64 // when to ask again
+	since     int64 // the answer was true
 	revokedAt int64 // in seconds
 	status    Status
 	reason    uint8
@@ -181,11 +183,30 @@ func (e entry) answer() Answer {
 	return a
 }
 
+// unanswered is the result of Status where no answer holds. A certificate that was revoked stays so until an answer says
+// otherwise: else a responder that is down would let it in where a policy does so. Of others nothing is known.
+func (e entry) unanswered(again time.Time, outcome Outcome, err error) (Answer, time.Time, Outcome, error) {
+	if e.status == Revoked {
+		return e.answer(), again, outcome, nil
+	}
+	return Answer{}, again, outcome, err
+}
+
+// takenBack returns an *Error if an answer would take back a revocation that is younger: it was signed before that, and
+// comes from a cache on the way, or from somebody there.
+func (e entry) takenBack(a Answer) error {
+	if e.status == Revoked && a.Status != Revoked && a.ThisUpdate.UnixMilli() < e.since {
+		return wrong(KindStale, "it says %v, and is older than the answer that the certificate is revoked", a.Status)
+	}
+	return nil
+}
+
 // answered returns the entry of an answer that came at now.
 func answered(a Answer, now time.Time, refresh time.Duration) entry {
 	e := entry{
 		until:  a.Until.UnixMilli(),
 		next:   a.refreshAt(now, refresh).UnixMilli(),
+		since:  a.ThisUpdate.UnixMilli(),
 		status: a.Status,
 		reason: uint8(a.Reason),
 	}

@@ -116,6 +116,41 @@ func TestEndedAnswersDoNotCount(t *testing.T) {
 	})
 }
 
+// A revocation does not end with the answer that told of it. Whoever keeps the responder from answering, or answers with
+// what it has signed before, gains nothing by that.
+func TestRevokedCertificatesStayRevoked(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *script, c *ocsp.Cache) {
+		live := func() {
+			t.Helper()
+			if got, _, err := c.Status(t.Context(), lamp(), true); got.Status != ocsp.Revoked || err != nil {
+				t.Errorf("live: got %v, %v", got.Status, err)
+			}
+		}
+		said := func(status ocsp.Status, at time.Time) {
+			s.set(func(context.Context) (ocsp.Answer, error) {
+				return ocsp.Answer{Status: status, ThisUpdate: at, Until: time.Now().Add(time.Hour)}, nil
+			})
+		}
+		before := time.Now()
+		time.Sleep(time.Minute)
+		said(ocsp.Revoked, time.Now())
+		wantStatus(t, c, ocsp.Revoked, 0)
+		s.fail(time.Second)
+		time.Sleep(2 * time.Hour)
+		wantStatus(t, c, ocsp.Revoked, time.Second)
+		live()
+		said(ocsp.Good, before)
+		for range 3 {
+			time.Sleep(2 * time.Hour)
+			wantStatus(t, c, ocsp.Revoked, 0)
+			synctest.Wait()
+			live()
+		}
+		said(ocsp.Good, time.Now()) // it was on hold
+		wantStatus(t, c, ocsp.Good, 0)
+	})
+}
+
 // With an interval, an answer that holds for days is asked for again long before its end.
 func TestRefreshBoundsHowLongARevocationIsNotSeen(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *script, c *ocsp.Cache) {

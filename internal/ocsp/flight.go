@@ -56,11 +56,14 @@ func (c *Cache) run(ctx context.Context, cert Certificate, f *flight) {
 func (c *Cache) finish(cert Certificate, f *flight) {
 	now := time.Now()
 	c.mu.Lock()
-	var e entry
+	e := c.remembered(cert.Fingerprint)
+	if f.err == nil {
+		f.err = e.takenBack(f.answer)
+	}
 	if f.err == nil {
 		e = answered(f.answer, now, c.Refresh)
 	} else {
-		e = c.remembered(cert.Fingerprint).failed(now)
+		e = e.failed(now)
 	}
 	f.again = e.again()
 	c.remember(cert.Fingerprint, e)

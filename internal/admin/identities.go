@@ -83,10 +83,15 @@ func (q *query) only(names ...string) error {
 
 // invalidation reads what is to be forgotten.
 func (q *query) invalidation() (Invalidation, error) {
-	of := Invalidation{Fingerprint: parsed(q, "fingerprint", parseFingerprint), Owner: q.values.Get("owner"), All: q.values.Has("all")}
+	of := Invalidation{
+		Fingerprint: parsed(q, "fingerprint", parseFingerprint),
+		Owner:       q.values.Get("owner"),
+		All:         q.values.Has("all") && q.values.Get("all") != "false",
+	}
 	if q.values.Get("all") == "" {
 		q.values.Del("all") // ?all, which is no empty value
 	}
+	q.flag("all")
 	err := q.only("fingerprint", "owner", "all")
 	n := 0
 	for _, given := range []bool{q.values.Has("fingerprint"), q.values.Has("owner"), of.All} {

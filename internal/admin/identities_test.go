@@ -93,7 +93,7 @@ func TestInvalidate(t *testing.T) {
 		t.Errorf("audit has %d lines:\n%s", n, &audit)
 	}
 	*told = nil
-	for _, wrong := range []string{"", "owner=", "fingerprint=AA", "all&owner=a", "owner=a&fingerprint=" + lamp, "owner=a&owner=b", "id=1", "ip=192.0.2.1", "everything"} {
+	for _, wrong := range []string{"", "all=false", "all=no", "owner=", "fingerprint=AA", "fingerprint=" + strings.Repeat("00", 32), "all&owner=a", "owner=a&fingerprint=" + lamp, "owner=a&owner=b", "id=1", "ip=192.0.2.1", "everything"} {
 		if got := s.order("POST", "/identities/invalidate?"+wrong); got.Code != http.StatusBadRequest {
 			t.Errorf("%q: %d %s", wrong, got.Code, got.Body)
 		}

@@ -134,7 +134,10 @@ func parseFingerprint(text string) (fp pki.Fingerprint, err error) {
 	if err != nil || len(b) != len(fp) {
 		return fp, fmt.Errorf("expected the SHA-256 of a certificate, %d hexadecimal digits", 2*len(fp))
 	}
-	return pki.Fingerprint(b), nil
+	if fp = pki.Fingerprint(b); fp == (pki.Fingerprint{}) { // which a Filter takes for any
+		return fp, errors.New("no certificate has this SHA-256")
+	}
+	return fp, nil
 }
 
 // parseAddress takes an address or a prefix of addresses.

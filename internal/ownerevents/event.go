@@ -156,6 +156,9 @@ func parseFingerprint(text string) (fp pki.Fingerprint, err error) {
 			return pki.Fingerprint{}, errFingerprint
 		}
 	}
+	if fp == (pki.Fingerprint{}) { // no certificate has it, and others may take it for any
+		return fp, errFingerprint
+	}
 	return fp, nil
 }
 

@@ -102,6 +102,7 @@ func TestDecodeSkips(t *testing.T) {
 		"SHA-1":              {strings.Replace(realEvent, printed, printed[:59], 1), errFingerprint},
 		"without colons":     {strings.Replace(realEvent, printed, strings.ReplaceAll(printed, ":", ""), 1), errFingerprint},
 		"other separators":   {strings.Replace(realEvent, printed, strings.ReplaceAll(printed, ":", "-"), 1), errFingerprint},
+		"all zeros":          {strings.Replace(realEvent, printed, strings.Repeat("00:", 31)+"00", 1), errFingerprint},
 		"no digits":          {strings.Replace(realEvent, printed, "ZZ"+printed[2:], 1), errFingerprint},
 	} {
 		t.Run(name, func(t *testing.T) {

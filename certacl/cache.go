@@ -62,6 +62,10 @@ type Cache struct {
 	// Hold is how long what was told by Tell overrules certificate-acl.
 	Hold time.Duration
 
+	// Order is how long it is remembered when that has happened that was
+	// told: what happened before it, and comes later, does not count.
+	Order time.Duration
+
 	// Observe, if not nil, is told the outcome of each call of Owner, by
 	// the goroutine that called it.
 	Observe func(Outcome)
@@ -69,6 +73,7 @@ type Cache struct {
 	mu      sync.Mutex                              // guards what follows, but for asking
 	answers *simplelru.LRU[pki.Fingerprint, answer] // lru.Cache without a lock of its own
 	tolds   *simplelru.LRU[pki.Fingerprint, told]   // in the order in which they were told
+	order   order
 	flights map[pki.Fingerprint]*flight
 	closed  bool
 

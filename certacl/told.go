@@ -16,28 +16,40 @@ import (
 type told struct {
 	owner string
 	ok    bool
-	at    time.Time // when it happened, by the clock of whoever told it
 	since time.Time // when it was told
 	until time.Time
 }
 
 // Tell is told that the certificate belongs to owner since at, or with ok false to nobody. For Hold the cache answers
 // so without asking; a question that is under way is overtaken, and its callers get this answer, too. What happened
-// before something that was told of the same certificate changes nothing, and Tell returns false: events of one
-// certificate may come by different partitions, and then in any order.
+// before something else that Tell or Doubt was told of the same certificate changes nothing, and Tell returns false: events
+// of one certificate may come by different partitions, and then in any order. at must not be further back than Order.
 func (c *Cache) Tell(fp pki.Fingerprint, owner string, ok bool, at time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	c.dropTold(now)
-	if before, held := c.heldAt(fp, now); held && at.Before(before.at) {
+	if !c.order.take(fp, at, now, c.Size, c.Order) {
 		return false
 	}
-	c.hold(fp, told{owner, ok, at, now, now.Add(c.Hold)})
+	c.hold(fp, told{owner, ok, now, now.Add(c.Hold)})
 	if c.answers != nil && c.answers.Contains(fp) { // others would make those leave that devices need
 		c.remember(fp, c.withTimes(answer{owner: owner, ok: ok, told: true, since: now}, now), now)
 	}
 	c.overtake(fp)
+	return true
+}
+
+// Doubt is Tell for a change that does not say whose the certificate is now: it forgets the certificate, as Forget does,
+// unless something that happened later was told before.
+func (c *Cache) Doubt(fp pki.Fingerprint, at time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.order.take(fp, at, time.Now(), c.Size, c.Order) {
+		return false
+	}
+	c.overtake(fp)
+	c.drop(fp)
 	return true
 }
 

@@ -13,11 +13,14 @@ import (
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
-const hold = 30 * time.Second
+const (
+	hold  = 30 * time.Second
+	order = 10 * time.Minute
+)
 
 func newHoldingCache(acl *certificateACL) *certacl.Cache {
 	cache := newCache(acl)
-	cache.Hold = hold
+	cache.Hold, cache.Order = hold, order
 	return cache
 }
 
@@ -105,6 +108,38 @@ func TestAnEarlierEventThatComesLaterDoesNotCount(t *testing.T) {
 		tell(t, cache, nobody, created, true) // of two at once, the one that comes last
 		wantReply(t, cache, acl, nobody, 0)
 	})
+}
+
+// A partition that was away brings what has happened long before what came meanwhile by another one. What has
+// overruled certificate-acl then is over by that time, or an operator has forgotten it.
+func TestAnEarlierEventDoesNotCountLongAfter(t *testing.T) {
+	for name, since := range map[string]func(*certacl.Cache){
+		"held no more": func(*certacl.Cache) { time.Sleep(hold) },
+		"longest":      func(*certacl.Cache) { time.Sleep(order - 2*time.Second) },
+		"forgotten":    func(c *certacl.Cache) { c.Forget(pki.Fingerprint{}) },
+		"all":          func(c *certacl.Cache) { c.ForgetAll() },
+		"in doubt":     func(c *certacl.Cache) { c.Doubt(pki.Fingerprint{}, time.Now()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				acl := &certificateACL{}
+				cache := newHoldingCache(acl)
+				defer cache.Close()
+				created := time.Now()
+				time.Sleep(time.Second)
+				tell(t, cache, nobody, time.Now(), true)
+				since(cache)
+				wantReply(t, cache, acl, nobody, 1)
+				tell(t, cache, lamp, created, false)
+				if cache.Doubt(pki.Fingerprint{}, created) {
+					t.Error("an earlier doubt counts")
+				}
+				wantReply(t, cache, acl, nobody, 0)
+				tell(t, cache, lamp, time.Now(), true)
+				wantReply(t, cache, acl, lamp, 0)
+			})
+		})
+	}
 }
 
 // An askedBefore answers what was true when it was asked.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/ownerevents"
 )
 
 // aclClient returns what asks certificate-acl. It starts nothing.
@@ -29,6 +30,7 @@ func aclCache(cfg config.Config, client *certacl.Client, m *identityMetrics) *ce
 		NegativeTTL:  time.Duration(cfg.ACLNegativeTTL),
 		StaleIfError: time.Duration(cfg.ACLStaleIfError),
 		Hold:         holdTold,
+		Order:        ownerevents.OldAge,
 		Observe:      m.answered,
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/ownerevents"
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -44,9 +43,12 @@ func newOwnerEvents(cfg config.Config, cache *certacl.Cache, server *proxy.Serve
 			server.RecheckNow(e.Fingerprint)
 			return true
 		},
-		Unclear: func(fp pki.Fingerprint) {
-			cache.Forget(fp)
-			server.RecheckSoon(proxy.Filter{Fingerprint: fp}, 0)
+		Unclear: func(e ownerevents.Event) bool {
+			if !cache.Doubt(e.Fingerprint, e.At) {
+				return false
+			}
+			server.RecheckSoon(proxy.Filter{Fingerprint: e.Fingerprint}, 0)
+			return true
 		},
 		Missed: func(ownerevents.Gap) {
 			cache.Outdate()

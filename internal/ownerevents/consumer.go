@@ -21,7 +21,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/vernegate/vernegate/internal/pace"
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/internal/untrusted"
 )
 
@@ -44,9 +43,9 @@ const (
 	// dialTimeout is for the TCP and the TLS handshake with a broker.
 	dialTimeout = 5 * time.Second
 
-	// oldAge is the age from which an event is no more than a reason to ask: such a one comes after Kafka was away, and by
+	// OldAge is the age from which an event is no more than a reason to ask: such a one comes after Kafka was away, and by
 	// then certificate-acl knows it, and what has come after it.
-	oldAge = 10 * time.Minute
+	OldAge = 10 * time.Minute
 	// rewind is how far before the discovery of a gap reading begins anew.
 	rewind = time.Minute
 	// minPause and maxPause are how long to wait before reading begins anew.
@@ -65,8 +64,8 @@ type Config struct {
 	// Changed is told of an event whose owner is known, and reports whether it counts: one does not that happened before
 	// another one of the same certificate. At is set.
 	Changed func(Event) bool
-	// Unclear is told that a certificate has another owner, which has to be asked for.
-	Unclear func(pki.Fingerprint)
+	// Unclear is told of an event after which the owner has to be asked for, and reports the same as Changed.
+	Unclear func(Event) bool
 	// Missed is told that events may have been missed, and why, in a word.
 	Missed func(Gap)
 	// Observe, if not nil, is told what has become of each event, and how long after its publication.
@@ -339,9 +338,10 @@ func (c *Consumer) act(event Event, err error, now time.Time) Result {
 		return Foreign
 	case err != nil:
 		return Malformed
-	case event.Unclear != nil, now.Sub(event.At) > oldAge:
-		c.cfg.Unclear(event.Fingerprint)
-		return Asked
+	case event.Unclear != nil, now.Sub(event.At) > OldAge:
+		if c.cfg.Unclear(event) {
+			return Asked
+		}
 	case c.cfg.Changed(event):
 		return Told
 	}

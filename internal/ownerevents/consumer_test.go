@@ -24,7 +24,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/vernegate/vernegate/internal/ownerevents"
-	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
@@ -126,7 +125,7 @@ func follow(t *testing.T, change func(*ownerevents.Config)) *journal {
 			j.note("%s %02x %s", e.Type, e.Fingerprint[0], e.Owner)
 			return e.Owner != "admin:outdated"
 		},
-		Unclear: func(fp pki.Fingerprint) { j.note("unclear %02x", fp[0]) },
+		Unclear: func(e ownerevents.Event) bool { j.note("unclear %02x", e.Fingerprint[0]); return true },
 		Missed:  func(gap ownerevents.Gap) { j.note("missed: %s", gap) },
 		Observe: func(kind ownerevents.Type, result ownerevents.Result, _ time.Duration) {
 			j.note("= %s %s", kind, result)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -225,4 +226,38 @@ func TestFileGoesBeforeCertificateACL(t *testing.T) {
 	if n := s.acl.Requests(stack.Fingerprint(lamp.Leaf)); n != 0 {
 		t.Errorf("certificate-acl was asked %d times about what the file has", n)
 	}
+}
+
+// TestCheckTellsWhatADeviceMeets runs vernegate check -cert as its operator would, with what the process at work has.
+func TestCheckTellsWhatADeviceMeets(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s := newFixture(t, fake.Addr)
+	check := func(device *certtest.Cert) (code int, report string) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "device.crt")
+		if err := os.WriteFile(path, device.CertPEM(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(within(t, stepTime), program, "check", "-cert", path)
+		for variable, value := range s.env(fake.Addr) {
+			cmd.Env = append(cmd.Env, variable+"="+value)
+		}
+		out, err := cmd.Output()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), string(out)
+	}
+	lamp := s.device("acme:lamp")
+	if code, report := check(lamp); code != 0 || !strings.Contains(report, `owner "acme:lamp", a device`) || !strings.Contains(report, "lets it in") {
+		t.Errorf("of a device that is welcome: exit code %d\n%s", code, report)
+	}
+	s.checkOwner(t, fake, s.through(lamp, 0), "acme:lamp")
+
+	stranger := s.pki.Root.Issue("nobody's")
+	if code, report := check(stranger); code != 2 || !strings.Contains(report, "refuses it with identity_unknown") {
+		t.Errorf("of a device that nobody owns: exit code %d\n%s", code, report)
+	}
+	s.checkRefused(t, s.through(stranger, 0), "identity_unknown", "")
 }

@@ -32,12 +32,21 @@ func (p ClientIDPolicy) check(clientID, owner string) error {
 	switch {
 	case p == AnyClientID, found && rest == "":
 		return nil
-	case p == OwnerClientID:
-		return fmt.Errorf("client id %q, expected %q", clientID, owner)
-	case found && strings.IndexByte(clientIDSeparators, rest[0]) >= 0:
+	case p == OwnerPrefixClientID && found && strings.IndexByte(clientIDSeparators, rest[0]) >= 0:
 		return nil
 	}
-	return fmt.Errorf("client id %q, expected %q, alone or with one of %s behind it", clientID, owner, clientIDSeparators)
+	return fmt.Errorf("client id %q, expected %s", clientID, p.Allowed(owner))
+}
+
+// Allowed says which client ids an owner may use, for people.
+func (p ClientIDPolicy) Allowed(owner string) string {
+	switch p {
+	case OwnerClientID:
+		return fmt.Sprintf("%q", owner)
+	case OwnerPrefixClientID:
+		return fmt.Sprintf("%q, alone or with one of %s behind it", owner, clientIDSeparators)
+	}
+	return "any"
 }
 
 // forBroker is what a broker gets first: the CONNECT as the owner's, behind a PROXY header where brokers want one.

@@ -71,19 +71,19 @@ func (s *session) identify(ctx context.Context) <-chan identity {
 	answer := make(chan identity, 1)
 	peer := Peer{Chain: s.chain, Fingerprint: pki.FingerprintOf(s.chain[0])}
 	s.changes = s.server.changes.count(peer.Fingerprint)
-	go func() { answer <- s.server.ask(ctx, peer) }()
+	go func() { answer <- s.server.cfg.ask(ctx, peer) }()
 	return answer
 }
 
 // ask asks for the owner and for authorization at the same time.
-func (s *Server) ask(ctx context.Context, peer Peer) (id identity) {
-	if s.cfg.Authorize == nil {
-		id.askOwner(ctx, s.cfg.Owner, peer)
+func (c *Config) ask(ctx context.Context, peer Peer) (id identity) {
+	if c.Authorize == nil {
+		id.askOwner(ctx, c.Owner, peer)
 		return id
 	}
 	var authorizing sync.WaitGroup
-	authorizing.Go(func() { id.again, id.denied = s.cfg.Authorize(ctx, peer) })
-	id.askOwner(ctx, s.cfg.Owner, peer)
+	authorizing.Go(func() { id.again, id.denied = c.Authorize(ctx, peer) })
+	id.askOwner(ctx, c.Owner, peer)
 	authorizing.Wait()
 	return id
 }

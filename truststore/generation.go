@@ -87,9 +87,20 @@ func (g *Generation) CAsWithoutCRL() (without []*x509.Certificate) {
 }
 
 // CRLs returns the lists in use, one of each issuer, key and scope.
-func (g *Generation) CRLs() []CRL {
-	all := make([]CRL, len(g.lists))
-	for i, l := range g.lists {
+func (g *Generation) CRLs() []CRL { return g.describe(g.lists) }
+
+// CRLsAbout returns the lists in use that Verify looks certificates of this CA up in.
+func (g *Generation) CRLsAbout(ca *x509.Certificate) []CRL {
+	r := g.revocation[g.bundle.authorityOf(ca)]
+	if r == nil {
+		return nil
+	}
+	return g.describe(r.lists)
+}
+
+func (g *Generation) describe(lists []*list) []CRL {
+	all := make([]CRL, len(lists))
+	for i, l := range lists {
 		all[i] = CRL{Path: l.path, Issuer: l.Issuer, Number: l.Number, ThisUpdate: l.ThisUpdate, NextUpdate: l.NextUpdate, Entries: l.Entries, Freshest: l.Freshest}
 		if !l.NextUpdate.IsZero() {
 			all[i].GoodUntil = g.rules.limit(l)

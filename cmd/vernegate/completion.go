@@ -67,7 +67,7 @@ func completed() []completedCommand {
 		c := completedCommand{Name: name, Does: does}
 		switch name {
 		case "check":
-			c.Options = []option{{Name: "-no-mqtt", Does: "only connect to the backends"}}
+			c.Options = options(checkFlagSet(&checkFlags{}))
 		case "completion":
 			c.Words = shells()
 		case "convert":

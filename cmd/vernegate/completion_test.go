@@ -39,6 +39,7 @@ var completions = []struct {
 	{[]string{"c"}, []string{"check", "completion", "convert"}},
 	{[]string{"ser"}, []string{"serve"}},
 	{[]string{"check", "-no"}, []string{"-no-mqtt"}},
+	{[]string{"check", "-cert", "old"}, []string{"old.conf"}},
 	{[]string{"convert", "-o"}, []string{"-out"}},
 	{[]string{"convert", "-out", "fol"}, []string{"folder1", "folder2"}},
 	{[]string{"convert", "old"}, []string{"old.conf"}},

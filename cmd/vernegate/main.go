@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/vernegate/vernegate/internal/app"
 )
@@ -24,7 +23,7 @@ const (
 )
 
 const usage = `vernegate [serve]    accept devices until SIGTERM; configured by VERNEGATE_* and CERTIFICATE_ACL_* variables
-vernegate check      check the configuration and the files, try certificate-acl and the backends; -no-mqtt only connects to the backends
+vernegate check      check the configuration and the files, try certificate-acl and the backends; -no-mqtt only connects to the backends, -cert FILE says what a device would meet
 vernegate convert    convert the configuration of dojot's patched VerneMQ for stock VerneMQ and vernegate; see convert -h
 vernegate drain      make the vernegate that is process 1 of this container drain, as SIGTERM does
 vernegate completion print a script for bash, fish or zsh that completes command lines; see vernegate(1)
@@ -52,16 +51,16 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if command == "completion" && len(args) == 2 {
 		return completion(args[1], stdout, stderr)
 	}
-	noMQTT := command == "check" && slices.Equal(args[1:], []string{"-no-mqtt"})
-	if len(args) > 1 && !noMQTT {
+	if command == "check" {
+		return check(ctx, args[1:], environ, stdout, stderr)
+	}
+	if len(args) > 1 {
 		fmt.Fprintf(stderr, "vernegate: %s takes no arguments, not %q\n\n%s", command, args[1], usage)
 		return exitMistake
 	}
 	switch command {
 	case "serve":
 		return serve(ctx, environ, stderr)
-	case "check":
-		return check(ctx, noMQTT, environ, stdout)
 	case "completion":
 		return completion("", stdout, stderr)
 	case "drain":

@@ -287,16 +287,24 @@ func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *cert
 	if err != nil {
 		return nil, err
 	}
-	return proxy.New(proxy.Config{
+	how := a.serverConfig(store, lists, owners, asker)
+	how.Lease, how.BackendTLS = brokers.lease, brokers.tls
+	how.MaxDescriptors, how.MaxHandshakes = descriptors, a.maxHandshakes(descriptors)
+	how.Metrics = proxy.NewMetrics(a.registry)
+	return proxy.New(how), nil
+}
+
+// serverConfig returns what the proxy is to do, but for brokers and what it may use of the machine. It decides which clients
+// are let in.
+func (a *App) serverConfig(store *truststore.Store, lists *listFetcher, owners sources, asker *revocationAsker) proxy.Config {
+	return proxy.Config{
 		Trust:                func() proxy.Trust { return trust{store.Current(), lists} },
 		Owner:                owners.ownerFunc(a.identity.asked),
 		Service:              a.cfg.Services.Func(),
 		Authorize:            asker.authorize(),
-		Lease:                brokers.lease,
 		TLS:                  tlsPolicy(a.cfg),
 		ProxyProtocolFrom:    a.cfg.ProxyProtocolFrom,
 		BackendProxyProtocol: byte(a.cfg.BackendProxyProtocol),
-		BackendTLS:           brokers.tls,
 		WebSocket:            websocket.Endpoint{Path: string(a.cfg.WSPath), Origins: a.cfg.WSOrigins},
 
 		ClientID:      proxy.ClientIDPolicy(a.cfg.ClientID),
@@ -308,7 +316,6 @@ func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *cert
 		ConnackTimeout:   time.Duration(a.cfg.ConnackTimeout),
 		MaxConnectSize:   int(a.cfg.MaxConnectSize),
 		MaxRecord:        int(a.cfg.TLSMaxRecord),
-		MaxDescriptors:   descriptors,
 		MaxLifetime:      a.cfg.MaxLifetime(),
 		Recheck:          time.Duration(a.cfg.SessionRecheck),
 		ServerReference:  string(a.cfg.ServerReference),
@@ -317,14 +324,12 @@ func (a *App) newServer(store *truststore.Store, lists *listFetcher, cache *cert
 		MaxConnectionsPerIP:    int(a.cfg.MaxConnectionsPerIP),
 		MaxConnectionsPerOwner: int(a.cfg.MaxConnectionsPerOwner),
 		HandshakeRate:          int(a.cfg.HandshakeRate),
-		MaxHandshakes:          a.maxHandshakes(descriptors),
 
-		Metrics:  proxy.NewMetrics(a.registry),
 		Logger:   a.log,
 		Audit:    a.audit,
 		LogRate:  int(a.cfg.LogRate),
 		OnForced: a.history.Add,
-	}), nil
+	}
 }
 
 // reloadOnHangup has the files read at every SIGHUP until ctx ends. What is wrong

@@ -69,10 +69,14 @@ func Check(ctx context.Context, noMQTT bool, environ []string, stdout io.Writer)
 // report prints findings, one a line.
 type report struct {
 	w      io.Writer
+	silent bool // about all that has not failed
 	failed bool
 }
 
 func (r *report) print(verdict, format string, args ...any) {
+	if r.silent && verdict != "failed" {
+		return
+	}
 	fmt.Fprintf(r.w, "%-8s %s\n", verdict, fmt.Sprintf(format, args...))
 }
 
@@ -90,27 +94,38 @@ func (r *report) failedLines(subject string, err error) {
 	}
 }
 
-// checkFiles reads the trust files once, and fetches the lists that are not files.
-func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
+// openTrust reads the trust files once, and fetches the lists that are not files. The store is nil if there is none; else the
+// caller closes lists. What is wrong with single parts is left for the caller to tell.
+func (r *report) openTrust(ctx context.Context, cfg config.Config) (*truststore.Store, *listFetcher) {
 	lists, err := tryListFetcher(cfg)
 	if err != nil {
 		r.failedLines("", err)
-		return
+		return nil, nil
 	}
-	defer lists.close()
 	r.checkLists(ctx, lists, nil)
 	trust := trustConfig(cfg, nil)
 	trust.Remotes = lists.remotes
 	store, err := openTrust(ctx, cfg, trust)
 	if err != nil {
+		lists.close()
 		r.failedLines("", err)
-		return
+		return nil, nil
 	}
 	if found := lists.status(); lists != nil {
 		lists.open(store)
 		r.checkLists(ctx, lists, found) // and what certificates and lists name
-		_ = store.Reload(ctx)           // whose mistakes are told below
+		_ = store.Reload(ctx)
 	}
+	return store, lists
+}
+
+// checkFiles tells about the trust files.
+func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
+	store, lists := r.openTrust(ctx, cfg)
+	if store == nil {
+		return
+	}
+	defer lists.close()
 	g, now := store.Current(), time.Now()
 	for _, pair := range g.ServerCertificates() {
 		r.checkExpiry("server certificate", admin.KindServer, pair.Leaf, now)
@@ -138,7 +153,6 @@ func (r *report) checkFiles(ctx context.Context, cfg config.Config) {
 	}
 }
 
-// checkExpiry tells about a certificate, called name, of a kind of package admin.
 // checkOwnerFile reads the file of owners once, if there is one.
 func (r *report) checkOwnerFile(ctx context.Context, cfg config.Config) {
 	store, err := openOwnerFile(ctx, cfg, ownerfile.Config{})
@@ -155,6 +169,7 @@ func (r *report) checkOwnerFile(ctx context.Context, cfg config.Config) {
 	r.ok("file of owners %s with %d lines", status.Path, status.Lines)
 }
 
+// checkExpiry tells about a certificate, called name, of a kind of package admin.
 func (r *report) checkExpiry(name, kind string, cert *x509.Certificate, now time.Time) {
 	end := cert.NotAfter.Format(time.RFC3339)
 	switch {

@@ -26,6 +26,10 @@ var errUnanswered = errors.New("asking certificate-acl: the look-up ended withou
 // channel for each waiter to allow that. And a look-up that panics or calls
 // runtime.Goexit must fail its waiters; singleflight ends the process on the first,
 // and leaves those of DoChan waiting for ever on the second.
+//
+// That of package internal/ocsp is another one: it knows no changes that overtake it and
+// nothing that stands in, but questions that nobody waits for; what both would share is
+// the map of what is under way.
 type flight struct {
 	cancel context.CancelFunc
 	known  answer    // what was remembered when it began

@@ -49,13 +49,18 @@ var scenarios = map[string]func(r *run){
 func TestSameThroughAsDirect(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, broker)
-	device := s.device("acme:lamp")
+	compareAll(t, s.device("acme:lamp"), s.through)
+}
+
+// compareAll compares every scenario, in every version of MQTT and TLS.
+func compareAll(t *testing.T, device *certtest.Cert, through func(*certtest.Cert, uint16) stack.Dial) {
+	t.Helper()
 	for _, v := range versions {
 		for _, tlsVersion := range tlsVersions {
 			for name, scenario := range scenarios {
 				t.Run(fmt.Sprintf("%v %s/%s", v, tls.VersionName(tlsVersion), name), func(t *testing.T) {
 					t.Parallel()
-					compare(t, v, s.through(device, tlsVersion), scenario)
+					compare(t, v, through(device, tlsVersion), scenario)
 				})
 			}
 		}

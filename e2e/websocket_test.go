@@ -36,17 +36,7 @@ func (s *fixture) byWebSocket(device *certtest.Cert, tlsVersion uint16) stack.Di
 func TestSameByWebSocketAsDirect(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t, broker)
-	device := s.device("acme:lamp")
-	for _, v := range versions {
-		for _, tlsVersion := range tlsVersions {
-			for name, scenario := range scenarios {
-				t.Run(fmt.Sprintf("%v %s/%s", v, tls.VersionName(tlsVersion), name), func(t *testing.T) {
-					t.Parallel()
-					compare(t, v, s.byWebSocket(device, tlsVersion), scenario)
-				})
-			}
-		}
-	}
+	compareAll(t, s.device("acme:lamp"), s.byWebSocket)
 }
 
 // The clients of paho bring a WebSocket of their own.

@@ -72,6 +72,34 @@ func secureSession(g *gate, b secureBroker) (client, backend *tls.Conn) {
 	return client, backend
 }
 
+// exchange sends packets of up to more than any buffer through a session, in both directions at once.
+func exchange(t *testing.T, client, backend io.ReadWriter) {
+	t.Helper()
+	for _, n := range []int{64, 20_000, 2_000_000} {
+		packet := publish(n)
+		written := make(chan error, 2)
+		for _, side := range []io.Writer{client, backend} {
+			go func() { _, err := side.Write(packet); written <- err }()
+		}
+		read := make(chan []byte, 2)
+		for _, side := range []io.Reader{client, backend} {
+			go func() {
+				got := make([]byte, len(packet))
+				_, _ = io.ReadFull(side, got)
+				read <- got
+			}()
+		}
+		for range 2 {
+			if err := <-written; err != nil {
+				t.Fatal(err)
+			}
+			if got := <-read; !bytes.Equal(got, packet) {
+				t.Fatalf("a packet of %d bytes did not come through", n)
+			}
+		}
+	}
+}
+
 func TestBrokerOverTLS(t *testing.T) {
 	t.Parallel()
 	for name, version := range tlsVersions {
@@ -83,29 +111,7 @@ func TestBrokerOverTLS(t *testing.T) {
 			if got := backend.ConnectionState().PeerCertificates[0]; !got.Equal(testPKI().device.Leaf) {
 				t.Errorf("the broker was shown %v", got.Subject)
 			}
-			for _, n := range []int{64, 20_000, 2_000_000} { // more than any buffer, in both directions at once
-				packet := publish(n)
-				written := make(chan error, 2)
-				for _, side := range []net.Conn{client, backend} {
-					go func() { _, err := side.Write(packet); written <- err }()
-				}
-				read := make(chan []byte, 2)
-				for _, side := range []net.Conn{client, backend} {
-					go func() {
-						got := make([]byte, len(packet))
-						_, _ = io.ReadFull(side, got)
-						read <- got
-					}()
-				}
-				for range 2 {
-					if err := <-written; err != nil {
-						t.Fatal(err)
-					}
-					if got := <-read; !bytes.Equal(got, packet) {
-						t.Fatalf("a packet of %d bytes did not come through", n)
-					}
-				}
-			}
+			exchange(t, client, backend)
 			_ = client.Close()
 			wantEOF(t, backend) // with close_notify: crypto/tls says so otherwise
 			_ = backend.Close()

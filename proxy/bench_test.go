@@ -95,17 +95,23 @@ func BenchmarkThroughput(b *testing.B) {
 	client := g.device(connect311)
 	wantBytes(b, client, connack311)
 	chunk := publish(64 << 10)
-	b.SetBytes(int64(len(chunk)))
+	throughput(b, client, client, chunk, chunk)
+}
+
+// throughput measures packets that the broker sends back, sent as they are on the wire.
+func throughput(b *testing.B, in io.Reader, out io.Writer, packet, onWire []byte) {
+	b.Helper()
+	b.SetBytes(int64(len(packet)))
 	b.ReportAllocs()
 	done := make(chan error)
-	n := int64(b.N) * int64(len(chunk))
+	n := int64(b.N) * int64(len(packet))
 	b.ResetTimer()
 	go func() {
-		_, err := io.CopyN(io.Discard, client, n)
+		_, err := io.CopyN(io.Discard, in, n)
 		done <- err
 	}()
 	for range b.N {
-		write(b, client, chunk)
+		write(b, out, onWire)
 	}
 	if err := <-done; err != nil {
 		b.Fatal(err)
@@ -120,22 +126,7 @@ func BenchmarkThroughputByWebSocket(b *testing.B) {
 	write(b, client, connect311)
 	wantBytes(b, client, connack311)
 	message := publish(64 << 10)
-	frame := maskedFrame(binaryFrame, message)
-	b.SetBytes(int64(len(message)))
-	b.ReportAllocs()
-	done := make(chan error)
-	n := int64(b.N) * int64(len(message))
-	b.ResetTimer()
-	go func() {
-		_, err := io.CopyN(io.Discard, client, n)
-		done <- err
-	}()
-	for range b.N {
-		write(b, client.Conn, frame)
-	}
-	if err := <-done; err != nil {
-		b.Fatal(err)
-	}
+	throughput(b, client, client.Conn, message, maskedFrame(binaryFrame, message))
 }
 
 // One message in flight by WebSocket.

@@ -92,6 +92,17 @@ func TestEverythingAtOnce(t *testing.T) {
 			})
 		}
 	}
+	enough := func() bool { return sessions.Load() > 0 && resumed.Load() > 0 }
+	g.wearOut(ctx, cancel, &running, trusts, withdrawals, enough)
+	if !enough() {
+		t.Errorf("got %d sessions and %d resumed ones, want some", sessions.Load(), resumed.Load())
+	}
+}
+
+// wearOut changes the trust all the time and kicks sessions while clients, which run until stop, come and go: for a moment,
+// and on a busy machine until enough reports true or ctx ends. In the midst of it the gate drains. Afterwards nothing is left.
+func (g *gate) wearOut(ctx context.Context, stop func(), running *sync.WaitGroup, trusts []*trust, withdrawals []proxy.Withdrawal, enough func() bool) {
+	g.t.Helper()
 	running.Go(func() {
 		for n := 1; ctx.Err() == nil; n = (n + 1) % len(trusts) {
 			g.trust.Store(trusts[n])
@@ -101,8 +112,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	})
 	running.Go(func() {
 		for ctx.Err() == nil {
-			page, _ := g.Sessions(proxy.Filter{}, 0, 10)
-			if len(page) > 0 {
+			if page, _ := g.Sessions(proxy.Filter{}, 0, 10); len(page) > 0 {
 				g.Kick(proxy.Filter{ID: page[rand.IntN(len(page))].ID}, nil)
 			}
 			for range g.Owners() {
@@ -111,20 +121,17 @@ func TestEverythingAtOnce(t *testing.T) {
 		}
 	})
 	sleep(ctx, 1500*time.Millisecond)
-	for (sessions.Load() == 0 || resumed.Load() == 0) && ctx.Err() == nil { // on a busy machine
+	for !enough() && ctx.Err() == nil {
 		sleep(ctx, 10*time.Millisecond)
 	}
 	g.Drain(ctx, 200*time.Millisecond)
-	if err := g.Shutdown(t.Context()); err != nil {
-		t.Error(err)
+	if err := g.Shutdown(g.t.Context()); err != nil {
+		g.t.Error(err)
 	}
-	cancel()
+	stop()
 	running.Wait()
-	if n, r := sessions.Load(), resumed.Load(); n == 0 || r == 0 {
-		t.Errorf("got %d sessions and %d resumed ones, want some", n, r)
-	}
 	if page, _ := g.Sessions(proxy.Filter{}, 0, 10); len(page) > 0 {
-		t.Errorf("sessions that have ended are still there: %v", page)
+		g.t.Errorf("sessions that have ended are still there: %v", page)
 	}
 }
 

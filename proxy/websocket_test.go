@@ -471,29 +471,7 @@ func TestWebSocketToABrokerOverTLS(t *testing.T) {
 	write(t, client, connect311)
 	backend := b.greet(connect311Owned, connack311)
 	wantBytes(t, client, connack311)
-	for _, n := range []int{64, 20_000, 2_000_000} { // more than any buffer, in both directions at once
-		packet := publish(n)
-		written := make(chan error, 2)
-		for _, side := range []io.Writer{client, backend} {
-			go func() { _, err := side.Write(packet); written <- err }()
-		}
-		read := make(chan []byte, 2)
-		for _, side := range []io.Reader{client, backend} {
-			go func() {
-				got := make([]byte, len(packet))
-				_, _ = io.ReadFull(side, got)
-				read <- got
-			}()
-		}
-		for range 2 {
-			if err := <-written; err != nil {
-				t.Fatal(err)
-			}
-			if got := <-read; !bytes.Equal(got, packet) {
-				t.Fatalf("a packet of %d bytes did not come through", n)
-			}
-		}
-	}
+	exchange(t, client, backend)
 	client.send(closeFrame, "\x03\xe8")
 	wantEOF(t, backend) // with close_notify: crypto/tls says so otherwise
 	_ = backend.Close()

@@ -58,36 +58,10 @@ func TestEverythingAtOnceByWebSocket(t *testing.T) {
 			})
 		}
 	}
-	running.Go(func() {
-		for n := 1; ctx.Err() == nil; n = (n + 1) % len(trusts) {
-			g.trust.Store(trusts[n])
-			running.Go(func() { g.Withdraw(ctx, withdrawals[n]) })
-			sleep(ctx, 7*time.Millisecond)
-		}
-	})
-	running.Go(func() {
-		for ctx.Err() == nil {
-			if page, _ := g.Sessions(proxy.Filter{}, 0, 10); len(page) > 0 {
-				g.Kick(proxy.Filter{ID: page[rand.IntN(len(page))].ID}, nil)
-			}
-			sleep(ctx, 3*time.Millisecond)
-		}
-	})
-	sleep(ctx, 1500*time.Millisecond)
-	for (sessions.Load() == 0 || others.Load() == 0) && ctx.Err() == nil { // on a busy machine
-		sleep(ctx, 10*time.Millisecond)
-	}
-	g.Drain(ctx, 200*time.Millisecond)
-	if err := g.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	cancel()
-	running.Wait()
-	if sessions.Load() == 0 || others.Load() == 0 {
+	enough := func() bool { return sessions.Load() > 0 && others.Load() > 0 }
+	g.wearOut(ctx, cancel, &running, trusts, withdrawals, enough)
+	if !enough() {
 		t.Errorf("got %d sessions by WebSocket and %d others, want some", sessions.Load(), others.Load())
-	}
-	if page, _ := g.Sessions(proxy.Filter{}, 0, 10); len(page) > 0 {
-		t.Errorf("sessions that have ended are still there: %v", page)
 	}
 }
 

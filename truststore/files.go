@@ -50,7 +50,7 @@ func (s *source) contents(t *pace.Throttle) io.Reader {
 	if s.large == nil {
 		return bytes.NewReader(s.data)
 	}
-	return &throttledReader{io.NewSectionReader(s.large, 0, s.size), t}
+	return t.Reader(io.NewSectionReader(s.large, 0, s.size))
 }
 
 // unchanged returns an error if contents may have returned something else than
@@ -67,20 +67,6 @@ func (s *source) unchanged() error {
 		return fmt.Errorf("%s was changed while it was read", s.Path)
 	}
 	return nil
-}
-
-// pieceSize is how much of a large file is read between two looks at the throttle.
-const pieceSize = 64 << 10
-
-// throttledReader reads in pieces and may pause in between.
-type throttledReader struct {
-	io.Reader
-	throttle *pace.Throttle
-}
-
-func (r *throttledReader) Read(b []byte) (int, error) {
-	r.throttle.Yield()
-	return r.Reader.Read(b[:min(len(b), pieceSize)])
 }
 
 // fileSet is one read of all files. It has to be closed.

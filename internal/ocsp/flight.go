@@ -15,7 +15,9 @@ import (
 // errUnanswered is what waiters get when Ask has ended its goroutine with runtime.Goexit.
 var errUnanswered = errors.New("asking OCSP responder: the question ended without an answer")
 
-// flight is one request under way and what its waiters get.
+// flight is one request under way and what its waiters get. That of package certacl is another one: a change may
+// overtake it, and the owner from before stands in where no answer comes. Here, nobody may be waiting. What both would share
+// is the map of what is under way.
 type flight struct {
 	cancel context.CancelFunc
 	waited bool // when it began

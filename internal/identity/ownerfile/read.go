@@ -22,9 +22,6 @@ const (
 	// yieldEvery is how many lines are read between two looks at the throttle.
 	yieldEvery = 64
 
-	// pieceSize is how many bytes are.
-	pieceSize = 64 << 10
-
 	// maxNamed is how many bad lines an error names, and how many odd ones a Version.
 	maxNamed = 10
 )
@@ -89,18 +86,7 @@ func (f *file) survey(t *pace.Throttle) error {
 
 // reader reads the file from its start, and may pause in between. It reads no more than a file may have.
 func (f *file) reader(t *pace.Throttle) io.Reader {
-	return &throttledReader{io.NewSectionReader(f, 0, maxSize+1), t}
-}
-
-// throttledReader reads in pieces and may pause in between.
-type throttledReader struct {
-	io.Reader
-	throttle *pace.Throttle
-}
-
-func (r *throttledReader) Read(b []byte) (int, error) {
-	r.throttle.Yield()
-	return r.Reader.Read(b[:min(len(b), pieceSize)])
+	return t.Reader(io.NewSectionReader(f, 0, maxSize+1))
 }
 
 // lineCounter counts the lines that are written to it.

@@ -191,6 +191,9 @@ func TestOwnersByFile(t *testing.T) {
 	eventually(t, stepTime, "the file is refused", func() bool {
 		return must(s.Metrics(within(t, stepTime)))(t).Sum("vernegate_identity_file_refused") == 1
 	})
+	if _, status, err := s.Ask(within(t, stepTime), "GET", "/status", ""); err != nil || !strings.Contains(status, `"refused": true`) || !strings.Contains(status, path+": line 1: ") {
+		t.Errorf("the status does not say why the file is refused: %v, %s", err, status)
+	}
 	for _, w := range lives {
 		ping(t, w)
 	}

@@ -52,6 +52,7 @@ func attacked(t *testing.T, attack string) *site {
 	s.status.Trust.Notices = []string{attack}
 	s.status.LastLook = &admin.Look{Result: "refused", Errors: []string{attack}}
 	s.status.CertificateACL = &admin.CertificateACL{URL: attack, LastError: attack, LastFailure: now}
+	s.status.IdentityFile = &admin.IdentityFile{Path: attack, Refused: true, Errors: []string{attack}, Notices: []string{attack}}
 	s.status.Backends = []admin.Backend{{Address: attack, Name: attack, State: attack, Severity: admin.Critical, Reason: attack, Detail: attack}}
 	return s
 }

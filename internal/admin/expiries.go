@@ -115,6 +115,9 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 		add(Critical, nil, "certificate-acl %s, %s. Devices in the cache can still connect, others cannot.",
 			acl.LastDetail, ago(s.Now.Sub(acl.LastFailure)))
 	}
+	if f := s.IdentityFile; f != nil && f.Refused {
+		add(Critical, f.Errors, "The file of owners %s is refused, since %s. The last good one stays in use, also for lines that were removed.", f.Path, stamp(f.RefusedSince))
+	}
 	if s.OCSP != nil {
 		s.OCSP.attention(add)
 	}

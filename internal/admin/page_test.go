@@ -176,13 +176,15 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	}
 	s.status.AnyClientID = true
 	body := html.UnescapeString(s.ask("GET", "/").Body.String())
-	wantOnPage(t, body, "(10) vernegate vernemq-0",
+	wantOnPage(t, body, "(11) vernegate vernemq-0",
 		"The trust files are refused in part: CRL in /certs/ca.crl, since 2026-05-01 ", "its signature is not that of",
 		"The CRL at https://ca.example.org/root.crl cannot be fetched, since 2026-05-01 11:37:42 UTC.", "the server answers 503 Service Unavailable", "http://crl.example.org/plant7.crl",
 		"delta to 1830",
 		"1 of what was read is odd or passed over", "CRL is not needed",
 		"certificate-acl did not answer in time, 4 s ago.", "Looked at</dt><dd>30 s ago: something is refused",
 		"The OCSP responder of CN=Vendor CA fails. Devices whose status is not remembered are refused.", `signer "CN=responder" is valid from`,
+		"The file of owners /etc/vernegate/owners.map is refused, since 2026-05-01 13:32:42 UTC. The last good one stays in use",
+		"line 1204118: expected a key", "<dd>1\u202f204\u202f117</dd>", "1 line is of no use", "line 7: the owner contains '+'",
 		"as each certificate names it", "ocsp.example.org", "timeout, 60 min ago",
 		"Backend 10.244.2.9:1883 is ejected.", "<code>dial</code>", "connection refused",
 		"The CRL of CN=X.509 Identity CA,O=dojot IoT Platform should have been replaced 21 h ago. It is still used, until 2026-05-01 16:37:42 UTC.",

@@ -174,6 +174,11 @@ func busySite(t *testing.T) *site {
 			Answers:     map[string]uint64{"hit": 12_345_678},
 			LastSuccess: now.Add(-3 * time.Minute), LastFailure: now.Add(-4 * time.Second), LastError: "timeout", LastDetail: "did not answer in time",
 		},
+		IdentityFile: &admin.IdentityFile{
+			Path: "/etc/vernegate/owners.map", Lines: 1_204_117, Loaded: now.Add(-2 * time.Hour), Refused: true, RefusedSince: now.Add(-5 * time.Minute),
+			Errors:  []string{"/etc/vernegate/owners.map: line 1204118: expected a key, a blank and an owner"},
+			Notices: []string{`line 7: the owner contains '+'`},
+		},
 		OCSP: &admin.OCSP{
 			OnError: "deny", CacheEntries: 48_210, CacheSize: 100_000,
 			Issuers: []admin.OCSPIssuer{
@@ -231,6 +236,8 @@ func calmSite(t *testing.T) *site {
 	trust.CRLs[0].ThisUpdate, trust.CRLs[0].NextUpdate, trust.CRLs[0].GoodUntil = now.Add(-25*time.Hour), now.Add(-time.Hour), now.Add(23*time.Hour)
 	trust.CRLs[0].Severity = admin.OK // dojot's is late by two hours a day
 	s.status.CRLSources = s.status.CRLSources[:1]
+	file := s.status.IdentityFile
+	file.Refused, file.Errors, file.Notices = false, nil, nil
 	s.status.LastLook = &admin.Look{At: now.Add(-30 * time.Second), Result: "unchanged"}
 	s.status.CertificateACL.LastFailure, s.status.CertificateACL.LastSuccess = now.Add(-26*time.Hour), now.Add(-2*time.Second)
 	up := &s.status.Backends[1]

@@ -37,8 +37,9 @@ type Status struct {
 	LastLook       *Look           `json:"last_look,omitempty"`   // at the trust files
 	CRLSources     []CRLSource     `json:"crl_sources,omitempty"` // lists that are fetched over the network
 	CertificateACL *CertificateACL `json:"certificate_acl,omitempty"`
-	OCSP           *OCSP           `json:"ocsp,omitempty"`  // nil = off
-	Kafka          *Kafka          `json:"kafka,omitempty"` // nil = no events are followed
+	IdentityFile   *IdentityFile   `json:"identity_file,omitempty"` // nil = it is no source of owners
+	OCSP           *OCSP           `json:"ocsp,omitempty"`          // nil = off
+	Kafka          *Kafka          `json:"kafka,omitempty"`         // nil = no events are followed
 	Backends       []Backend       `json:"backends,omitempty"`
 	Limits         []Limit         `json:"limits,omitempty"`
 	AnyClientID    bool            `json:"any_client_id"` // an owner may use every client id
@@ -182,6 +183,19 @@ const failsInARow = 3
 
 // Failing reports whether no question is answered, as far as can be seen.
 func (i OCSPIssuer) Failing() bool { return i.InARow >= failsInARow }
+
+// IdentityFile is the file of owners.
+type IdentityFile struct {
+	Path   string    `json:"path"`
+	Lines  int       `json:"lines"`  // that name an owner, of what is in use
+	Loaded time.Time `json:"loaded"` // when what is in use was read
+
+	Refused      bool      `json:"refused"` // the file is no good now, and its last good version stays in use
+	Errors       []string  `json:"errors,omitempty"`
+	RefusedSince time.Time `json:"refused_since,omitzero"`
+	Pending      bool      `json:"pending"`           // it lacks lines, and is used if it stays so
+	Notices      []string  `json:"notices,omitempty"` // lines whose owner cannot be a username
+}
 
 // Kafka is how following changes of owners goes.
 type Kafka struct {

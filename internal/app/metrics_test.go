@@ -52,11 +52,15 @@ func newTestAppIn(t *testing.T, w *apptest.World) *App {
 	brokers := a.newBrokers(clientFiles{})
 	asker := a.newRevocationAsker(store.Current)
 	t.Cleanup(asker.close)
-	server, err := a.newServer(store, nil, cache, nil, asker, brokers)
+	owners, err := a.openOwnerFile(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.parts.Store(&components{store, clientFiles{}, cache, asker, brokers.pool, server, nil, nil})
+	server, err := a.newServer(store, nil, cache, owners, asker, brokers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.parts.Store(&components{store, clientFiles{}, cache, asker, brokers.pool, server, nil, owners})
 	return a
 }
 

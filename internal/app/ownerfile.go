@@ -5,13 +5,17 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/identity/ownerfile"
+	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/proxy"
 )
 
@@ -79,6 +83,31 @@ func (f *ownerFollower) wait() {
 	f.running.Wait()
 }
 
+// identityFileStatus tells operators how the file of owners is; nil = there is none.
+func identityFileStatus(store *ownerfile.Store) *admin.IdentityFile {
+	if store == nil {
+		return nil
+	}
+	s := store.Status()
+	f := &admin.IdentityFile{Path: untrusted.Text(s.Path), Lines: s.Lines, Loaded: s.Loaded, Pending: s.Pending, Notices: linesOf(s.Notices)}
+	if s.Err != nil {
+		f.Refused, f.RefusedSince, f.Errors = true, s.Since, linesOf(strings.Split(s.Err.Error(), "\n"))
+	}
+	return f
+}
+
+// linesOf makes lines about a file fit for display, and bounds how many those are.
+func linesOf(lines []string) (shown []string) {
+	const most = 20
+	for _, line := range lines[:min(len(lines), most)] {
+		shown = append(shown, untrusted.Text(line))
+	}
+	if more := len(lines) - most; more > 0 {
+		shown = append(shown, fmt.Sprintf("and %d more", more))
+	}
+	return shown
+}
+
 // ownerFileMetrics tell how the file of owners is. All are 0 without one.
 func ownerFileMetrics(status func() ownerfile.Status) []prometheus.Collector {
 	gauge := func(name, help string, value func(ownerfile.Status) float64) prometheus.Collector {
@@ -87,6 +116,13 @@ func ownerFileMetrics(status func() ownerfile.Status) []prometheus.Collector {
 	return []prometheus.Collector{
 		gauge("vernegate_identity_file_lines", "Certificates and subjects that have an owner in the file of owners in use.",
 			func(s ownerfile.Status) float64 { return float64(s.Lines) }),
+		gauge("vernegate_identity_file_loaded_timestamp_seconds", "When the file of owners in use was read.",
+			func(s ownerfile.Status) float64 {
+				if s.Loaded.IsZero() {
+					return 0
+				}
+				return float64(s.Loaded.UnixMilli()) / 1000
+			}),
 		gauge("vernegate_identity_file_refused", "1 while the file of owners is no good and its last good version stays in use, else 0.",
 			func(s ownerfile.Status) float64 {
 				if s.Err != nil {

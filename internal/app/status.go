@@ -51,6 +51,7 @@ func (a *App) status() admin.Status {
 		if a.cfg.Identity.Has(config.CertificateACL) {
 			s.CertificateACL = a.aclStatus(w)
 		}
+		s.IdentityFile = identityFileStatus(w.owners)
 		if w.events != nil {
 			s.Kafka = kafkaStatus(w.events.Status())
 		}

@@ -4,6 +4,7 @@
 package app
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -198,5 +200,29 @@ func TestStatusOfCertificateACL(t *testing.T) {
 	m.note(&certacl.LookupError{Kind: certacl.KindCanceled, Err: errShuttingDown}) // says nothing
 	if s := m.status(); s.Failing() || s.LastSuccess.IsZero() || s.LastError != "timeout" {
 		t.Errorf("after an answer: got %+v", s)
+	}
+}
+
+func TestStatusOfTheFileOfOwners(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	lamp, door := strings.Repeat("aa", 32), strings.Repeat("bb", 32)
+	w.Vars["VERNEGATE_IDENTITY"] = "file"
+	w.Vars["VERNEGATE_IDENTITY_FILE"] = w.Write("owners", []byte(lamp+" acme:lamp\n"+door+" acme:+\n"))
+	a := newTestAppIn(t, w)
+	f := a.status().IdentityFile
+	if f.Path != w.Dir+"/owners" || f.Lines != 2 || f.Refused || f.Pending || time.Since(f.Loaded) > time.Hour || len(f.Notices) != 1 {
+		t.Errorf("of a good file: got %+v", f)
+	}
+	w.Write("owners", bytes.Repeat([]byte("nonsense\n"), 100))
+	if _, err := a.reload(t.Context()); err == nil {
+		t.Error("it is reloaded")
+	}
+	f = a.status().IdentityFile
+	if !f.Refused || f.RefusedSince.IsZero() || f.Lines != 2 || len(f.Errors) == 0 || len(f.Errors) > 21 || !strings.Contains(f.Errors[0], "line 1") {
+		t.Errorf("of a bad file: got %+v", f)
+	}
+	if f := newTestAppIn(t, apptest.NewWorld(t)).status().IdentityFile; f != nil {
+		t.Errorf("without a file: got %+v", f)
 	}
 }

@@ -61,6 +61,7 @@ type Store struct {
 	log     *slog.Logger
 	current atomic.Pointer[Table]
 	status  atomic.Pointer[Status]
+	waits   atomic.Bool // pending is not nil
 
 	mu      sync.Mutex // one look at the file at a time
 	digest  digest     // of the current table's file
@@ -75,6 +76,7 @@ type Status struct {
 	Loaded  time.Time // when the Table in use was
 	Err     error     // what is wrong with the file now, nil = nothing. The last good Table stays in use.
 	Since   time.Time // of Err
+	Pending bool      // the file is good but lacks keys, and is used if it stays so
 	Notices []string  // lines that are of no use
 }
 
@@ -107,7 +109,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 func (s *Store) Current() *Table { return s.current.Load() }
 
 // Status returns how the file is.
-func (s *Store) Status() Status { return *s.status.Load() }
+func (s *Store) Status() Status {
+	status := *s.status.Load()
+	status.Pending = s.waits.Load()
+	return status
+}
 
 // Reload reads the file now, and believes at once what it finds, also what lacks keys. The error says why the file is
 // refused, which is also logged.
@@ -179,6 +185,7 @@ func (s *Store) nextLook(now time.Time, interval time.Duration) (next time.Time)
 func (s *Store) look(ctx context.Context, force bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { s.waits.Store(s.pending != nil) }()
 	var throttle *pace.Throttle // nobody is served yet
 	if s.Current() != nil {
 		throttle = pace.NewThrottle(ctx.Done())

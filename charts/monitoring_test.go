@@ -5,7 +5,9 @@ package charts_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -161,6 +163,44 @@ func TestDashboardIsTheFile(t *testing.T) {
 	}
 	if g, w := mustJSON(t, got), mustJSON(t, want); g != w {
 		t.Errorf("it is\n%s\nwant\n%s", g, w)
+	}
+}
+
+// TestDashboardAsksWhatPrometheusUnderstands has promtool read every question of a panel, as the expression of a rule.
+func TestDashboardAsksWhatPrometheusUnderstands(t *testing.T) {
+	t.Parallel()
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "vernegate/files/dashboard.json")), &board); err != nil {
+		t.Fatal(err)
+	}
+	type rule struct {
+		Record string `json:"record"`
+		Expr   string `json:"expr"`
+	}
+	type group struct {
+		Name  string `json:"name"`
+		Rules []rule `json:"rules"`
+	}
+	var groups []group
+	for i, panel := range board.Panels {
+		g := group{Name: fmt.Sprint(i, " ", panel.Title)}
+		for j, target := range panel.Targets {
+			expr := strings.ReplaceAll(target.Expr, "$__rate_interval", "1m") // Grafana puts it there; Prometheus knows no variables
+			g.Rules = append(g.Rules, rule{fmt.Sprintf("panel:%d:%d", i, j), expr})
+		}
+		groups = append(groups, g)
+	}
+	file := filepath.Join(t.TempDir(), "rules.json") // JSON is YAML
+	if err := os.WriteFile(file, []byte(mustJSON(t, map[string]any{"groups": groups})), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("promtool", "check", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
 	}
 }
 

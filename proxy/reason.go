@@ -98,7 +98,7 @@ var reasons = [endOfReasons]struct {
 	IdentityUnavailable: {"identity_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "certificate-acl could not tell: timeout, 5xx, or an answer that is none"},
 
 	LimitOwner:       {"limit_owner", slog.LevelInfo, packets.ReturnServerUnavailable, packets.ReasonQuotaExceeded, 0, "the owner has `VERNEGATE_MAX_CONNECTIONS_PER_OWNER` already"},
-	LimitConnections: {"limit_connections", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonQuotaExceeded, 0, "there are `VERNEGATE_MAX_CONNECTIONS` already"},
+	LimitConnections: {"limit_connections", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonQuotaExceeded, 0, "there are `VERNEGATE_MAX_CONNECTIONS` already, or no file descriptor is left for the connection to a broker; `err` says which"},
 
 	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no backend could be reached, or each ended the connection without a CONNACK or said that it is unavailable (then the client gets the last one's own words)"},
 	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},

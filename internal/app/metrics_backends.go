@@ -30,7 +30,7 @@ func (status backendsCollector) Collect(metrics chan<- prometheus.Metric) {
 	}, []string{"backend"})
 	ejections := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "vernegate_backend_ejections_total",
-		Help: "Ejections of the backend, by reason: dial, silent, unavailable (CONNACK 3 or 0x88), closed (no answer to CONNECTs), reset (sessions ended within 6 s), health.",
+		Help: "Ejections of the backend, by reason: dial, tls, silent, unavailable (CONNACK 3 or 0x88), closed (no answer to CONNECTs), reset (sessions ended within 6 s), health.",
 	}, []string{"backend", "reason"})
 	for _, s := range status() {
 		up.WithLabelValues(s.Addr).Set(0)

@@ -28,7 +28,7 @@ func newFetchMetrics(r prometheus.Registerer, status func() []crlfetch.Status, i
 		}, []string{"url", "result"}),
 		status: status, interval: interval,
 	}
-	r.MustRegister(m.requests, m)
+	r.MustRegister(m)
 	return m
 }
 
@@ -63,8 +63,11 @@ func (m *fetchMetrics) Collect(metrics chan<- prometheus.Metric) {
 		}
 		success.WithLabelValues(s.Name).Set(at)
 		size.WithLabelValues(s.Name).Set(float64(s.Size))
+		for _, result := range crlfetch.Results() {
+			m.requests.WithLabelValues(s.Name, string(result)) // 0 until the first one, which is no increase otherwise
+		}
 	}
-	for _, c := range []prometheus.Collector{success, size, interval} {
+	for _, c := range []prometheus.Collector{m.requests, success, size, interval} {
 		c.Collect(metrics)
 	}
 }

@@ -52,6 +52,9 @@ const (
 	Failed    Result = "failed"    // nothing has changed
 )
 
+// Results lists all of them.
+func Results() []Result { return []Result{Replaced, Unchanged, Failed} }
+
 // Config says how copies are kept.
 type Config struct {
 	// Client makes the requests, to allowed hosts only.

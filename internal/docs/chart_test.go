@@ -102,6 +102,20 @@ func TestAlertsAndDashboardUseMetricsThatThereAre(t *testing.T) {
 	}
 }
 
+// TestDashboardShowsEveryMetric of ours, so that a new one gets its panel.
+func TestDashboardShowsEveryMetric(t *testing.T) {
+	t.Parallel()
+	shown := strings.Join(dashboardExpressions(t), "\n")
+	for name, family := range gathered(t) {
+		if !strings.HasPrefix(name, "vernegate_") || family.GetName() != name {
+			continue
+		}
+		if !regexp.MustCompile(`\b` + name + `(_bucket|_count|_sum)?\b`).MatchString(shown) {
+			t.Errorf("no panel shows %s", name)
+		}
+	}
+}
+
 // wantMetric fails unless there is a metric with this name and the labels in the braces
 // that rest may begin with.
 func wantMetric(t *testing.T, file string, families map[string]*dto.MetricFamily, name, rest string) {

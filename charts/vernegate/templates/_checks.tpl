@@ -7,6 +7,7 @@ all of them.
 {{- include "vernegate.checkMode" . }}
 {{- include "vernegate.checkCertificates" . }}
 {{- include "vernegate.checkCertificateACL" . }}
+{{- include "vernegate.checkIdentity" . }}
 {{- include "vernegate.checkEnv" . }}
 {{- include "vernegate.checkIngress" . }}
 {{- include "vernegate.checkScaling" . }}
@@ -90,6 +91,17 @@ all of them.
 {{- end }}
 {{- end }}
 
+{{- define "vernegate.checkIdentity" -}}
+{{- with .Values.identity.file }}
+{{- if and .configMap .secret }}
+  {{- println "identity.file: expected either secret or configMap" }}
+{{- end }}
+{{- if and (or .configMap .secret) (not (regexMatch "(^|,) *file *(,|$)" (toString (get $.Values.env "VERNEGATE_IDENTITY")))) }}
+  {{- println "identity.file: is not asked; set env.VERNEGATE_IDENTITY to a list with file in it, such as \"file,certificate-acl\"" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* What to set instead of a variable that is the chart's own. */}}
 {{- define "vernegate.checkEnv" -}}
 {{- $instead := dict
@@ -119,6 +131,14 @@ all of them.
   "VERNEGATE_ADMIN_TOKEN_FILE" "admin.tokenSecret"
   "VERNEGATE_KAFKA_SASL_PASSWORD_FILE" "kafka.passwordSecret"
 }}
+{{- if or .Values.identity.file.configMap .Values.identity.file.secret }}
+  {{- $instead = set $instead "VERNEGATE_IDENTITY_FILE" "identity.file" }}
+{{- end }}
+{{- if .Values.kafka.tls.enabled }}
+  {{- range list "VERNEGATE_KAFKA_TLS" "VERNEGATE_KAFKA_TLS_CA" "VERNEGATE_KAFKA_TLS_CERT" "VERNEGATE_KAFKA_TLS_KEY" }}
+    {{- $instead = set $instead . "kafka.tls" }}
+  {{- end }}
+{{- end }}
 {{- $names := keys .Values.env }}
 {{- range .Values.extraEnv }}
   {{- $names = append $names .name }}

@@ -42,6 +42,23 @@ VERNEGATE_ADMIN: ":8885"
 {{- if .Values.admin.tokenSecret.name }}
 VERNEGATE_ADMIN_TOKEN_FILE: /etc/vernegate/admin/token
 {{- end }}
+{{- with .Values.identity.file }}
+{{- if or .configMap .secret }}
+VERNEGATE_IDENTITY_FILE: /etc/vernegate/identity/owners
+{{- end }}
+{{- end }}
+{{- with .Values.kafka.tls }}
+{{- if .enabled }}
+VERNEGATE_KAFKA_TLS: "on"
+{{- if .secret }}
+VERNEGATE_KAFKA_TLS_CA: /etc/vernegate/kafka-tls/ca.crt
+{{- if .clientCertificate }}
+VERNEGATE_KAFKA_TLS_CERT: /etc/vernegate/kafka-tls/tls.crt
+VERNEGATE_KAFKA_TLS_KEY: /etc/vernegate/kafka-tls/tls.key
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if .Values.kafka.passwordSecret.name }}
 VERNEGATE_KAFKA_SASL_PASSWORD_FILE: /etc/vernegate/kafka/password
 {{- end }}
@@ -193,6 +210,16 @@ hook that begins the drain.
       mountPath: /etc/vernegate/certificate-acl
       readOnly: true
     {{- end }}
+    {{- if or .Values.identity.file.configMap .Values.identity.file.secret }}
+    - name: identity
+      mountPath: /etc/vernegate/identity
+      readOnly: true
+    {{- end }}
+    {{- if and .Values.kafka.tls.enabled .Values.kafka.tls.secret }}
+    - name: kafka-tls
+      mountPath: /etc/vernegate/kafka-tls
+      readOnly: true
+    {{- end }}
     {{- if .Values.kafka.passwordSecret.name }}
     - name: kafka-password
       mountPath: /etc/vernegate/kafka
@@ -280,6 +307,36 @@ Volumes of vernegate's own.
     defaultMode: 0440
     sources:
       {{- . | nindent 6 }}
+{{- end }}
+{{- with .Values.identity.file }}
+{{- if or .configMap .secret }}
+- name: identity
+  projected: # and no subPath: a file that changes counts without a restart
+    defaultMode: 0440
+    sources:
+      - {{ ternary "secret" "configMap" (not (empty .secret)) }}:
+          name: {{ .secret | default .configMap }}
+          items:
+            - key: {{ .key }}
+              path: owners
+{{- end }}
+{{- end }}
+{{- with .Values.kafka.tls }}
+{{- if and .enabled .secret }}
+- name: kafka-tls
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items:
+      - key: ca.crt
+        path: ca.crt
+      {{- if .clientCertificate }}
+      - key: tls.crt
+        path: tls.crt
+      - key: tls.key
+        path: tls.key
+      {{- end }}
+{{- end }}
 {{- end }}
 {{- with .Values.kafka.passwordSecret }}
 {{- if .name }}

@@ -64,7 +64,7 @@ var (
 	errTenantless  = errors.New("it names a device, but no tenant")
 	errTenant      = errors.New("it names an application, but also a tenant")
 	errTenantColon = errors.New("its tenant has a colon")
-	errLossy       = errors.New("its names hold invalid UTF-8, a lone surrogate or U+FFFD")
+	errLossy       = errors.New("its names hold invalid UTF-8, a lone surrogate or U+FFFD, or are longer than 512 bytes")
 )
 
 // document is an event as x509-identity-mgmt publishes it, but for what does not matter here.
@@ -93,11 +93,13 @@ func Decode(value []byte, valid func(owner string) error) (Event, error) {
 	if len(value) > maxEvent {
 		return Event{}, errTooLarge
 	}
-	if tooDeep(value) {
+	var room [1 << 10]byte
+	short, tooDeep := shorten(room[:0], value)
+	if tooDeep {
 		return Event{}, errDepth
 	}
 	var d document
-	if json.Unmarshal(value, &d) != nil {
+	if json.Unmarshal(short, &d) != nil {
 		return Event{}, errNotJSON
 	}
 	e := Event{Type: types[d.Data.EventType], At: timeOf(d.Metadata.Timestamp)}
@@ -168,28 +170,6 @@ func timeOf(milliseconds *float64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(int64(math.Floor(*milliseconds)))
-}
-
-// tooDeep reports whether brackets outside of strings are nested too deep. It is for any bytes, and knows no more of JSON
-// than that.
-func tooDeep(value []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(value); i++ {
-		switch b := value[i]; {
-		case quoted && b == '\\':
-			i++
-		case b == '"':
-			quoted = !quoted
-		case quoted:
-		case b == '{' || b == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case b == '}' || b == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // String describes the event for a log.

@@ -4,7 +4,9 @@
 package ownerevents
 
 import (
+	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +123,55 @@ func TestDecodeTakesBracketsInNames(t *testing.T) {
 	if got, err := Decode([]byte(value), noPlus); err != nil || got.Owner != "a:b" {
 		t.Errorf("got %+v, %v", got, err)
 	}
+}
+
+// Strings that are shortened are those that say nothing here, or whose event is unclear then.
+func TestDecodeDoesNotReadLongStrings(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", maxName+1)
+	for text, want := range map[string]error{
+		`,"pem":"` + long + `","belongsTo":{"device":"b"}`:                                nil,
+		`,"pem":"` + strings.Repeat(`\n\"\\`, maxName) + `","belongsTo":{"device":"b"}`:   nil,
+		`,"` + long + `":1,"belongsTo":{"device":"b"}`:                                    nil,
+		`,"belongsTo":{"device":"` + long + `"}`:                                          errLossy,
+		`,"belongsTo":{"device":"b","application":"` + long + `"}`:                        errLossy,
+		`,"belongsTo":{"device":"` + strings.Repeat("x", maxName) + `","application":""}`: nil,
+	} {
+		e, err := Decode([]byte(event("create", `"tenant":"a"`, text)), noPlus)
+		if err != nil || !errors.Is(e.Unclear, want) {
+			t.Errorf("%.40s…: got %+v and %v, want %v", text, e, err, want)
+		}
+	}
+	for _, broken := range []string{long + "\x01", long + `\x`, long + `\u12`, long + "\n", long + `\`} {
+		if _, err := Decode([]byte(event("create", `"tenant":"a"`, `,"pem":"`+broken+`","belongsTo":{"device":"b"}`)), noPlus); err != errNotJSON {
+			t.Errorf("a long string that ends with %q: got %v, want %v", broken[len(long):], err, errNotJSON)
+		}
+	}
+}
+
+// FuzzShorten: what is shortened is JSON if and only if it was, and the rest says the same.
+func FuzzShorten(f *testing.F) {
+	long := strings.Repeat("M", maxName+1)
+	for _, seed := range []string{realEvent, `{"a":"` + long + `","b":["c","` + long + `\n"]}`, `"` + long + `\u00e4"`, `"` + long + "\x00\"", `"` + long, `[[]`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		short, tooDeep := shorten(nil, value)
+		if tooDeep {
+			return
+		}
+		var before, after any
+		errBefore, errAfter := json.Unmarshal(value, &before), json.Unmarshal(short, &after)
+		if (errBefore == nil) != (errAfter == nil) {
+			t.Fatalf("%q: %v, and shortened to %q: %v", value, errBefore, short, errAfter)
+		}
+		if errBefore == nil && len(value) <= maxName && !reflect.DeepEqual(before, after) {
+			t.Errorf("%q says something else than %q", short, value)
+		}
+		if len(short) > len(value) {
+			t.Errorf("%d bytes have become %d", len(value), len(short))
+		}
+	})
 }
 
 // FuzzDecode: whatever the bytes, an event that is accepted has a fingerprint in its one spelling, and an owner that is

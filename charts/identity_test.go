@@ -44,6 +44,15 @@ func TestFileOfOwnersIsMounted(t *testing.T) {
 	}
 }
 
+func TestFileOfOwnersMayBeAnywhere(t *testing.T) {
+	t.Parallel()
+	o := render(t, leastGateway, "env: {VERNEGATE_IDENTITY: file}\nidentity: {file: {path: /data/owners}}")
+	o.wantVariables(map[string]string{"VERNEGATE_IDENTITY_FILE": "/data/owners"})
+	if volumes := o.pods().Spec.Volumes; slices.ContainsFunc(volumes, func(v corev1.Volume) bool { return v.Name == "identity" }) {
+		t.Errorf("there is a volume for it: %v", volumes)
+	}
+}
+
 func TestKafkaIsSpokenToOverTLS(t *testing.T) {
 	t.Parallel()
 	const brokers = "env: {VERNEGATE_KAFKA_BROKERS: 'kafka-0:9093,kafka-1:9093'}\n"

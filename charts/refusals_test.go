@@ -41,7 +41,7 @@ func TestImpossibleCombinationsAreRefused(t *testing.T) {
 		"scaling a cluster":               {[]string{leastSidecar, "autoscaling: {enabled: true}"}, "mode=gateway"},
 		"scaling down to more":            {[]string{leastGateway, "autoscaling: {enabled: true, minReplicas: 3, maxReplicas: 2}"}, "autoscaling.minReplicas"},
 		"scaling by nothing":              {[]string{leastGateway, "autoscaling: {enabled: true, targetCPUUtilizationPercentage: null}"}, "set targetCPUUtilizationPercentage, metrics or both"},
-		"two files of owners":             {[]string{leastGateway, "env: {VERNEGATE_IDENTITY: file}\nidentity: {file: {secret: s, configMap: c}}"}, "identity.file: expected either secret or configMap"},
+		"two files of owners":             {[]string{leastGateway, "env: {VERNEGATE_IDENTITY: file}\nidentity: {file: {secret: s, configMap: c}}"}, "identity.file: expected one of secret, configMap and path"},
 		"a file that is not asked":        {[]string{leastGateway, "env: {VERNEGATE_IDENTITY: profile}\nidentity: {file: {secret: s}}"}, "identity.file: is not asked; set env.VERNEGATE_IDENTITY"},
 		"a file of owners in env":         {[]string{leastGateway, "env: {VERNEGATE_IDENTITY: file, VERNEGATE_IDENTITY_FILE: x}\nidentity: {file: {secret: s}}"}, "set identity.file instead"},
 		"TLS to Kafka in env":             {[]string{leastGateway, "env: {VERNEGATE_KAFKA_TLS: 'on'}\nkafka: {tls: {enabled: true}}"}, "set kafka.tls instead"},

@@ -93,10 +93,10 @@ all of them.
 
 {{- define "vernegate.checkIdentity" -}}
 {{- with .Values.identity.file }}
-{{- if and .configMap .secret }}
-  {{- println "identity.file: expected either secret or configMap" }}
+{{- if gt (len (compact (list .configMap .secret .path))) 1 }}
+  {{- println "identity.file: expected one of secret, configMap and path" }}
 {{- end }}
-{{- if and (or .configMap .secret) (not (regexMatch "(^|,) *file *(,|$)" (toString (get $.Values.env "VERNEGATE_IDENTITY")))) }}
+{{- if and (or .configMap .secret .path) (not (regexMatch "(^|,) *file *(,|$)" (toString (get $.Values.env "VERNEGATE_IDENTITY")))) }}
   {{- println "identity.file: is not asked; set env.VERNEGATE_IDENTITY to a list with file in it, such as \"file,certificate-acl\"" }}
 {{- end }}
 {{- end }}
@@ -129,16 +129,13 @@ all of them.
   "VERNEGATE_ADMIN" "networkPolicy.admin"
   "VERNEGATE_ADMIN_TOKEN" "admin.tokenSecret"
   "VERNEGATE_ADMIN_TOKEN_FILE" "admin.tokenSecret"
+  "VERNEGATE_IDENTITY_FILE" "identity.file"
+  "VERNEGATE_KAFKA_TLS" "kafka.tls"
+  "VERNEGATE_KAFKA_TLS_CA" "kafka.tls"
+  "VERNEGATE_KAFKA_TLS_CERT" "kafka.tls"
+  "VERNEGATE_KAFKA_TLS_KEY" "kafka.tls"
   "VERNEGATE_KAFKA_SASL_PASSWORD_FILE" "kafka.passwordSecret"
 }}
-{{- if or .Values.identity.file.configMap .Values.identity.file.secret }}
-  {{- $instead = set $instead "VERNEGATE_IDENTITY_FILE" "identity.file" }}
-{{- end }}
-{{- if .Values.kafka.tls.enabled }}
-  {{- range list "VERNEGATE_KAFKA_TLS" "VERNEGATE_KAFKA_TLS_CA" "VERNEGATE_KAFKA_TLS_CERT" "VERNEGATE_KAFKA_TLS_KEY" }}
-    {{- $instead = set $instead . "kafka.tls" }}
-  {{- end }}
-{{- end }}
 {{- $names := keys .Values.env }}
 {{- range .Values.extraEnv }}
   {{- $names = append $names .name }}

@@ -43,7 +43,9 @@ VERNEGATE_ADMIN: ":8885"
 VERNEGATE_ADMIN_TOKEN_FILE: /etc/vernegate/admin/token
 {{- end }}
 {{- with .Values.identity.file }}
-{{- if or .configMap .secret }}
+{{- if .path }}
+VERNEGATE_IDENTITY_FILE: {{ .path | quote }}
+{{- else if or .configMap .secret }}
 VERNEGATE_IDENTITY_FILE: /etc/vernegate/identity/owners
 {{- end }}
 {{- end }}

@@ -4,6 +4,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -14,17 +15,21 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
+// bareFixture is a fixture that has no vernegate yet.
+func bareFixture(b *testing.B) *fixture {
+	b.Helper()
+	s := &fixture{pki: stack.NewPKI(), folder: stack.Folder(b.TempDir())}
+	if err := s.folder.Rename(s.pki.Set()); err != nil {
+		b.Fatal(err)
+	}
+	s.acl = must(stack.StartACL())(b)
+	b.Cleanup(func() { s.acl.Close() })
+	return s
+}
+
 // ocspBench is a fixture for a benchmark: a vernegate with its defaults before a fake broker.
 func ocspBench(b *testing.B, s *fixture, env ...string) *fixture {
 	b.Helper()
-	if s == nil {
-		s = &fixture{pki: stack.NewPKI(), folder: stack.Folder(b.TempDir())}
-		if err := s.folder.Rename(s.pki.Set()); err != nil {
-			b.Fatal(err)
-		}
-		s.acl = must(stack.StartACL())(b)
-		b.Cleanup(func() { s.acl.Close() })
-	}
 	fake := must(stack.StartFakeBroker())(b)
 	b.Cleanup(func() { fake.Close() })
 	next := *s
@@ -44,7 +49,7 @@ func (s *fixture) timed(b *testing.B, device *certtest.Cert) time.Duration {
 
 // BenchmarkOCSPWarm compares a full handshake and CONNECT with OCSP and without, in turns. The answer is in the cache.
 func BenchmarkOCSPWarm(b *testing.B) {
-	off := ocspBench(b, nil)
+	off := ocspBench(b, bareFixture(b))
 	r := stack.StartResponder(off.pki.Root)
 	b.Cleanup(r.Close)
 	on := ocspBench(b, off, "VERNEGATE_OCSP", "on", "VERNEGATE_OCSP_URL", r.URL, "VERNEGATE_OCSP_ON_ERROR", "deny")
@@ -67,59 +72,62 @@ func BenchmarkOCSPWarm(b *testing.B) {
 	b.ReportMetric(float64(with)/float64(without), "ratio")
 }
 
-// BenchmarkDeadResponder has known devices come back one after the other while the responder of 1 000 newcomers answers, and
-// while packets to it are dropped. Both times the newcomers have sent their CONNECT before.
+// BenchmarkDeadResponder compares how long known devices take to come back, one after the other, while the responder of
+// 1 000 newcomers answers, and while packets to it are dropped, in turns. All newcomers have sent their CONNECT before.
 func BenchmarkDeadResponder(b *testing.B) {
+	deaf, stop, err := stack.ListenDeaf()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(stop)
+	fixtures, known := [2]*fixture{}, [2][]*certtest.Cert{} // alive and dead
+	for i, responder := range []string{"", "http://" + deaf} {
+		fixtures[i], known[i] = crowded(b, deaf, responder)
+	}
+	var took [2][]time.Duration
+	for n := 0; b.Loop(); n++ {
+		for i := range 2 {
+			i = (i + n) % 2 // neither is always the first
+			took[i] = append(took[i], fixtures[i].timed(b, known[i][n%len(known[i])]))
+		}
+	}
+	for i, name := range []string{"alive", "dead"} {
+		b.ReportMetric(float64(quantile(took[i], .5).Microseconds()), name+"-p50-µs")
+		b.ReportMetric(float64(quantile(took[i], .99).Microseconds()), name+"-p99-µs")
+	}
+}
+
+// crowded is a fixture to which 1 000 newcomers have come, whose certificates name a responder; "" = the one that answers
+// about the known devices.
+func crowded(b *testing.B, deaf, responder string) (s *fixture, known []*certtest.Cert) {
+	b.Helper()
 	const newcomers = 1000
-	for _, dead := range []bool{false, true} {
-		name := map[bool]string{false: "alive", true: "dead"}[dead]
-		b.Run(name, func(b *testing.B) {
-			deaf, stop, err := stack.ListenDeaf()
+	s = bareFixture(b)
+	r := stack.StartResponder(s.pki.Root)
+	b.Cleanup(r.Close)
+	s = ocspBench(b, s, "VERNEGATE_OCSP", "on", "VERNEGATE_CRL_HOSTS", r.Host+","+deaf, "VERNEGATE_CONNECT_TIMEOUT", "10m", "VERNEGATE_OCSP_TIMEOUT", "10m")
+	for range 100 {
+		device := s.device("acme:known", certtest.OCSPServer(r.URL))
+		known = append(known, device)
+		s.timed(b, device)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	b.Cleanup(cancel)
+	var connecting sync.WaitGroup
+	for range newcomers {
+		device := s.device("acme:newcomer", certtest.OCSPServer(cmp.Or(responder, r.URL)))
+		connecting.Go(func() {
+			w, err := stack.DialWire(ctx, s.through(device, 0))
 			if err != nil {
-				b.Fatal(err)
+				b.Error(err)
+				return
 			}
-			b.Cleanup(stop)
-			s := &fixture{pki: stack.NewPKI(), folder: stack.Folder(b.TempDir())}
-			if err := s.folder.Rename(s.pki.Set()); err != nil {
-				b.Fatal(err)
-			}
-			s.acl = must(stack.StartACL())(b)
-			b.Cleanup(func() { s.acl.Close() })
-			r := stack.StartResponder(s.pki.Root)
-			b.Cleanup(r.Close)
-			s = ocspBench(b, s, "VERNEGATE_OCSP", "on", "VERNEGATE_CRL_HOSTS", r.Host+","+deaf, "VERNEGATE_CONNECT_TIMEOUT", "10m", "VERNEGATE_OCSP_TIMEOUT", "10m")
-			known := make([]*certtest.Cert, 100)
-			for i := range known {
-				known[i] = s.device("acme:known", certtest.OCSPServer(r.URL))
-				s.timed(b, known[i])
-			}
-			responder := r.URL
-			if dead {
-				responder = "http://" + deaf
-			}
-			ctx, cancel := context.WithCancel(b.Context())
-			defer cancel()
-			var connecting sync.WaitGroup
-			for range newcomers {
-				device := s.device("acme:newcomer", certtest.OCSPServer(responder))
-				connecting.Go(func() {
-					w, err := stack.DialWire(ctx, s.through(device, 0))
-					if err != nil {
-						return
-					}
-					b.Cleanup(func() { w.Close() })
-					_ = w.Send(connectPacket{version: stack.V311, clientID: unique()}.bytes())
-				})
-			}
-			connecting.Wait()
-			var took []time.Duration
-			for n := 0; b.Loop(); n++ {
-				took = append(took, s.timed(b, known[n%len(known)]))
-			}
-			b.ReportMetric(float64(quantile(took, .5).Microseconds()), "p50-µs")
-			b.ReportMetric(float64(quantile(took, .99).Microseconds()), "p99-µs")
+			b.Cleanup(func() { w.Close() })
+			_ = w.Send(connectPacket{version: stack.V311, clientID: unique()}.bytes())
 		})
 	}
+	connecting.Wait()
+	return s, known
 }
 
 // quantile returns the duration that this part of all does not exceed.

@@ -15,29 +15,6 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// bareFixture is a fixture that has no vernegate yet.
-func bareFixture(b *testing.B) *fixture {
-	b.Helper()
-	s := &fixture{pki: stack.NewPKI(), folder: stack.Folder(b.TempDir())}
-	if err := s.folder.Rename(s.pki.Set()); err != nil {
-		b.Fatal(err)
-	}
-	s.acl = must(stack.StartACL())(b)
-	b.Cleanup(func() { s.acl.Close() })
-	return s
-}
-
-// ocspBench is a fixture for a benchmark: a vernegate with its defaults before a fake broker.
-func ocspBench(b *testing.B, s *fixture, env ...string) *fixture {
-	b.Helper()
-	fake := must(stack.StartFakeBroker())(b)
-	b.Cleanup(func() { fake.Close() })
-	next := *s
-	next.Vernegate = must(stack.StartVernegate(within(b, 30*time.Second), program, s.env(fake.Addr, append(env, "VERNEGATE_LOG_LEVEL", "error")...)))(b)
-	b.Cleanup(func() { _ = next.Stop() })
-	return &next
-}
-
 // timed is how long a device takes to connect, with a full handshake.
 func (s *fixture) timed(b *testing.B, device *certtest.Cert) time.Duration {
 	began := time.Now()
@@ -49,10 +26,10 @@ func (s *fixture) timed(b *testing.B, device *certtest.Cert) time.Duration {
 
 // BenchmarkOCSPWarm compares a full handshake and CONNECT with OCSP and without, in turns. The answer is in the cache.
 func BenchmarkOCSPWarm(b *testing.B) {
-	off := ocspBench(b, bareFixture(b))
+	off := startBench(b, bareFixture(b))
 	r := stack.StartResponder(off.pki.Root)
 	b.Cleanup(r.Close)
-	on := ocspBench(b, off, "VERNEGATE_OCSP", "on", "VERNEGATE_OCSP_URL", r.URL, "VERNEGATE_OCSP_ON_ERROR", "deny")
+	on := startBench(b, off, "VERNEGATE_OCSP", "on", "VERNEGATE_OCSP_URL", r.URL, "VERNEGATE_OCSP_ON_ERROR", "deny")
 	device := off.device("acme:lamp")
 	var took [2][]time.Duration
 	for _, s := range []*fixture{off, on} {
@@ -105,7 +82,7 @@ func crowded(b *testing.B, deaf, responder string) (s *fixture, known []*certtes
 	s = bareFixture(b)
 	r := stack.StartResponder(s.pki.Root)
 	b.Cleanup(r.Close)
-	s = ocspBench(b, s, "VERNEGATE_OCSP", "on", "VERNEGATE_CRL_HOSTS", r.Host+","+deaf, "VERNEGATE_CONNECT_TIMEOUT", "10m", "VERNEGATE_OCSP_TIMEOUT", "10m")
+	s = startBench(b, s, "VERNEGATE_OCSP", "on", "VERNEGATE_CRL_HOSTS", r.Host+","+deaf, "VERNEGATE_CONNECT_TIMEOUT", "10m", "VERNEGATE_OCSP_TIMEOUT", "10m")
 	for range 100 {
 		device := s.device("acme:known", certtest.OCSPServer(r.URL))
 		known = append(known, device)

@@ -65,17 +65,31 @@ func benchFixture(b *testing.B) *fixture {
 // benchFixtureWith is benchFixture with more variables, in pairs.
 func benchFixtureWith(b *testing.B, env ...string) *fixture {
 	b.Helper()
-	fake := must(stack.StartFakeBroker())(b)
-	b.Cleanup(func() { fake.Close() })
+	return startBench(b, bareFixture(b), append([]string{"VERNEGATE_HANDSHAKE_TIMEOUT", "1m"}, env...)...)
+}
+
+// bareFixture is a fixture that has no vernegate yet.
+func bareFixture(b *testing.B) *fixture {
+	b.Helper()
 	s := &fixture{pki: stack.NewPKI(), folder: stack.Folder(b.TempDir()), acl: must(stack.StartACL())(b)}
 	b.Cleanup(func() { s.acl.Close() })
 	if err := s.folder.Rename(s.pki.Set()); err != nil {
 		b.Fatal(err)
 	}
-	all := s.env(fake.Addr, append([]string{"VERNEGATE_LOG_LEVEL", "warn", "VERNEGATE_HANDSHAKE_TIMEOUT", "1m"}, env...)...)
-	s.Vernegate = must(stack.StartVernegate(within(b, 30*time.Second), program, all))(b)
-	b.Cleanup(s.Kill)
 	return s
+}
+
+// startBench starts a vernegate of a fixture before a fake broker of its own, with a log of what matters only. A fixture may
+// have several.
+func startBench(b *testing.B, s *fixture, env ...string) *fixture {
+	b.Helper()
+	fake := must(stack.StartFakeBroker())(b)
+	b.Cleanup(func() { fake.Close() })
+	next := *s
+	all := s.env(fake.Addr, append([]string{"VERNEGATE_LOG_LEVEL", "warn"}, env...)...)
+	next.Vernegate = must(stack.StartVernegate(within(b, 30*time.Second), program, all))(b)
+	b.Cleanup(next.Kill)
+	return &next
 }
 
 // pingUntil keeps liveSessions going until calm is closed, and returns their round trips.

@@ -52,12 +52,7 @@ var (
 
 // identities is GET /identities.
 func (a *server) identities(w http.ResponseWriter, r *http.Request) {
-	q := query{values: r.URL.Query()}
-	fp := parsed(&q, "fingerprint", parseFingerprint)
-	err := q.only("fingerprint")
-	if err == nil && !q.values.Has("fingerprint") {
-		err = errWhichIdentity
-	}
+	fp, err := whichIdentity(r)
 	if err != nil {
 		writeError(w, http.StatusBadRequest, err)
 		return
@@ -68,6 +63,17 @@ func (a *server) identities(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, found)
+}
+
+// whichIdentity returns the certificate that a request is about, by the parameter fingerprint.
+func whichIdentity(r *http.Request) (pki.Fingerprint, error) {
+	q := query{values: r.URL.Query()}
+	fp := parsed(&q, "fingerprint", parseFingerprint)
+	err := q.only("fingerprint")
+	if err == nil && !q.values.Has("fingerprint") {
+		err = errWhichIdentity
+	}
+	return fp, err
 }
 
 // only returns what is wrong with a query that has these parameters and no others.
@@ -167,12 +173,7 @@ type identityView struct {
 
 // identityPage is GET /identities/invalidate: what is remembered of a certificate, and a form to have it asked for again.
 func (a *server) identityPage(w http.ResponseWriter, r *http.Request) {
-	q := query{values: r.URL.Query()}
-	fp := parsed(&q, "fingerprint", parseFingerprint)
-	err := q.only("fingerprint")
-	if err == nil && !q.values.Has("fingerprint") {
-		err = errWhichIdentity
-	}
+	fp, err := whichIdentity(r)
 	if err != nil {
 		writeText(w, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return

@@ -39,6 +39,13 @@ func TestCheckTriesTheResponder(t *testing.T) {
 	}
 	wantLine(t, report, "ok", `answers for "CN=root" (unknown about a certificate that does not exist)`)
 
+	w.Vars["VERNEGATE_OCSP_NONCE"] = "on"
+	if ok, report = check(t, w); ok {
+		t.Error("it finds nothing wrong with a responder that sends no nonces")
+	}
+	wantLine(t, report, "failed", "nonce: it does not have the nonce of the request")
+	delete(w.Vars, "VERNEGATE_OCSP_NONCE")
+
 	w.Vars["VERNEGATE_OCSP_ISSUERS"] = "others"
 	_, report = check(t, w)
 	wantLine(t, report, "warning", "VERNEGATE_OCSP_ISSUERS names no CA of the bundle")

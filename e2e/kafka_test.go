@@ -285,7 +285,7 @@ func (s *told) flood(ctx context.Context, topic string, rate, seconds int) {
 	for n := 0; n < rate*seconds; {
 		<-ticks.C
 		for range rate / 100 {
-			fp := strings.TrimSuffix(strings.Repeat(fmt.Sprintf("%02X:%02X:", n>>8&0xff, n&0xff), 15), ":") + fmt.Sprintf(":%02X:00", n>>16&0xff)
+			fp := strings.TrimSuffix(strings.Repeat(fmt.Sprintf("%02X:%02X:", n>>8&0xff, n&0xff), 15), ":") + fmt.Sprintf(":%02X:01", n>>16&0xff) // none of zeros alone, which is no certificate's
 			s.kafka.Flood(ctx, topic, stack.Event("create", fp, "acme", `"certificatePem":"`+pem+`","belongsTo":{"device":"d"}`))
 			n++
 		}

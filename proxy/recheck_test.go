@@ -173,6 +173,58 @@ func TestRecheckSoonPutsNothingOff(t *testing.T) {
 	})
 }
 
+// A table of owners that is replaced ends the sessions that it has another owner for, and asks about no others.
+func TestRecheckWhereLooksAtThoseThatMayDiffer(t *testing.T) {
+	t.Parallel()
+	table := &ownerTable{}
+	b := startBroker(t)
+	g := startGate(t, never(table, b))
+	lamp, door, bell := testPKI().ca.Issue("admin:dev1"), testPKI().ca.Issue("admin:dev1"), testPKI().ca.Issue("admin:dev1")
+	lampClient, lampBackend := session5(g, b, lamp)
+	secondClient, secondBackend := session5(g, b, lamp)
+	doorClient, doorBackend := session5(g, b, door)
+	bellClient, bellBackend := session5(g, b, bell)
+	table.questions()
+	table.set(lamp, answer{"admin:dev2", true, nil})
+	table.set(door, answer{"", false, errors.New("not told")})
+	table.set(bell, answer{"", false, nil}) // but differs does not say so
+	looked := make(map[pki.Fingerprint]int)
+	g.RecheckWhere(t.Context(), func(peer proxy.Peer) bool {
+		looked[peer.Fingerprint]++
+		if len(peer.Chain) != 2 || !peer.Live {
+			t.Errorf("it is shown a chain of %d certificates, of live sessions: %v", len(peer.Chain), peer.Live)
+		}
+		return peer.Fingerprint != pki.FingerprintOf(bell.Leaf)
+	})
+	wantStopped(t, lampClient, lampBackend, 0x87)
+	wantStopped(t, secondClient, secondBackend, 0x87)
+	for _, stays := range []struct{ client, backend net.Conn }{{doorClient, doorBackend}, {bellClient, bellBackend}} {
+		write(t, stays.client, pingreq)
+		wantBytes(t, stays.backend, pingreq)
+	}
+	if n := table.questions(); n != 2 || len(looked) != 3 || looked[pki.FingerprintOf(lamp.Leaf)] != 1 {
+		t.Errorf("%d questions after a look at %v, want 2 after 3 certificates", n, looked)
+	}
+}
+
+// Sessions may be many, and what replaces the table may have to end.
+func TestRecheckWhereEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	table := &ownerTable{}
+	b := startBroker(t)
+	g := startGate(t, never(table, b))
+	for range 3 {
+		session5(g, b, testPKI().ca.Issue("admin:dev1"))
+	}
+	table.questions()
+	ctx, cancel := context.WithCancel(t.Context())
+	looked := 0
+	g.RecheckWhere(ctx, func(proxy.Peer) bool { looked++; cancel(); return true })
+	if n := table.questions(); looked != 1 || n > 1 {
+		t.Errorf("it looks at %d certificates and asks about %d, want one of three", looked, n)
+	}
+}
+
 // What changes after the owner was asked for and before the broker has answered must not be missed.
 func TestOwnerChangedWhileConnecting(t *testing.T) {
 	t.Parallel()
@@ -181,6 +233,7 @@ func TestOwnerChangedWhileConnecting(t *testing.T) {
 		"fingerprint": func(g *gate, fp pki.Fingerprint) { g.RecheckSoon(proxy.Filter{Fingerprint: fp}, time.Hour) },
 		"owner":       func(g *gate, _ pki.Fingerprint) { g.RecheckSoon(proxy.Filter{Owner: "admin:dev1"}, time.Hour) },
 		"all":         func(g *gate, _ pki.Fingerprint) { g.RecheckSoon(proxy.Filter{}, time.Hour) },
+		"where":       func(g *gate, _ pki.Fingerprint) { g.RecheckWhere(t.Context(), func(proxy.Peer) bool { return true }) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -226,6 +279,7 @@ func TestRecheckFromAllSides(t *testing.T) {
 				g.RecheckNow(fp)
 				g.RecheckSoon(proxy.Filter{Fingerprint: fp}, time.Millisecond)
 				g.RecheckSoon(proxy.Filter{}, time.Millisecond)
+				g.RecheckWhere(t.Context(), func(peer proxy.Peer) bool { return peer.Fingerprint == fp })
 			}
 		})
 	}

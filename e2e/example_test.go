@@ -6,6 +6,7 @@ package e2e_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,10 @@ func TestComposeExample(t *testing.T) {
 	env["VERNEGATE_BACKENDS"] = ruledBroker(t, string(rules))
 	env["CERTIFICATE_ACL_URL"] = strings.Replace(env["CERTIFICATE_ACL_URL"], "certificate-acl:3000", acl, 1)
 	delete(env, "VERNEGATE_BACKEND_PROXY_PROTOCOL") // these brokers do not speak it
+	kafka := must(stack.StartKafka())(t)
+	t.Cleanup(kafka.Down)
+	maps.Copy(env, must(stack.ReadEnv(filepath.Join(example, "kafka.env")))(t)) // as kafka.yaml does
+	env["VERNEGATE_KAFKA_BROKERS"] = strings.Replace(env["VERNEGATE_KAFKA_BROKERS"], "kafka:9092", kafka.Addr, 1)
 	v := must(stack.StartVernegate(ctx, program, env))(t)
 	t.Cleanup(func() { endWell(t, v) })
 
@@ -61,6 +66,32 @@ func TestComposeExample(t *testing.T) {
 	}
 	if code := answerTo(ctx, t, stack.Through(services, exampleTLS(t, certs, "device")), stack.V311); code != 5 {
 		t.Errorf("the device on the services' port gets %d, want 5", code)
+	}
+
+	own := func(args ...string) {
+		t.Helper()
+		args = append([]string{"own", kafka.Addr, certs}, args...)
+		if out, err := exec.CommandContext(ctx, standin, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	toDevices := stack.Through(devices, exampleTLS(t, certs, "device"))
+	var told float64
+	for _, change := range []struct {
+		owner []string // of the device from now on
+		code  byte     // of its CONNACK
+	}{{nil, 5}, {[]string{"admin:lamp2"}, 0}, {[]string{"admin:lamp1"}, 0}} {
+		own(append([]string{"device"}, change.owner...)...)
+		eventually(t, stepTime, "the session of the previous owner is over", func() bool {
+			return must(v.Metrics(ctx))(t).Sum("vernegate_ownership_events_total", `result="told"`) > told
+		})
+		told++
+		if code := answerTo(ctx, t, toDevices, stack.V311); code != change.code {
+			t.Errorf("the device that belongs to %q gets %d, want %d", change.owner, code, change.code)
+		}
+	}
+	if n := must(v.Metrics(ctx))(t).Sum("vernegate_connections_ended_total", `reason="owner_changed"`); n != 1 {
+		t.Errorf("%v sessions have ended as their owner has changed, want one", n)
 	}
 }
 

@@ -55,11 +55,23 @@ func makeCerts(dir, host string) error {
 			return err
 		}
 	}
+	return writeOwners(dir, owners) // last: with it, all are there
+}
+
+func writeOwners(dir string, owners map[string]string) error {
 	text, err := json.MarshalIndent(owners, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, ownersFile), text, fileMode) // last: with it, all are there
+	return os.WriteFile(filepath.Join(dir, ownersFile), text, fileMode)
+}
+
+func readOwners(dir string) (owners map[string]string, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, ownersFile))
+	if err == nil {
+		err = json.Unmarshal(text, &owners)
+	}
+	return owners, err
 }
 
 // fingerprint is what certificate-acl calls a certificate.

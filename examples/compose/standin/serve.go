@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -17,7 +15,7 @@ import (
 func serve(address, dir string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /internal/api/v1/acl-entries/{fingerprint}", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, filepath.Join(dir, ownersFile), r.PathValue("fingerprint"))
+		answer(w, dir, r.PathValue("fingerprint"))
 	})
 	s := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	return s.ListenAndServe()
@@ -25,12 +23,8 @@ func serve(address, dir string) error {
 
 // answer writes the owner of a certificate as a JSON string, or 404 and a JSON
 // object with the error.
-func answer(w http.ResponseWriter, file, fingerprint string) {
-	var owners map[string]string
-	text, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(text, &owners)
-	}
+func answer(w http.ResponseWriter, dir, fingerprint string) {
+	owners, err := readOwners(dir)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

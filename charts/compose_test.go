@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package charts_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// composeFile is what this test knows of a Compose file. env_file may be a name or a list.
+type composeFile struct {
+	Services map[string]struct {
+		Image       string            `json:"image"`
+		EnvFile     any               `json:"env_file"`
+		Environment map[string]string `json:"environment"`
+		Entrypoint  []string          `json:"entrypoint"`
+		Volumes     []string          `json:"volumes"`
+	} `json:"services"`
+	Volumes map[string]any `json:"volumes"`
+}
+
+// TestComposeFilesFitTogether reads the example with Kafka as Compose would, without containers: what it adds to compose.yaml has to
+// be there, and vernegate has to look for Kafka where it listens. e2e runs the programs.
+func TestComposeFilesFitTogether(t *testing.T) {
+	t.Parallel()
+	const dir = "../examples/compose"
+	var base, kafka composeFile
+	for name, file := range map[string]*composeFile{"compose.yaml": &base, "kafka.yaml": &kafka} {
+		if err := yaml.Unmarshal([]byte(read(t, dir, name)), file); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	gate := kafka.Services["iotagent-mqtt"]
+	if _, ok := base.Services["iotagent-mqtt"]; !ok || gate.EnvFile != "kafka.env" {
+		t.Errorf("kafka.yaml changes %+v, want the env_file of the service that compose.yaml has", gate)
+	}
+	env := read(t, dir, "kafka.env")
+	advertised := strings.TrimPrefix(kafka.Services["kafka"].Environment["KAFKA_ADVERTISED_LISTENERS"], "PLAINTEXT://")
+	if advertised != "kafka:9092" || !strings.Contains(env, "VERNEGATE_KAFKA_BROKERS="+advertised+"\n") {
+		t.Errorf("Kafka is at %q, and vernegate reads\n%s", advertised, env)
+	}
+	publisher := kafka.Services["x509-identity-mgmt"]
+	if image := base.Services["certificate-acl"].Image; publisher.Image != image || !slices.Contains(publisher.Entrypoint, advertised) {
+		t.Errorf("the publisher is %+v, want the stand-in %s with Kafka's address", publisher, image)
+	}
+	for _, v := range publisher.Volumes {
+		volume, _, _ := strings.Cut(v, ":")
+		if _, ok := base.Volumes[volume]; !ok {
+			t.Errorf("compose.yaml has no volume %s", volume)
+		}
+	}
+}

@@ -71,7 +71,7 @@ type Config struct {
 
 	// Try decides whether a complete download may take the place of the copy, or become
 	// the first one. due is when it will be replaced by its publisher, zero if that is
-	// not known. It is called for one download at a time.
+	// not known. It may be called for several downloads at a time, and may wait.
 	Try func(ctx context.Context, d Download) (due time.Time, err error)
 
 	// OnChange, if not nil, is called when a copy was replaced, or when other sources
@@ -96,7 +96,6 @@ type Download struct {
 type Fetcher struct {
 	config Config
 	log    *slog.Logger
-	judge  sync.Mutex // one Try at a time
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil when it does not run

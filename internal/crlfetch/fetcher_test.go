@@ -297,6 +297,47 @@ func TestUnfinishedFilesOfOthersAreSwept(t *testing.T) {
 	}
 }
 
+// A download that cannot be judged yet, as what is in use is not known, must not keep another list from being the first.
+func TestOneThatIsJudgedHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	judging := make(chan struct{}) // the one at /waits
+	judged := make(chan struct{})  // the other one
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/waits" {
+			<-judging
+		}
+		_, _ = w.Write([]byte(r.URL.Path))
+	}))
+	t.Cleanup(server.Close)
+	waits := crlfetch.Source{URL: server.URL + "/waits", Name: "waits"}
+	other := crlfetch.Source{URL: server.URL + "/other", Name: "other"}
+	f := crlfetch.New(crlfetch.Config{
+		Client: server.Client(), Dir: t.TempDir(), Refresh: time.Minute, MaxSize: 1000,
+		Try: func(ctx context.Context, d crlfetch.Download) (due time.Time, err error) {
+			if d.Name == other.Name {
+				close(judged)
+				return due, nil
+			}
+			close(judging)
+			select {
+			case <-judged:
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+			return due, err
+		},
+	})
+	f.Follow([]crlfetch.Source{waits, other})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	f.FetchOnce(ctx)
+	for _, s := range f.Status() {
+		if !s.Held {
+			t.Errorf("%s did not come: %s", s.Name, s.Err)
+		}
+	}
+}
+
 func TestADirectoryThatCannotBeWrittenToIsSeen(t *testing.T) {
 	t.Parallel()
 	p := publish(t, "one")

@@ -138,9 +138,7 @@ func (f *Fetcher) take(ctx context.Context, s *source, resp *http.Response, p *p
 	if s.copy.held && s.copy.note.SHA256 == sum {
 		return Unchanged, s.confirm(resp, s.copy.note)
 	}
-	f.judge.Lock()
 	due, err := f.config.Try(ctx, Download{Name: s.Name, File: temp.Name(), First: !s.copy.held})
-	f.judge.Unlock()
 	if err != nil {
 		return Failed, err
 	}

@@ -21,8 +21,8 @@ import (
 // store (nil) nothing more is asked of it; with one, a list of it has to count, and each
 // list that was fetched from there (Remote.Name) needs a successor in it: one of the same
 // CA and scope that is not older. So neither a server that answers with something else
-// nor somebody on the way to it can take a list away. A list that is overdue needs none, nor
-// does that of a CA that is no longer trusted.
+// nor somebody on the way to it can take a list away. A list that is overdue needs none, but is
+// not replaced by an older one; that of a CA that is no longer trusted needs none either.
 //
 // The file is renamed to where Config.Remotes says that it is, and not written to.
 func (s *Store) TryFetched(ctx context.Context, name, file string, now time.Time) (due time.Time, err error) {
@@ -106,7 +106,7 @@ func (t *triedLists) forget(files []*listFile) {
 // hasSuccessors returns which list from one place would be lost with what has been found there now.
 func (g *Generation) hasSuccessors(found *listFile, now time.Time) error {
 	for _, used := range g.read {
-		if used.path != found.Path || used.isOverdue(now) || used.authorityIn(g.bundle) == nil {
+		if used.path != found.Path || used.authorityIn(g.bundle) == nil || used.isOverdue(now) && !found.has(used.series()) {
 			continue
 		}
 		if !found.succeeds(used) {

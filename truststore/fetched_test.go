@@ -100,6 +100,8 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 	}
 	older := users(4)
 	older.ThisUpdate = pastHours(1)
+	oldest := users(4)
+	oldest.ThisUpdate, oldest.NextUpdate = pastHours(4), pastHours(2)
 	wrong := users(6)
 	wrong.WrongSignature = true
 	future := users(6)
@@ -115,6 +117,7 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 		"the next one":                     {opts: users(6)},
 		"the same":                         {opts: users(5)},
 		"an older one":                     {opts: older, want: "it has no newer list of \"CN=root\""},
+		"an older one, when due":           {opts: oldest, overdue: true, want: "it has no newer list of \"CN=root\""},
 		"one of another scope":             {opts: certtest.CRLOptions{Number: 6}, want: "it has no newer list"},
 		"one of another scope, when due":   {opts: certtest.CRLOptions{Number: 6}, overdue: true},
 		"one with a wrong signature":       {opts: wrong, want: "its signature does not verify"},

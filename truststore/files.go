@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pace"
@@ -131,7 +132,7 @@ func readFile(path string, kept int64, t *pace.Throttle) source {
 
 func (s *source) open(path string, kept int64, t *pace.Throttle) {
 	s.Path = path
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a pipe would be to wait for its writer
 	if err != nil {
 		s.err = err
 		return
@@ -148,6 +149,8 @@ func (s *source) read(f *os.File, kept int64, t *pace.Throttle) error {
 	}
 	s.modified, s.info = info.ModTime(), info
 	switch {
+	case info.Mode()&os.ModeNamedPipe != 0:
+		return fmt.Errorf("%s is a pipe, expected a file", s.Path)
 	case info.Size() > maxFileSize:
 		return fmt.Errorf("%s has %d bytes, more than %d", s.Path, info.Size(), maxFileSize)
 	case info.Size() > kept && info.Mode().IsRegular():

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -561,4 +562,25 @@ func TestRefusalsHaveTheTimeSinceWhen(t *testing.T) {
 			b.t.Errorf("got %+v, want one of the server certificate since %v", got, began.Add(truststore.QuietTime))
 		}
 	})
+}
+
+// To open a pipe is to wait for its writer, and then nothing would be read any more.
+func TestAPipeIsRefused(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	device := v.root.Issue("acme:lamp")
+	v.write("ca.crl", revoking(v.root, 2, device.Leaf))
+	store := open(t, v.config())
+	for _, name := range []string{"ca.crl", "ca.crt", "tls.key"} {
+		v.remove(name)
+		if err := syscall.Mkfifo(v.path(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), name+" is a pipe, expected a file") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err := verify(store, device); !errors.Is(err, pki.ErrRevoked) {
+			t.Errorf("%s: got %v, want the last good files in use", name, err)
+		}
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -243,4 +244,21 @@ func TestReadersSeeWholeVersions(t *testing.T) {
 	close(stop)
 	running.Wait()
 	await(t, "the last version", func() bool { return files.Current() == "9" })
+}
+
+// To open a pipe is to wait for its writer, and then nothing would be read any more.
+func TestAPipeIsRefused(t *testing.T) {
+	t.Parallel()
+	f := newFolder(t)
+	f.write("a", "1", "b", "1")
+	files, err := lastgood.Open(t.Context(), f.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(f.path("b")), syscall.Mkfifo(f.path("b"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Reload(); err == nil || !strings.Contains(err.Error(), "is a pipe") || files.Current() != "1" {
+		t.Errorf("got %v and %q", err, files.Current())
+	}
 }

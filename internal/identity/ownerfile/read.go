@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"github.com/vernegate/vernegate/internal/pace"
 )
@@ -47,7 +48,7 @@ type file struct {
 // open opens a regular file and reads it once, for what it takes to read it in one go: its hash, and how much there
 // is of it. Its owner closes it.
 func open(path string, t *pace.Throttle) (*file, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a pipe would be to wait for its writer
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,6 +140,19 @@ func TestLastGoodFileStays(t *testing.T) {
 	}
 	if n := s.Status().Notices; len(n) != 1 || n[0] != "line 1: a plus" {
 		t.Errorf("the notices are %q", n)
+	}
+}
+
+// To open a pipe is to wait for its writer, and then nothing would be read any more.
+func TestAPipeIsRefused(t *testing.T) {
+	t.Parallel()
+	path := newFile(t, lampKey+" acme:lamp\n")
+	s := open(t, ownerfile.Config{Path: path})
+	if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reload(t.Context()); err == nil || lampOwner(s) != "acme:lamp" {
+		t.Errorf("got %v, and the owner is %q", err, lampOwner(s))
 	}
 }
 

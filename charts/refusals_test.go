@@ -38,6 +38,7 @@ func TestImpossibleCombinationsAreRefused(t *testing.T) {
 		"certificates that send anywhere": {[]string{leastGateway, "certificates: {crl: {distributionPoints: leaf}}"}, "certificates.crl.hosts"},
 		"a variable of the chart's":       {[]string{leastGateway, "env: {VERNEGATE_DRAIN_TIMEOUT: 60s}"}, "set drain.timeoutSeconds instead"},
 		"the same in extraEnv":            {[]string{leastGateway, "extraEnv: [{name: VERNEGATE_ADMIN_TOKEN, value: x}]"}, "set admin.tokenSecret instead"},
+		"a token for reading in env":      {[]string{leastGateway, "env: {VERNEGATE_ADMIN_READ_TOKEN: x}"}, "set admin.readTokenSecret instead"},
 		"scaling a cluster":               {[]string{leastSidecar, "autoscaling: {enabled: true}"}, "mode=gateway"},
 		"scaling down to more":            {[]string{leastGateway, "autoscaling: {enabled: true, minReplicas: 3, maxReplicas: 2}"}, "autoscaling.minReplicas"},
 		"scaling by nothing":              {[]string{leastGateway, "autoscaling: {enabled: true, targetCPUUtilizationPercentage: null}"}, "set targetCPUUtilizationPercentage, metrics or both"},

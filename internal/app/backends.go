@@ -51,7 +51,7 @@ func backendProbe(cfg config.Config, tlsOf func(addr string) *tls.Config) backen
 	}
 	dial := backend.DialProbe(hello, tlsOf)
 	if cfg.BackendHealthURL != "" {
-		return cfg.BackendHealthURL.Probe(dial)
+		return cfg.BackendHealthURL.Probe(dial, tlsOf)
 	}
 	return dial
 }

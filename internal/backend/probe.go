@@ -109,30 +109,44 @@ func (h HealthURL) at(addr string) string {
 }
 
 // Probe returns a probe that is content when dial is and the URL then answers with 200. Redirects are not followed, and
-// no proxy is used. https is verified against the roots of the system and the address.
-func (h HealthURL) Probe(dial Probe) Probe {
-	client := &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DisableKeepAlives:      true, // the pause is longer than most servers keep a connection
-			MaxResponseHeaderBytes: maxHealth,
-		},
-	}
+// no proxy is used.
+//
+// tlsOf returns what TLS with the broker at an address is to be like; https with the broker's host is spoken likewise. With
+// another host, and where tlsOf is nil, https is verified against the roots of the system and the host of the URL.
+func (h HealthURL) Probe(dial Probe, tlsOf func(addr string) *tls.Config) Probe {
 	return func(ctx context.Context, addr string) error {
 		if err := dial(ctx, addr); err != nil {
 			return err
 		}
-		return get(ctx, client, h.at(addr))
+		transport := &http.Transport{
+			DisableKeepAlives:      true, // the pause is longer than most servers keep a connection
+			MaxResponseHeaderBytes: maxHealth,
+		}
+		if tlsOf != nil && h.asksBroker() {
+			transport.TLSClientConfig = tlsOf(addr).Clone()
+			transport.TLSClientConfig.ClientSessionCache = nil // the tickets in it are those of the broker's other listener
+		}
+		return get(ctx, transport, h.at(addr))
 	}
 }
 
+// asksBroker reports whether it is the broker's host that is asked, and not another one about it.
+func (h HealthURL) asksBroker() bool {
+	u, err := url.Parse(h.at("192.0.2.1:1883"))
+	return err == nil && u.Hostname() == "192.0.2.1"
+}
+
 // get wants 200 of a URL.
-func get(ctx context.Context, client *http.Client, url string) error {
+func get(ctx context.Context, transport *http.Transport, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("User-Agent", "vernegate")
+	client := &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return err

@@ -5,7 +5,11 @@ package backend_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -72,7 +76,7 @@ func TestHealthURL(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := healthPage(t, test.page).Probe(backend.DialProbe(nil, nil))(t.Context(), test.addr)
+			err := healthPage(t, test.page).Probe(backend.DialProbe(nil, nil), nil)(t.Context(), test.addr)
 			switch {
 			case test.want == "" && err != nil:
 				t.Errorf("got %v, want nil", err)
@@ -87,7 +91,7 @@ func TestHealthURLThatHangs(t *testing.T) {
 	t.Parallel()
 	open, _ := listen(t)
 	hang := make(chan struct{})
-	probe := healthPage(t, func(http.ResponseWriter, *http.Request) { <-hang }).Probe(backend.DialProbe(nil, nil))
+	probe := healthPage(t, func(http.ResponseWriter, *http.Request) { <-hang }).Probe(backend.DialProbe(nil, nil), nil)
 	t.Cleanup(func() { close(hang) }) // before the server is closed
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -131,7 +135,7 @@ func TestHealthURLKeepsItsPassword(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusTeapot)
 	})
-	err := backend.HealthURL(strings.Replace(string(h), "{host}", "me:hunter2@{host}", 1)).Probe(backend.DialProbe(nil, nil))(t.Context(), open)
+	err := backend.HealthURL(strings.Replace(string(h), "{host}", "me:hunter2@{host}", 1)).Probe(backend.DialProbe(nil, nil), nil)(t.Context(), open)
 	if err == nil || !strings.Contains(err.Error(), "status 418") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v, want status 418 and no password", err)
 	}
@@ -147,8 +151,46 @@ func TestHealthURLOfIPv6(t *testing.T) {
 	server.Start()
 	t.Cleanup(server.Close)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	err = backend.HealthURL("http://{host}:"+port+"/").Probe(backend.DialProbe(nil, nil))(t.Context(), l.Addr().String())
+	err = backend.HealthURL("http://{host}:"+port+"/").Probe(backend.DialProbe(nil, nil), nil)(t.Context(), l.Addr().String())
 	if err == nil || !strings.Contains(err.Error(), "status 404") {
 		t.Errorf("got %v, want status 404", err)
+	}
+}
+
+// TestHealthURLOverHTTPSIsVerifiedAsTheBroker: httptest's certificate is for example.com, and no CA of the system's
+// has signed it.
+func TestHealthURLOverHTTPSIsVerifiedAsTheBroker(t *testing.T) {
+	t.Parallel()
+	open, _ := listen(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that do not trust it
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	trusting := func(name string) func(string) *tls.Config {
+		pool := x509.NewCertPool()
+		pool.AddCert(server.Certificate())
+		return func(addr string) *tls.Config {
+			if addr != open {
+				t.Errorf("asked for TLS with %s, want %s", addr, open)
+			}
+			return &tls.Config{RootCAs: pool, ServerName: name}
+		}
+	}
+	atBroker := backend.HealthURL(strings.Replace(server.URL, "127.0.0.1", "{host}", 1))
+	elsewhere := backend.HealthURL(server.URL + "/?broker={host}")
+	for name, test := range map[string]struct {
+		url   backend.HealthURL
+		tlsOf func(string) *tls.Config
+		want  any // nil = it is content; otherwise what errors.As finds
+	}{
+		"the broker's CA and name":        {atBroker, trusting("example.com"), nil},
+		"another name":                    {atBroker, trusting("broker.test"), new(x509.HostnameError)},
+		"without TLS to the broker":       {atBroker, nil, new(x509.UnknownAuthorityError)},
+		"another host has no broker's CA": {elsewhere, trusting("example.com"), new(x509.UnknownAuthorityError)},
+	} {
+		err := test.url.Probe(backend.DialProbe(nil, nil), test.tlsOf)(t.Context(), open)
+		if good := test.want == nil && err == nil || test.want != nil && errors.As(err, test.want); !good {
+			t.Errorf("%s: got %v, want %T", name, err, test.want)
+		}
 	}
 }

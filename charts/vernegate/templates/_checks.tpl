@@ -134,6 +134,8 @@ all of them.
   "VERNEGATE_KAFKA_TLS_CA" "kafka.tls"
   "VERNEGATE_KAFKA_TLS_CERT" "kafka.tls"
   "VERNEGATE_KAFKA_TLS_KEY" "kafka.tls"
+  "VERNEGATE_ADMIN_READ_TOKEN" "admin.readTokenSecret"
+  "VERNEGATE_ADMIN_READ_TOKEN_FILE" "admin.readTokenSecret"
   "VERNEGATE_KAFKA_SASL_PASSWORD_FILE" "kafka.passwordSecret"
 }}
 {{- $names := keys .Values.env }}

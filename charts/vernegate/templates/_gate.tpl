@@ -61,6 +61,9 @@ VERNEGATE_KAFKA_TLS_KEY: /etc/vernegate/kafka-tls/tls.key
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if .Values.admin.readTokenSecret.name }}
+VERNEGATE_ADMIN_READ_TOKEN_FILE: /etc/vernegate/admin-read/token
+{{- end }}
 {{- if .Values.kafka.passwordSecret.name }}
 VERNEGATE_KAFKA_SASL_PASSWORD_FILE: /etc/vernegate/kafka/password
 {{- end }}
@@ -202,6 +205,11 @@ hook that begins the drain.
       mountPath: /etc/vernegate/admin
       readOnly: true
     {{- end }}
+    {{- if .Values.admin.readTokenSecret.name }}
+    - name: admin-read-token
+      mountPath: /etc/vernegate/admin-read
+      readOnly: true
+    {{- end }}
     {{- if include "vernegate.brokerSecret" . }}
     - name: brokers
       mountPath: /etc/vernegate/brokers
@@ -280,6 +288,17 @@ Volumes of vernegate's own.
 {{- with .Values.admin.tokenSecret }}
 {{- if .name }}
 - name: admin-token
+  secret:
+    secretName: {{ .name }}
+    defaultMode: 0440
+    items:
+      - key: {{ .key }}
+        path: token
+{{- end }}
+{{- end }}
+{{- with .Values.admin.readTokenSecret }}
+{{- if .name }}
+- name: admin-read-token
   secret:
     secretName: {{ .name }}
     defaultMode: 0440

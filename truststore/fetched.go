@@ -5,9 +5,11 @@ package truststore
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"sync"
 	"time"
 
@@ -15,22 +17,29 @@ import (
 	"github.com/vernegate/vernegate/truststore/crl"
 )
 
+// Fetched is a file that has just been fetched and is not in use yet.
+type Fetched struct {
+	Name   string // as that of the Remote
+	File   string // its path
+	SHA256 [sha256.Size]byte
+}
+
 // TryFetched reads a file of lists that has just been fetched and is not in use yet, and
 // returns why it cannot be, and when its first list is due to be replaced (zero: never).
 // It has to be complete: a list that is cut or is no list spoils the file. Without a
 // store (nil) nothing more is asked of it; with one, a list of it has to count, and each
-// list that was fetched from there (Remote.Name) needs a successor in it: one of the same
+// list that was fetched from there needs a successor in it: one of the same
 // CA and scope that is not older. So neither a server that answers with something else
 // nor somebody on the way to it can take a list away. A list that is overdue needs none, but is
 // not replaced by an older one; that of a CA that is no longer trusted needs none either.
 //
 // The file is renamed to where Config.Remotes says that it is, and not written to.
-func (s *Store) TryFetched(ctx context.Context, name, file string, now time.Time) (due time.Time, err error) {
+func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) (due time.Time, err error) {
 	var g *Generation
 	if s != nil {
 		g = s.Current()
 	}
-	found := g.readFetched(ctx, name, file, now)
+	found := g.readFetched(ctx, fetched, now)
 	if err := g.judgeFetched(found, now); err != nil {
 		return time.Time{}, err
 	}
@@ -41,13 +50,15 @@ func (s *Store) TryFetched(ctx context.Context, name, file string, now time.Time
 }
 
 // readFetched reads a file of lists under the CAs of a generation, or under none.
-func (g *Generation) readFetched(ctx context.Context, name, file string, now time.Time) *listFile {
+func (g *Generation) readFetched(ctx context.Context, fetched Fetched, now time.Time) *listFile {
 	b := newBundle(nil)
 	if g != nil {
 		b = g.bundle
 	}
 	throttle := pace.NewThrottle(ctx.Done())
-	s := readRemote(Remote{Name: name, File: file}, nil, throttle)
+	known := &listFile{File: File{SHA256: fetched.SHA256}}
+	known.info, _ = os.Stat(fetched.File) // whose mistake reading it tells, too
+	s := readRemote(Remote{Name: fetched.Name, File: fetched.File}, []*listFile{known}, throttle)
 	defer s.close()
 	return readListFile(&s, b, now, throttle)
 }

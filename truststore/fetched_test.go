@@ -4,6 +4,7 @@
 package truststore_test
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -35,6 +36,16 @@ func newRemoteScene(t *testing.T) (*remoteScene, truststore.Config) {
 	config.CRLs = nil
 	config.Remotes = func() []truststore.Remote { return s.remotes }
 	return s, config
+}
+
+// fetched is a file that has come from listURL.
+func fetched(t *testing.T, path string) truststore.Fetched {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return truststore.Fetched{Name: listURL, File: path, SHA256: sha256.Sum256(data)}
 }
 
 func (s *remoteScene) list(opts certtest.CRLOptions) []byte { return s.root.CRL(opts) }
@@ -141,7 +152,7 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 			s.write("fetched.crl", s.list(inUse))
 			store := open(t, config)
 			s.write("next.crl", cas[row.another].CRL(row.opts))
-			due, err := store.TryFetched(t.Context(), listURL, s.path("next.crl"), time.Now())
+			due, err := store.TryFetched(t.Context(), fetched(t, s.path("next.crl")), time.Now())
 			switch {
 			case row.want == "" && (err != nil || due.IsZero()):
 				t.Errorf("got %v, due %v", err, due)
@@ -165,7 +176,7 @@ func TestAListOfARemovedCANeedsNoSuccessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.write("next.crl", both(2))
-	if _, err := store.TryFetched(t.Context(), listURL, s.path("next.crl"), time.Now()); err != nil {
+	if _, err := store.TryFetched(t.Context(), fetched(t, s.path("next.crl")), time.Now()); err != nil {
 		t.Errorf("got %v", err)
 	}
 }
@@ -188,7 +199,7 @@ func TestAFirstListHasToBeComplete(t *testing.T) {
 			t.Fatal(err)
 		}
 		var none *truststore.Store // not open yet
-		if due, err := none.TryFetched(t.Context(), listURL, path, time.Now()); (err == nil) != row.good || due.IsZero() == row.good {
+		if due, err := none.TryFetched(t.Context(), fetched(t, path), time.Now()); (err == nil) != row.good || due.IsZero() == row.good {
 			t.Errorf("%s: got %v, due %v", name, err, due)
 		}
 	}

@@ -334,7 +334,7 @@ func (l *listFetcher) try(ctx context.Context, d crlfetch.Download) (time.Time, 
 	}
 	l.trying.Lock()
 	defer l.trying.Unlock()
-	return l.store.Load().TryFetched(ctx, d.Name, d.File, time.Now())
+	return l.store.Load().TryFetched(ctx, truststore.Fetched{Name: d.Name, File: d.File, SHA256: d.SHA256}, time.Now())
 }
 
 // changed is told of copies that were replaced and of other sources.

@@ -12,6 +12,7 @@ package crlfetch
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -90,6 +91,8 @@ type Download struct {
 	Name  string // of the source
 	File  string // its path
 	First bool   // there is no copy that it would replace
+
+	SHA256 [sha256.Size]byte // of the file
 }
 
 // Fetcher follows sources. Its methods may be called from any goroutine.

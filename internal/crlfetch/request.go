@@ -127,27 +127,36 @@ func (f *Fetcher) take(ctx context.Context, s *source, resp *http.Response, p *p
 		return Failed, err
 	}
 	defer os.Remove(temp.Name())
+	defer temp.Close()
 	sum, size, err := f.download(ctx, resp, temp, p)
 	p.stop()
-	if closed := temp.Close(); err == nil {
-		err = closed
-	}
 	if err != nil {
 		return Failed, err
 	}
-	if s.copy.held && s.copy.note.SHA256 == sum {
+	if s.copy.held && s.copy.note.SHA256 == hex.EncodeToString(sum[:]) {
 		return Unchanged, s.confirm(resp, s.copy.note)
 	}
-	due, err := f.config.Try(ctx, Download{Name: s.Name, File: temp.Name(), First: !s.copy.held})
+	due, err := f.judge(ctx, Download{Name: s.Name, File: temp.Name(), First: !s.copy.held, SHA256: sum}, temp)
 	if err != nil {
 		return Failed, err
 	}
-	n := note{URL: s.Name, Origin: s.Origin, SHA256: sum, Size: size, Changed: time.Now(), Due: due}
+	n := note{URL: s.Name, Origin: s.Origin, SHA256: hex.EncodeToString(sum[:]), Size: size, Changed: time.Now(), Due: due}
 	if err := s.copy.replace(temp.Name(), n.of(resp)); err != nil {
 		return Failed, err
 	}
 	s.keep()
 	return Replaced, nil
+}
+
+// judge has the caller decide about a download, while the disk takes it.
+func (f *Fetcher) judge(ctx context.Context, d Download, file *os.File) (due time.Time, err error) {
+	synced := make(chan error, 1)
+	go func() { synced <- file.Sync() }()
+	due, err = f.config.Try(ctx, d)
+	if wrong := <-synced; err == nil {
+		err = wrong
+	}
+	return due, err
 }
 
 // confirm notes that the copy is what the server has.
@@ -174,7 +183,7 @@ func (n note) of(resp *http.Response) note {
 }
 
 // download writes the body of an answer to a file, slowly enough that nothing else feels it.
-func (f *Fetcher) download(ctx context.Context, resp *http.Response, to *os.File, p *progress) (sum string, size int64, err error) {
+func (f *Fetcher) download(ctx context.Context, resp *http.Response, to *os.File, p *progress) (sum [sha256.Size]byte, size int64, err error) {
 	body, digest, throttle := outbound.LimitBody(resp, f.config.MaxSize), sha256.New(), pace.NewThrottle(ctx.Done())
 	buffer := make([]byte, pieceSize)
 	for {
@@ -182,16 +191,16 @@ func (f *Fetcher) download(ctx context.Context, resp *http.Response, to *os.File
 		p.add(n)
 		digest.Write(buffer[:n])
 		if _, wrong := to.Write(buffer[:n]); wrong != nil {
-			return "", 0, wrong
+			return sum, 0, wrong
 		}
 		size += int64(n)
 		switch {
 		case err == io.EOF:
-			return hex.EncodeToString(digest.Sum(nil)), size, to.Sync()
+			return [sha256.Size]byte(digest.Sum(nil)), size, nil
 		case err != nil && ctx.Err() != nil:
-			return "", 0, context.Cause(ctx)
+			return sum, 0, context.Cause(ctx)
 		case err != nil:
-			return "", 0, err
+			return sum, 0, err
 		}
 		throttle.Yield()
 	}

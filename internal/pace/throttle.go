@@ -5,12 +5,16 @@
 // feel them.
 package pace
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 const (
 	// workTime is how long a throttled goroutine computes without a pause: what a message of a live session may have
-	// to wait for it where there is one processor for both.
-	workTime = 500 * time.Microsecond
+	// to wait for it where there is one processor for both. Where there are more, another one is rarely busy at that moment.
+	workTime     = 500 * time.Microsecond
+	workTimeMore = time.Millisecond
 
 	// Pause is long enough for other goroutines to be served.
 	Pause = time.Millisecond
@@ -26,9 +30,15 @@ type Throttle struct {
 }
 
 // NewThrottle returns a Throttle that does not pause any more once hurry is closed. A nil hurry never is.
-func NewThrottle(hurry <-chan struct{}) *Throttle { return &Throttle{work: workTime, hurry: hurry} }
+func NewThrottle(hurry <-chan struct{}) *Throttle {
+	t := &Throttle{work: workTime, hurry: hurry}
+	if runtime.GOMAXPROCS(0) > 1 {
+		t.work = workTimeMore
+	}
+	return t
+}
 
-// Yield pauses if the goroutine has computed for long enough. It is called at least twice in that time.
+// Yield pauses if the goroutine has computed for long enough. It is called at least twice in workTime.
 func (t *Throttle) Yield() {
 	if t == nil {
 		return

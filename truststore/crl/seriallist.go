@@ -4,8 +4,8 @@
 package crl
 
 import (
-	"hash/maphash"
 	"iter"
+	"slices"
 
 	"github.com/vernegate/vernegate/internal/pace"
 )
@@ -69,7 +69,7 @@ const batch = 256
 
 // set makes a set of the numbers, and leaves the list empty.
 func (l *serialList) set(t *pace.Throttle) *serialSet {
-	s := &serialSet{seed: maphash.MakeSeed(), zero: l.zero}
+	s := &serialSet{zero: l.zero}
 	for size := range l.numbers {
 		c := &l.numbers[size]
 		if c.n == 0 {
@@ -77,12 +77,9 @@ func (l *serialList) set(t *pace.Throttle) *serialSet {
 		}
 		s.tables[size] = newSerialTable(c.n, size, t)
 		for chunk := range c.all() {
-			for n := 0; len(chunk) > 0; n++ {
-				s.add(chunk[:size])
-				chunk = chunk[size:]
-				if n%batch == 0 {
-					t.Yield()
-				}
+			for numbers := range slices.Chunk(chunk, batch*size) {
+				s.tables[size].addAll(numbers, size)
+				t.Yield()
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math/big"
 	"math/bits"
+	"runtime"
 
 	"github.com/vernegate/vernegate/internal/pace"
 )
@@ -22,10 +23,13 @@ const maxSerialOctets = 64
 // themselves, and is asked without allocating. It is filled once and then only
 // read, by any number of goroutines.
 type serialSet struct {
-	seed   maphash.Seed
 	tables [maxSerialOctets + 1]serialTable // by length in octets
 	zero   bool                             // serial number 0 has no octets
 }
+
+// seed is that of all sets. So two of them have the numbers that they share in about the same order, and to compare two lists
+// of a million reads the memory of both from the beginning to the end.
+var seed = maphash.MakeSeed()
 
 // serialTable is a hash table with open addressing of numbers of one length,
 // big-endian and without leading zeros. A slot that begins with a zero is
@@ -49,15 +53,56 @@ func newSerialTable(numbers, size int, throttle *pace.Throttle) serialTable {
 	return t
 }
 
-// add puts a number in, given without leading zeros, that is not 0. One more than
-// the set has room for is a mistake of the caller, and loops forever.
-func (s *serialSet) add(serial []byte) {
-	if slot, found := s.slot(serial); !found {
-		copy(slot, serial)
+// addAll puts numbers of one length in that are one behind the other, at most batch of them, without leading zeros and not
+// 0. One more than the table has room for is a mistake of the caller, and loops forever.
+//
+// The table is larger than the processor's caches, and waiting for memory is most of the work. So the slots are looked at in a
+// loop of its own, in which the processor does not wait for one before it goes to the next.
+func (t *serialTable) addAll(numbers []byte, size int) {
+	var home [batch]uint64
+	count, touched := len(numbers)/size, byte(0)
+	for i := range count {
+		home[i] = t.home(numbers[i*size : (i+1)*size])
+		touched |= t.at(home[i], size)[0]
+	}
+	runtime.KeepAlive(touched)
+	for i := range count {
+		number := numbers[i*size : (i+1)*size]
+		if slot, found := t.find(number, home[i]); !found {
+			copy(slot, number)
+		}
 	}
 }
 
-// all iterates over the numbers, in no order and each valid until the next.
+// home returns the slot where the search for a number begins. Slots are in the order of hashes.
+func (t *serialTable) home(serial []byte) uint64 {
+	at, _ := bits.Mul64(maphash.Bytes(seed, serial), t.slots)
+	return at
+}
+
+// at returns a slot of numbers of a size.
+func (t *serialTable) at(slot uint64, size int) []byte {
+	start := int(slot%pageSlots) * size
+	return t.pages[slot/pageSlots][start : start+size]
+}
+
+// find returns where a number is, or the empty slot where it would be.
+func (t *serialTable) find(serial []byte, from uint64) (slot []byte, found bool) {
+	for at := from; ; at++ {
+		if at == t.slots {
+			at = 0
+		}
+		slot = t.at(at, len(serial))
+		switch {
+		case slot[0] == 0:
+			return slot, false
+		case bytes.Equal(slot, serial):
+			return slot, true
+		}
+	}
+}
+
+// all iterates over the numbers, in the order of their hashes and each valid until the next.
 func (s *serialSet) all() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if s.zero && !yield(nil) {
@@ -86,7 +131,8 @@ func (s *serialSet) hasBytes(serial []byte) bool {
 	case len(serial) > maxSerialOctets || s.tables[len(serial)].slots == 0:
 		return false
 	}
-	_, found := s.slot(serial)
+	table := &s.tables[len(serial)]
+	_, found := table.find(serial, table.home(serial))
 	return found
 }
 
@@ -98,23 +144,4 @@ func (s *serialSet) has(serial *big.Int) bool {
 	}
 	var buf [maxSerialOctets]byte
 	return s.hasBytes(serial.FillBytes(buf[:size]))
-}
-
-// slot returns where the number is, or the empty slot where it would be.
-func (s *serialSet) slot(serial []byte) (slot []byte, found bool) {
-	size := len(serial)
-	table := &s.tables[size]
-	for at, _ := bits.Mul64(maphash.Bytes(s.seed, serial), table.slots); ; at++ {
-		if at == table.slots {
-			at = 0
-		}
-		start := int(at%pageSlots) * size
-		slot = table.pages[at/pageSlots][start : start+size]
-		switch {
-		case slot[0] == 0:
-			return slot, false
-		case bytes.Equal(slot, serial):
-			return slot, true
-		}
-	}
 }

@@ -48,6 +48,7 @@ type attempt struct {
 	before   *parts
 	tried    map[string]*listFile // lists that were tried as they were fetched, by name
 	force    bool                 // believe at once also what takes something away
+	fetching bool                 // there is time left for fetching lists
 	now      time.Time
 	throttle *pace.Throttle
 
@@ -255,8 +256,11 @@ func (a *attempt) changes(g *Generation) bool {
 // first generation from being used: yet, or at all.
 func (a *attempt) startProblem() error {
 	rule := waits
-	if a.force {
+	switch {
+	case a.force:
 		rule = fails
+	case a.fetching:
+		rule = fetches
 	}
 	if slices.ContainsFunc(a.problems, func(p problem) bool { return p.start >= rule }) {
 		return a.err()

@@ -70,6 +70,10 @@ type Config struct {
 	// means that it tries once.
 	StartTimeout time.Duration
 
+	// FetchTimeout is how long Open waits for lists that are Needed and have never
+	// been fetched, at most StartTimeout.
+	FetchTimeout time.Duration
+
 	// Logger takes what the operator should know. Nil discards it.
 	Logger *slog.Logger
 
@@ -92,7 +96,7 @@ type Remote struct {
 	File string // the path where it is once it has been fetched
 
 	// Needed is whether the operator has named it: a start waits for its first
-	// fetch as long as it waits for files, and then goes on without it.
+	// fetch for Config.FetchTimeout, and then goes on without it.
 	Needed bool
 }
 
@@ -111,9 +115,9 @@ func (c *Config) validate() error {
 	if len(c.CAs) == 0 {
 		report("no file of CA certificates is named")
 	}
-	if c.RefreshInterval < 0 || c.CRLExpiredGrace < 0 || c.StartTimeout < 0 {
-		report("durations must not be negative: refresh interval %v, CRL grace %v, start timeout %v",
-			c.RefreshInterval, c.CRLExpiredGrace, c.StartTimeout)
+	if c.RefreshInterval < 0 || c.CRLExpiredGrace < 0 || c.StartTimeout < 0 || c.FetchTimeout < 0 {
+		report("durations must not be negative: refresh interval %v, CRL grace %v, start timeout %v, fetch timeout %v",
+			c.RefreshInterval, c.CRLExpiredGrace, c.StartTimeout, c.FetchTimeout)
 	}
 	return errors.Join(mistakes...)
 }

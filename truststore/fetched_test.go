@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
@@ -100,6 +101,50 @@ func TestTheStartGoesOnWithoutAListThatNeverCame(t *testing.T) {
 	s.remove("fetched.crl")
 	if optional := open(t, config); len(optional.Refusals()) != 0 || !strings.Contains(fmt.Sprint(optional.Notices()), "has not been fetched yet") {
 		t.Errorf("a list that nobody named: refusals %v, notices %v", optional.Refusals(), optional.Notices())
+	}
+}
+
+func TestTheStartWaitsForFirstListsForAWhileOnly(t *testing.T) {
+	t.Parallel()
+	const patience = 10 * time.Second
+	for name, row := range map[string]struct {
+		comes  time.Duration // after the start; negative: it is there from before
+		needed bool
+		want   time.Duration
+	}{
+		"never":           {comes: time.Hour, needed: true, want: patience},
+		"meanwhile":       {comes: 3*time.Second + time.Millisecond, needed: true, want: 3*time.Second + truststore.QuietTime},
+		"from before":     {comes: -1, needed: true},
+		"named by nobody": {comes: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, config := newRemoteScene(t)
+				s.remotes[0].Needed = row.needed
+				config.StartTimeout, config.FetchTimeout = time.Minute, patience
+				come := func() {
+					s.write("next.crl", s.list(certtest.CRLOptions{Number: 1}))
+					if err := os.Rename(s.path("next.crl"), s.path("fetched.crl")); err != nil {
+						t.Error(err)
+					}
+				}
+				if row.comes < 0 {
+					come()
+				} else {
+					coming := time.AfterFunc(row.comes, come)
+					defer coming.Stop()
+				}
+				began := time.Now()
+				store := open(t, config)
+				if got := time.Since(began); got != row.want {
+					t.Errorf("it took %v, want %v", got, row.want)
+				}
+				if got, want := len(store.Current().CRLs()), map[bool]int{true: 1}[row.comes <= row.want]; got != want {
+					t.Errorf("%d lists are in use, want %d", got, want)
+				}
+			})
+		})
 	}
 }
 

@@ -317,7 +317,7 @@ func (a *attempt) notFetched(f *listFile) {
 	}
 	a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: fmt.Errorf(
 		"CRL file %s has not been fetched yet; until then, what is configured for missing ones (%v) decides about the clients of its CA", f.Path, a.config.CRLMissing)},
-		start: waits, none: true})
+		start: fetches, none: true})
 }
 
 // notNeeded reports a list that concerns no client.

@@ -53,9 +53,10 @@ func (n Notice) String() string {
 type startRule uint8
 
 const (
-	goesOn startRule = iota // without the part
-	waits                   // until the time is up, and then goes on without it
-	fails                   // when the time is up
+	goesOn  startRule = iota // without the part
+	fetches                  // until the time for fetching is up, and then goes on without it
+	waits                    // until the time is up, and then goes on without it
+	fails                    // when the time is up
 )
 
 // A problem is a refusal in the making.

@@ -56,6 +56,8 @@ type Store struct {
 	tried   triedLists    // that were fetched and are not in use yet
 	fetched chan struct{} // has room for one value, which stands for all calls of Changed
 
+	opened time.Time // when Open began
+
 	mu      sync.Mutex          // one reload at a time
 	parts   parts               // of the current generation, and what is pending
 	until   time.Time           // when a part that is pending has settled; zero if none is
@@ -72,7 +74,8 @@ type report struct {
 
 // Open reads the files and returns a store with a first good generation. As
 // long as a part is no good it tries again, up to Config.StartTimeout: a program
-// that writes the files may not be done. Then it goes on without server
+// that writes the files may not be done. It waits for lists that are fetched only up to
+// Config.FetchTimeout. Then it goes on without server
 // certificates that are no good, if there is another one, and without lists that
 // are signed by no known CA; the rest has to be good. The error says everything
 // that is wrong.
@@ -80,7 +83,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{config: config, log: config.Logger, watch: watch.Files, parts: newParts(&config), fetched: make(chan struct{}, 1)}
+	s := &Store{config: config, log: config.Logger, watch: watch.Files, parts: newParts(&config), fetched: make(chan struct{}, 1), opened: time.Now()}
 	s.report.Store(new(report))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -186,6 +189,7 @@ func (s *Store) reload(ctx context.Context, force bool) (Result, error) {
 		config: &s.config, set: set, current: s.Current(), before: &s.parts, tried: tried,
 		force: force, now: time.Now(), throttle: throttle,
 	}
+	a.fetching = a.now.Sub(s.opened) < s.config.FetchTimeout
 	var result Result
 	var err error
 	if a.current == nil {

@@ -38,6 +38,10 @@ const (
 	// files: whatever writes them may have been started at the same time.
 	startTimeout = 30 * time.Second
 
+	// firstFetchTimeout is how long the start waits for revocation lists that have never been fetched: several requests to a server
+	// that is being started at the same time.
+	firstFetchTimeout = 10 * time.Second
+
 	// shutdownTimeout is how long sessions have to end at a shutdown: long
 	// enough to write what they hold, well below the 30 s that Kubernetes
 	// and the 10 s that Docker wait before they kill.
@@ -230,7 +234,7 @@ func (a *App) openStore(ctx context.Context, lists *listFetcher, onSwap func(old
 	a.log.Info("waiting for a good set of trust files", "at_most", startTimeout.String())
 	a.tell(a.manager.Status(errNoGeneration.Error()))
 	cfg := trustConfig(a.cfg, a.log)
-	cfg.StartTimeout = startTimeout
+	cfg.StartTimeout, cfg.FetchTimeout = startTimeout, firstFetchTimeout
 	cfg.OnReload = a.reloads.observe
 	cfg.OnSwap = func(old, current *truststore.Generation) {
 		onSwap(old, current)

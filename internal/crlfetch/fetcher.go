@@ -268,6 +268,8 @@ func (f *Fetcher) note(s *source, result Result, err error) {
 	s.finish(now, err)
 	log := f.log.With("url", s.Name, "origin", string(s.Origin))
 	switch {
+	case err != nil && before.Err != err.Error() && !before.Held:
+		log.Error("CRL cannot be fetched, and there is none from before", "err", err)
 	case err != nil && before.Err != err.Error():
 		log.Warn("CRL cannot be fetched, the last good one stays in use", "err", err, "last_success", before.LastSuccess)
 	case err == nil && before.Err != "":

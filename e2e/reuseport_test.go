@@ -4,12 +4,16 @@
 package e2e_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
+
+	"github.com/vernegate/vernegate/e2e/stack"
 )
 
 // sharing starts another vernegate of the same fixture at the same addresses.
@@ -76,5 +80,44 @@ func TestNoProcessSharesItsAddressUnasked(t *testing.T) {
 			s.checkExit(t, exitFailed, []string{"listening as VERNEGATE_LISTEN says", s.Devices, "address already in use"},
 				"VERNEGATE_LISTEN", s.Devices, "VERNEGATE_REUSE_PORT", share[1])
 		})
+	}
+}
+
+// TestFullProcessStepsAside has two processes share an address, of which one may open 150 files and keeps 128 for itself. Devices
+// that come one after the other, many more than it has room for, are all let in at once, or have to try again at once.
+func TestFullProcessStepsAside(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" && runtime.GOOS != "freebsd" {
+		t.Skip("this system does not divide connections")
+	}
+	fake := startFakeBroker(t)
+	small := prepareFixture(t)
+	env := small.env(fake.Addr, "VERNEGATE_REUSE_PORT", "true")
+	small.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, env, "sh", "-c", `ulimit -n 150; exec "$@"`, "sh"))(t)
+	t.Cleanup(func() { endWell(t, small.Vernegate) })
+	large := &fixture{pki: small.pki, folder: small.folder, acl: small.acl}
+	large.startBefore(t, fake.Addr, "VERNEGATE_REUSE_PORT", "true", "VERNEGATE_LISTEN", small.Devices, "VERNEGATE_SERVICE_LISTEN", small.Services)
+	device := small.device("acme:lamp")
+
+	const devices = 100 // with room for 11 in the small one
+	for n := range devices {
+		eventually(t, stepTime, "a device is let in", func() bool {
+			c, err := stack.Connect(within(t, stepTime), small.through(device, 0), stack.Options{Version: stack.V5, ClientID: unique()})
+			if errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("device %d waits", n)
+			}
+			if err == nil {
+				t.Cleanup(c.Cut)
+			}
+			return err == nil
+		})
+	}
+	if n := len(small.Records(func(r stack.Record) bool {
+		return r.Has("msg", "file descriptors are used up, new connections wait until others end")
+	})); n != 1 {
+		t.Errorf("the small process says %d times that its descriptors are used up, want once", n)
+	}
+	if n := small.accepted(t); n > 22 {
+		t.Errorf("the small process accepted %d connections, and has descriptors for 22", n)
 	}
 }

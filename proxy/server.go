@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/proxy/limit"
+	"github.com/vernegate/vernegate/proxy/listen"
 	"github.com/vernegate/vernegate/proxy/relay"
 )
 
@@ -46,7 +47,7 @@ type Server struct {
 	closing atomic.Bool // no connection is accepted any more
 
 	mu           sync.Mutex
-	listeners    map[net.Listener]struct{}
+	listeners    map[Listener]struct{}
 	sessions     map[*session]struct{}
 	timersServed bool           // serveTimers runs, or ran
 	running      sync.WaitGroup // sessions, the workers and serveTimers; Add only with mu held and ctx not done, or by one of them
@@ -64,10 +65,10 @@ func New(cfg Config) *Server {
 		pending:   limit.NewPendingHandshakes(cfg.MaxHandshakes),
 		sampling:  newSampling(cfg.LogRate),
 		loops:     relay.NewLoops(cfg.Logger),
-		listeners: make(map[net.Listener]struct{}),
+		listeners: make(map[Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
-	s.descriptors = limit.NewDescriptors(cfg.MaxDescriptors, s.logUsedUp)
+	s.descriptors = limit.NewDescriptors(cfg.MaxDescriptors, s.usedUp)
 	cfg.Metrics.traffic.follow(s.live)
 	cfg.Metrics.descriptors.follow(s.descriptors)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -80,6 +81,12 @@ type Listener struct {
 	net.Listener
 	Role     Role
 	Protocol Protocol
+}
+
+// shared returns the listener as one at an address that others share; nil = it is not.
+func (l Listener) shared() *listen.Shared {
+	shared, _ := l.Listener.(*listen.Shared)
+	return shared
 }
 
 // Serve accepts clients on l until Shutdown, and then returns nil; it returns an error only when l was closed
@@ -112,24 +119,40 @@ func (s *Server) Serve(l Listener) error {
 			continue
 		}
 		retry = backoff{}
-		if overdrawn && !s.pending.DisplaceOne() && !s.descriptors.WaitCovered() {
-			_ = conn.Close()
-			s.descriptors.Give()
-			return nil
+		if overdrawn && !s.pending.DisplaceOne() {
+			// There is no room. At a shared address, a client that tries again comes to a process that has some.
+			if l.shared() != nil || !s.descriptors.WaitCovered() {
+				_ = conn.Close()
+				s.descriptors.Give()
+				continue
+			}
 		}
 		s.start(conn, l.Role, l.Protocol)
 		runtime.Gosched() // in a storm, accepting takes its turn after those who are in
 	}
 }
 
-// logUsedUp says that connections cannot be accepted, and that they can again.
-func (s *Server) logUsedUp(since time.Time) {
+// usedUp says that connections cannot be accepted, or that they can again, and has shared listeners leave them to others
+// meanwhile. Where an address is not shared, they wait in the kernel's backlog.
+func (s *Server) usedUp(since time.Time) {
 	log := s.cfg.Logger.With("used", s.descriptors.Taken(), "limit", s.descriptors.Limit())
 	if since.IsZero() {
 		log.Info("file descriptors are free again")
+		s.eachShared((*listen.Shared).Resume)
 		return
 	}
+	s.eachShared((*listen.Shared).Pause)
 	log.Warn("file descriptors are used up, new connections wait until others end")
+}
+
+func (s *Server) eachShared(do func(*listen.Shared)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		if shared := l.shared(); shared != nil {
+			do(shared)
+		}
+	}
 }
 
 // start runs the session of a connection that has its descriptor.
@@ -160,7 +183,7 @@ func (s *Server) forget(c *session) {
 	s.mu.Unlock()
 }
 
-func (s *Server) listen(l net.Listener) bool {
+func (s *Server) listen(l Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing.Load() {
@@ -175,7 +198,7 @@ func (s *Server) listen(l net.Listener) bool {
 	return true
 }
 
-func (s *Server) unlisten(l net.Listener) {
+func (s *Server) unlisten(l Listener) {
 	s.mu.Lock()
 	delete(s.listeners, l)
 	s.mu.Unlock()

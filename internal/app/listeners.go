@@ -65,10 +65,12 @@ func (a *App) openListeners(ctx context.Context) (listeners []proxy.Listener, er
 }
 
 func (a *App) listen(ctx context.Context, e entrance) (proxy.Listener, error) {
-	open := listen.TCP
+	l := proxy.Listener{Role: e.role, Protocol: e.protocol}
+	var err error
 	if a.cfg.ReusePort {
-		open = listen.SharedTCP
+		l.Listener, err = listen.SharedTCP(ctx, e.address)
+	} else {
+		l.Listener, err = listen.TCP(ctx, e.address)
 	}
-	l, err := open(ctx, e.address)
-	return proxy.Listener{Listener: l, Role: e.role, Protocol: e.protocol}, err
+	return l, err
 }

@@ -75,8 +75,12 @@ func (a *App) limits(server *proxy.Server) []admin.Limit {
 	for _, role := range proxy.Roles() {
 		sessions += server.Count(role)
 	}
+	usedUp := "New connections wait until others end."
+	if a.cfg.ReusePort {
+		usedUp = "New connections are left to the other processes at this address until a tenth is free."
+	}
 	list := []admin.Limit{
-		{Name: "file descriptors", Limit: most, Used: &used, UsedUp: "New connections wait until others end."},
+		{Name: "file descriptors", Limit: most, Used: &used, UsedUp: usedUp},
 		{Name: "bytes of a CONNECT", Limit: int(a.cfg.MaxConnectSize)},
 	}
 	for _, l := range []admin.Limit{

@@ -7,14 +7,9 @@ package listen
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
-	"runtime"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -54,24 +49,4 @@ func listen(ctx context.Context, addr string, setOptions func(fd int) error) (ne
 	}
 	config.SetMultipathTCP(false) // Go's default for listeners; costs more and passes on fewer options
 	return config.Listen(ctx, "tcp", addr)
-}
-
-// CanShare reports whether this system divides the connections to an address among the listeners that share it. Others
-// let several listen, too, but give all connections to one of them.
-const CanShare = sharePort != 0
-
-// SharedTCP is TCP on an address that other sockets may listen on, in this process or in other ones, as long as
-// each of them comes from SharedTCP and its process has the same effective user id. The kernel chooses the listener of a
-// connection by a hash of its addresses and ports, whether or not that one accepts; what waits for a listener that is
-// closed is reset, unless net.ipv4.tcp_migrate_req is set on Linux. So a process that shares an address by mistake
-// takes a part of the connections without an error anywhere.
-//
-// Where CanShare is false, the error wraps errors.ErrUnsupported.
-func SharedTCP(ctx context.Context, addr string) (net.Listener, error) {
-	if !CanShare {
-		return nil, fmt.Errorf("sharing %s on %s: %w", addr, runtime.GOOS, errors.ErrUnsupported)
-	}
-	return listen(ctx, addr, func(fd int) error {
-		return errors.Join(setClientOptions(fd), unix.SetsockoptInt(fd, unix.SOL_SOCKET, sharePort, 1))
-	})
 }

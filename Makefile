@@ -110,6 +110,10 @@ bench: build ## Compare with the other proxies that are installed, and put that 
 scale: build ## Measure how cost grows, and put that into docs/performance.md: 6 minutes
 	go run ./bench scale $(BENCHFLAGS)
 
+.PHONY: scale-100k
+scale-100k: build ## Hold 100 000 sessions in several processes, and put what that costs into docs/performance.md: 25 minutes
+	go run ./bench crowd $(BENCHFLAGS)
+
 .PHONY: peers
 peers: ## Install the proxies to compare with, where apt is; elsewhere say what
 	@.ci/peers

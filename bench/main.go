@@ -5,8 +5,9 @@
 //
 //	bench compare   side by side with other proxies in front of the same broker: a table, and a chart
 //	bench scale     how that grows with sessions, revoked certificates, CAs and owners: docs/performance.md
+//	bench crowd     what 100 000 sessions cost, and what becomes of them when something happens: docs/performance.md
 //
-// scale starts itself with a third command, worker.
+// scale and crowd start themselves with further commands, worker and crowd-worker.
 //
 // Figures are processor time of all processes of a proxy, user and system, for each unit of work, unless they say
 // otherwise. The proxies run on one processor and everything else on the others. Throughput would say as much about
@@ -54,9 +55,11 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	commands := map[string]func(context.Context, *options, io.Writer) error{"compare": compare, "scale": scale, "worker": runWorker}
+	commands := map[string]func(context.Context, *options, io.Writer) error{
+		"compare": compare, "scale": scale, "worker": runWorker, "crowd": measureCrowd, crowdWorkerName: runCrowdWorker,
+	}
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("want compare or scale")
+		return errors.New("want compare, scale or crowd")
 	}
 	o, err := parse(args[0], args[1:])
 	if err != nil {
@@ -72,6 +75,7 @@ func parse(name string, args []string) (*options, error) {
 	rounds := flags.Int("rounds", thorough.rounds, "how often each proxy is measured, in turns")
 	pattern := flags.String("rows", everything, "regular expression of the rows to measure; the others are left out")
 	flags.BoolVar(&o.write, "write", false, "put tables and charts into the documents")
+	sessions := flags.Int("sessions", thorough.crowd, "how many sessions a crowd has")
 	flags.StringVar(&o.vernegate, "vernegate", "bin/vernegate", "the binary to measure")
 	if err := flags.Parse(args); err != nil {
 		return nil, err // which it has printed, with what there is
@@ -83,13 +87,15 @@ func parse(name string, args []string) (*options, error) {
 	if o.rows, err = regexp.Compile(*pattern); err != nil {
 		return nil, err
 	}
-	o.effort.rounds = max(1, *rounds)
+	o.effort.rounds, o.effort.crowd = max(1, *rounds), max(thorough.crowdRevoked, *sessions)
 	if o.brief {
 		o.effort = brief
 	}
 	switch {
 	case o.write && o.brief:
 		return nil, errors.New("what a brief bench says is not worth writing down")
+	case o.write && *sessions != thorough.crowd:
+		return nil, fmt.Errorf("the tables are about %d sessions", thorough.crowd)
 	case o.write && name == "compare" && *pattern != everything:
 		return nil, errors.New("a part of the rows would take the place of all of them")
 	}

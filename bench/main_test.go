@@ -20,6 +20,8 @@ func TestWhatIsWrittenIsWhole(t *testing.T) {
 		{"a part is printed", "compare", []string{"-rows", "tls"}, true},
 		{"a part of what stands in one table", "compare", []string{"-write", "-rows", "tls"}, false},
 		{"one table of several", "scale", []string{"-write", "-rows", "crl"}, true},
+		{"a smaller crowd is printed", "crowd", []string{"-sessions", "5000"}, true},
+		{"a smaller crowd in place of all of it", "crowd", []string{"-write", "-sessions", "5000"}, false},
 		{"what means nothing", "compare", []string{"-write", "-brief"}, false},
 		{"what means nothing of several tables", "scale", []string{"-write", "-brief"}, false},
 	} {

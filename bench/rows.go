@@ -32,6 +32,11 @@ type effort struct {
 	crls           []int         // sizes of CRLs
 	swaps          int           // of CRLs, while sessions send messages
 	cacheDevices   int           // more of them than one cache holds, and fewer than the other
+	crowd          int           // sessions of a crowd
+	crowdRate      int           // messages a second that they send
+	crowdHold      time.Duration // how long they do
+	crowdRevoked   int           // of them
+	crowdDrain     time.Duration // of a vernegate that is replaced
 }
 
 // thorough is for figures, brief for whether it all still runs.
@@ -41,12 +46,14 @@ var (
 		activeSessions: 1000, subscribers: 50, idle: 9000, settle: 3 * time.Second, forget: time.Minute,
 		primitive: 300 * time.Millisecond, steps: []int{100, 300, 1000, 3000, 9000, 18000, 27000}, full: 9000,
 		crls: []int{0, 10_000, 1_000_000}, swaps: 5, cacheDevices: 2000,
+		crowd: 100_000, crowdRate: 3333, crowdHold: 10 * time.Minute, crowdRevoked: 1000, crowdDrain: 10 * time.Second,
 	}
 	brief = effort{
 		rounds: 1, tries: 1, warmUp: 20 * time.Millisecond, span: 100 * time.Millisecond, echo: 100 * time.Millisecond, atOnce: 4, fleet: 8,
 		activeSessions: 20, subscribers: 5, idle: 50, settle: 50 * time.Millisecond, forget: 50 * time.Millisecond,
 		primitive: time.Millisecond, steps: []int{10, 50, 100}, full: 50,
 		crls: []int{0, 1000}, swaps: 1, cacheDevices: 50,
+		crowd: 100, crowdRate: 100, crowdHold: time.Second, crowdRevoked: 5, crowdDrain: time.Second,
 	}
 )
 

@@ -110,7 +110,9 @@ func (s *scaling) startWorkers(ctx context.Context, bed *testbed, processes, ses
 	}
 	for i := range processes {
 		own := part(sessions, i, processes)
-		f, err := startWorker(ctx, s.options, &workerConfig{addr, bed.ecdsa, bed.acl.URL, devices[:own]})
+		f, err := startWorker(ctx, s.options, "worker", &workerConfig{
+			Addr: addr, Files: bed.ecdsa, ACLURL: bed.acl.URL, Devices: devices[:own],
+		})
 		if err != nil {
 			return all, err
 		}

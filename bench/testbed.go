@@ -118,6 +118,8 @@ type trial struct {
 	*testbed
 	effort *effort
 	files  peer.Files
+	kind   *peer.Kind
+	setup  *peer.Setup
 	proxy  *peer.Proxy
 	ready  time.Duration // from its start until it accepted
 	broker *broker.Broker
@@ -140,14 +142,21 @@ func (s *testbed) startTrialAt(
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	began := time.Now()
-	p, err := k.Start(ctx, &peer.Setup{
+	t := &trial{testbed: s, effort: e, files: files, kind: k, broker: b, setup: &peer.Setup{
 		Dir: dir, Addr: addr, Files: files, Backend: b.Addr, ACLURL: s.acl.URL, Env: env, CPUs: s.proxyCPUs,
-	})
-	if err != nil {
+	}}
+	if err := t.startProxy(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	return &trial{testbed: s, effort: e, files: files, proxy: p, ready: time.Since(began), broker: b}, nil
+	return t, nil
+}
+
+// startProxy starts the proxy: the first one, or another one after the one before has ended.
+func (t *trial) startProxy(ctx context.Context) (err error) {
+	began := time.Now()
+	t.proxy, err = t.kind.Start(ctx, t.setup)
+	t.ready = time.Since(began)
+	return err
 }
 
 func (t *trial) end() error { return errors.Join(t.proxy.Stop(), t.broker.Close()) }

@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +27,8 @@ type workerConfig struct {
 	Files   peer.Files
 	ACLURL  string
 	Devices []identity // that the worker connects
+	From    netip.Addr // where they connect from; the zero Addr = any
+	Env     map[string]string
 }
 
 // An identity is what a device shows: a certificate and its key, in DER and PKCS #8.
@@ -75,12 +79,8 @@ type report struct {
 // runWorker runs a vernegate with a broker, and devices, in a process of its own: descriptors are limited per process,
 // and there can be several vernegates this way. It executes commands from standard input until that ends.
 func runWorker(ctx context.Context, o *options, out io.Writer) (err error) {
-	commands, reports := json.NewDecoder(os.Stdin), json.NewEncoder(out)
-	var config workerConfig
-	if err := commands.Decode(&config); err != nil {
-		return err
-	}
-	t, err := config.start(ctx, o)
+	commands := json.NewDecoder(os.Stdin)
+	config, t, err := startTrialOf(ctx, commands, o)
 	if err != nil {
 		return err
 	}
@@ -88,19 +88,36 @@ func runWorker(ctx context.Context, o *options, out io.Writer) (err error) {
 	fleet := &load.Fleet{Addr: config.Addr, Devices: t.devices}
 	var sessions load.Sessions
 	defer func() { sessions.Close() }()
+	return serveCommands(commands, out, func(c command) report {
+		r, err := t.execute(ctx, c, fleet, &sessions)
+		if err != nil {
+			r.Err = err.Error()
+		}
+		return r
+	})
+}
+
+// startTrialOf reads the config of a worker and starts what it says. The caller ends the trial.
+func startTrialOf(ctx context.Context, commands *json.Decoder, o *options) (config workerConfig, t *trial, err error) {
+	if err := commands.Decode(&config); err != nil {
+		return config, nil, err
+	}
+	t, err = config.start(ctx, o)
+	return config, t, err
+}
+
+// serveCommands executes commands and writes their reports, until there are no more.
+func serveCommands[C, R any](commands *json.Decoder, out io.Writer, execute func(C) R) error {
+	reports := json.NewEncoder(out)
 	for {
-		var next command
+		var next C
 		if err := commands.Decode(&next); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
 		}
-		a, err := t.execute(ctx, next, fleet, &sessions)
-		if err != nil {
-			a.Err = err.Error()
-		}
-		if err := reports.Encode(a); err != nil {
+		if err := reports.Encode(execute(next)); err != nil {
 			return err
 		}
 	}
@@ -118,7 +135,9 @@ func (c *workerConfig) start(ctx context.Context, o *options) (*trial, error) {
 	}
 	// The folder and certificate-acl are those of the process that sends the commands; it removes them.
 	s := &testbed{dir: filepath.Dir(c.Files.Cert), acl: &stack.ACL{URL: c.ACLURL}, proxyCPUs: proxyCPUs, devices: devices}
-	return s.startTrialAt(ctx, c.Addr, peer.Kinds(o.vernegate, "")[0], c.Files, &o.effort, map[string]string{"VERNEGATE_REUSE_PORT": "true"})
+	env := map[string]string{"VERNEGATE_REUSE_PORT": "true"}
+	maps.Copy(env, c.Env)
+	return s.startTrialAt(ctx, c.Addr, peer.Kinds(o.vernegate, "")[0], c.Files, &o.effort, env)
 }
 
 // execute opens the sessions that are missing, reads memory, and runs the echo load if the command asks for it.
@@ -151,13 +170,13 @@ type workerProcess struct {
 	reports  *json.Decoder
 }
 
-// startWorker starts a worker and sends its config. The caller ends it.
-func startWorker(ctx context.Context, o *options, config *workerConfig) (*workerProcess, error) {
+// startWorker starts a worker, by the name of its command, and sends its config. The caller ends it.
+func startWorker(ctx context.Context, o *options, name string, config *workerConfig) (*workerProcess, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "worker", "-vernegate", o.vernegate)
+	cmd := exec.CommandContext(ctx, self, name, "-vernegate", o.vernegate)
 	if o.brief {
 		cmd.Args = append(cmd.Args, "-brief")
 	}
@@ -183,15 +202,20 @@ func startWorker(ctx context.Context, o *options, config *workerConfig) (*worker
 
 // do sends a command and waits for its report.
 func (f *workerProcess) do(c command) (report, error) {
-	if err := f.commands.Encode(c); err != nil {
-		return report{}, err
-	}
 	var r report
-	err := f.reports.Decode(&r)
+	err := f.exchange(c, &r)
 	if err == nil && r.Err != "" {
 		err = errors.New(r.Err)
 	}
 	return r, err
+}
+
+// exchange sends a command and decodes its report.
+func (f *workerProcess) exchange(command, report any) error {
+	if err := f.commands.Encode(command); err != nil {
+		return err
+	}
+	return f.reports.Decode(report)
 }
 
 func (f *workerProcess) end() error { return errors.Join(f.stdin.Close(), f.cmd.Wait()) }

@@ -70,6 +70,15 @@ func (b *Broker) Close() error {
 	return errors.Join(err, b.err)
 }
 
+// Drop ends all sessions. The broker goes on accepting.
+func (b *Broker) Drop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.conns {
+		_ = c.Close() // its own goroutine forgets it
+	}
+}
+
 // Dropped returns how many bytes of packets were dropped so far.
 func (b *Broker) Dropped() int64 { return b.dropped.Load() }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,9 @@ type Fleet struct {
 	Devices []tls.Certificate // device n has the n-th, and begins again behind the last
 	Version uint16            // of TLS; 0 = 1.3
 	Resume  bool              // with the ticket of the connection before, once there is one
+	From    netip.Addr        // where the devices connect from; the zero Addr = any
 
+	full    atomic.Bool // tickets are not used, though there are some
 	once    sync.Once
 	configs []*tls.Config
 }
@@ -59,7 +62,7 @@ func (f *Fleet) config(n int) *tls.Config {
 				DynamicRecordSizingDisabled: true,
 			}
 			if f.Resume {
-				c.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+				c.ClientSessionCache = &tickets{tls.NewLRUClientSessionCache(1), &f.full}
 			}
 			f.configs = append(f.configs, c)
 		}
@@ -67,9 +70,29 @@ func (f *Fleet) config(n int) *tls.Config {
 	return f.configs[n%len(f.configs)]
 }
 
+// SetFull has devices that could resume make full handshakes from now on, or no longer.
+func (f *Fleet) SetFull(full bool) { f.full.Store(full) }
+
+// tickets are those of one device, which are not used while full is set.
+type tickets struct {
+	tls.ClientSessionCache
+	full *atomic.Bool
+}
+
+func (t *tickets) Get(key string) (*tls.ClientSessionState, bool) {
+	if t.full.Load() {
+		return nil, false
+	}
+	return t.ClientSessionCache.Get(key)
+}
+
 // Connect brings the n-th device in: TLS, CONNECT, CONNACK.
 func (f *Fleet) Connect(n int) (*tls.Conn, error) {
-	raw, err := net.DialTimeout("tcp", f.Addr, patience)
+	dialer := net.Dialer{Timeout: patience}
+	if f.From.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(f.From, 0))
+	}
+	raw, err := dialer.Dial("tcp", f.Addr)
 	if err != nil {
 		return nil, err
 	}

@@ -196,3 +196,66 @@ func TestPercentile(t *testing.T) {
 		t.Errorf("of nothing: got %d, want 0", got)
 	}
 }
+
+func TestKeptDevicesConnectAgain(t *testing.T) {
+	t.Parallel()
+	f, b := startFleet(t)
+	k := load.NewKeeper(f, 2)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { k.Run(ctx); close(ended) }()
+	all := len(f.Devices)
+	eventually(t, "all are connected", func() bool { return k.Connected() == all })
+	k.SetRate(200)
+	var trips int
+	eventually(t, "messages come back", func() bool { trips += len(k.Take().RoundTrips); return trips >= 5 })
+	if lost := k.Lost(); lost != 0 {
+		t.Errorf("%d connections were lost, want none", lost)
+	}
+	b.Drop()
+	eventually(t, "all have lost their connections", func() bool { return k.Lost() >= all })
+	eventually(t, "all are connected again", func() bool { return k.Connected() == all })
+
+	k.Dismiss(1)
+	b.Drop()
+	eventually(t, "all have lost their connections again", func() bool { return k.Lost() >= 2*all })
+	eventually(t, "the others are connected again", func() bool { return k.Connected() == all-1 })
+	stop()
+	<-ended
+	if n := k.Connected(); n != 0 {
+		t.Errorf("%d devices are connected after the end", n)
+	}
+}
+
+func TestDevicesDoNotResumeWhileTheyAreToldNotTo(t *testing.T) {
+	t.Parallel()
+	f, _ := startFleet(t)
+	f.Resume = true
+	open(t, f, 2)
+	for _, full := range []bool{true, false} {
+		f.SetFull(full)
+		c, err := f.Connect(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resumed := c.ConnectionState().DidResume; resumed == full {
+			t.Errorf("told to make full handshakes: %t; resumed: %t", full, resumed)
+		}
+		_ = c.Close()
+	}
+}
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	late := time.After(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("not after %v: %s", patience, what)
+		}
+	}
+}

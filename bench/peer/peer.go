@@ -184,13 +184,21 @@ func (p *Proxy) Memory() (int64, error) {
 const stopTime = 3 * time.Second
 
 // Stop ends the proxy and waits until it is gone. A second call does no harm.
-func (p *Proxy) Stop() error {
+func (p *Proxy) Stop() error { return p.Drain(stopTime) }
+
+// Drain ends the proxy, which may take that long for what it has to do before, and waits until it is gone.
+func (p *Proxy) Drain(patience time.Duration) error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 	select {
 	case <-p.done:
 		return nil
-	case <-time.After(stopTime):
+	case <-time.After(patience):
+		return p.Kill()
 	}
+}
+
+// Kill ends the proxy without asking, and waits until it is gone.
+func (p *Proxy) Kill() error {
 	err := p.cmd.Process.Kill()
 	<-p.done
 	return err

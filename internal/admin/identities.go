@@ -115,19 +115,21 @@ func (q *query) invalidation() (Invalidation, error) {
 const maxForm = 8 << 10
 
 // invalidate is POST /identities/invalidate. What it needs comes as parameters, or as the form of its page; the token then
-// as well, since a browser has no other way to show it.
+// as well, since a browser has no other way to show it. A token in the address does not count: proxies log addresses.
 func (a *server) invalidate(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		writeError(w, http.StatusBadRequest, errors.New("the body is no form"))
 		return
 	}
-	values := r.Form
-	if secret := values.Get("token"); secret != "" {
+	if secret := r.PostForm.Get("token"); secret != "" {
 		r.Header.Set("Authorization", "Bearer "+secret)
 	}
-	_, byForm := r.PostForm["token"]
-	values.Del("token")
+	byForm := r.PostForm.Has("token")
+	values := r.Form
+	if !r.URL.Query().Has("token") { // else it is refused, as no parameter
+		values.Del("token")
+	}
 	a.requireToken(func(w http.ResponseWriter, r *http.Request) { a.invalidateFor(w, r, values, byForm) })(w, r)
 }
 

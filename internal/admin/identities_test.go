@@ -170,3 +170,33 @@ func TestAskAgainFromThePage(t *testing.T) {
 		t.Errorf("told %+v", *told)
 	}
 }
+
+// Proxies log addresses: whoever shows the token in one has not shown it.
+func TestTokenInTheAddressDoesNotCount(t *testing.T) {
+	t.Parallel()
+	s := busySite(t)
+	told := withIdentities(s)
+	var audit bytes.Buffer
+	s.cfg.Audit = slog.New(slog.NewTextHandler(&audit, nil))
+	s.cfg.ReadToken = mustToken(t, readSecret)
+	lamp := fingerprint("lamp")
+	for method, paths := range map[string][]string{
+		"POST":   {"/identities/invalidate?all&", "/identities/invalidate?fingerprint=" + lamp + "&", "/reload?"},
+		"DELETE": {"/sessions?owner=acme:lamp&"},
+		"GET":    {"/?", "/status?", "/sessions?", "/identities?fingerprint=" + lamp + "&", "/identities/invalidate?fingerprint=" + lamp + "&", "/debug/pprof/?", "/debug/pprof/cmdline?"},
+	} {
+		for _, path := range paths {
+			for _, name := range []string{"token", "access_token"} {
+				if got := s.ask(method, path+name+"="+secret); got.Code != http.StatusUnauthorized {
+					t.Errorf("%s %s%s=…: %d", method, path, name, got.Code)
+				}
+			}
+		}
+	}
+	if got := s.order("POST", "/identities/invalidate?all&token="+secret); got.Code != http.StatusBadRequest || strings.Contains(got.Body.String(), secret) {
+		t.Errorf("with the right header as well: %d %s", got.Code, got.Body)
+	}
+	if len(*told) > 0 || len(s.crowd.kicked) > 0 || strings.Contains(audit.String(), secret) {
+		t.Errorf("told %+v, ended %+v\n%s", *told, s.crowd.kicked, &audit)
+	}
+}

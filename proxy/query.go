@@ -26,7 +26,15 @@ type Filter struct {
 	// is in.
 	Text string
 
-	search *search // for Text; nil = not made yet
+	search *search // for Text, see searchFor
+}
+
+// searchFor returns the search for Text. It is made when the first session is looked at, so that no way to a session is without.
+func (f *Filter) searchFor() *search {
+	if f.search == nil {
+		f.search = newSearch(f.Text)
+	}
+	return f.search
 }
 
 // matches needs mu of the registry when there is a Fingerprint.
@@ -37,7 +45,7 @@ func (f *Filter) matches(s *session) bool {
 		(f.Fingerprint == pki.Fingerprint{} || s.live.cert != nil && s.live.cert.fp == f.Fingerprint) &&
 		(!f.Address.IsValid() || f.Address.Contains(ipOf(s.client.RemoteAddr()))) &&
 		(f.Listener == nil || s.role == *f.Listener) &&
-		(f.Text == "" || f.search.finds(s))
+		(f.Text == "" || f.searchFor().finds(s))
 }
 
 // Sessions describes up to limit live sessions that match, in the order of their ids and beginning behind after.
@@ -112,9 +120,6 @@ const stride = 512
 
 // find returns up to n live sessions that match behind an id, in order; n < 0 means all.
 func (r *registry) find(f *Filter, after SessionID, n int) []*session {
-	if f.Text != "" {
-		f.search = newSearch(f.Text)
-	}
 	if f.ID != 0 || f.Owner != "" || f.Fingerprint != (pki.Fingerprint{}) {
 		return r.lookUp(f, after, n)
 	}

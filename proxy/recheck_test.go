@@ -119,6 +119,8 @@ func TestRecheckOfAStrangerAsksNobody(t *testing.T) {
 	g.RecheckNow(pki.Fingerprint{1})
 	g.RecheckSoon(proxy.Filter{Fingerprint: pki.Fingerprint{1}}, 0)
 	g.RecheckSoon(proxy.Filter{Owner: "admin:dev2"}, 0)
+	g.RecheckSoon(proxy.Filter{Text: "no such text"}, 0)
+	g.RecheckSoon(proxy.Filter{Text: "no such text", Owner: "admin:dev1"}, 0)
 	if n := table.questions(); n != 0 {
 		t.Errorf("%d questions", n)
 	}
@@ -135,6 +137,7 @@ func TestRecheckSoonLooksAtThoseThatMatch(t *testing.T) {
 		"owner":         {func(*certtest.Cert) proxy.Filter { return proxy.Filter{Owner: "admin:dev1"} }, 0, 3},
 		"all":           {func(*certtest.Cert) proxy.Filter { return proxy.Filter{} }, 0, 3},
 		"all, spread":   {func(*certtest.Cert) proxy.Filter { return proxy.Filter{} }, 100 * time.Millisecond, 3},
+		"text":          {func(*certtest.Cert) proxy.Filter { return proxy.Filter{Text: "DEV1"} }, 0, 3},
 		"by a listener": {func(*certtest.Cert) proxy.Filter { role := proxy.Devices; return proxy.Filter{Listener: &role} }, 0, 3},
 	} {
 		t.Run(name, func(t *testing.T) {

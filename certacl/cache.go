@@ -70,6 +70,10 @@ type Cache struct {
 	// the goroutine that called it.
 	Observe func(Outcome)
 
+	// Panicked, if not nil, is told once of each look-up that panicked, by
+	// the goroutine of the look-up. Those who wait get the same error.
+	Panicked func(*PanicError)
+
 	mu      sync.Mutex                              // guards what follows, but for asking
 	answers *simplelru.LRU[pki.Fingerprint, answer] // lru.Cache without a lock of its own
 	tolds   *simplelru.LRU[pki.Fingerprint, told]   // in the order in which they were told

@@ -516,6 +516,8 @@ func TestPanicErrorTellsWhere(t *testing.T) {
 		cache := &certacl.Cache{Lookup: func(context.Context, pki.Fingerprint) (string, bool, error) {
 			panic("no such\nowner")
 		}}
+		var told []*certacl.PanicError
+		cache.Panicked = func(p *certacl.PanicError) { told = append(told, p) }
 		_, _, err := cache.Owner(t.Context(), pki.Fingerprint{})
 		panicked, ok := errors.AsType[*certacl.PanicError](err)
 		if !ok {
@@ -526,6 +528,9 @@ func TestPanicErrorTellsWhere(t *testing.T) {
 		}
 		if !strings.Contains(string(panicked.Stack), "TestPanicErrorTellsWhere") {
 			t.Errorf("the stack does not name the look-up:\n%s", panicked.Stack)
+		}
+		if len(told) != 1 || told[0] != panicked {
+			t.Errorf("told of %v, want the one panic", told)
 		}
 	})
 }

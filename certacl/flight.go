@@ -74,7 +74,11 @@ func (c *Cache) run(ctx context.Context, fp pki.Fingerprint, f *flight) {
 func (c *Cache) ask(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			err = &PanicError{Value: value, Stack: debug.Stack()}
+			panicked := &PanicError{Value: value, Stack: debug.Stack()}
+			err = panicked
+			if c.Panicked != nil {
+				c.Panicked(panicked)
+			}
 		}
 	}()
 	return c.Lookup(ctx, fp)

@@ -175,7 +175,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 	}
 	client := aclClient(a.cfg, files)
 	defer client.CloseIdleConnections()
-	cache := aclCache(a.cfg, client, a.identity)
+	cache := aclCache(a.cfg, client, a.identity, a.log)
 	defer cache.Close()
 	brokers := a.newBrokers(files)
 	asker := a.newRevocationAsker(store.Current)

@@ -60,7 +60,7 @@ func (r *report) tryCertificate(ctx context.Context, cfg config.Config, sent []*
 	a := New(cfg, Build{}, none, none)
 	client := aclClient(cfg, files)
 	defer client.CloseIdleConnections()
-	cache := aclCache(cfg, client, a.identity)
+	cache := aclCache(cfg, client, a.identity, a.log)
 	defer cache.Close()
 	owners, err := newSources(cfg, aclOwner(cache), file)
 	if err != nil {

@@ -4,7 +4,10 @@
 package app
 
 import (
+	"log/slog"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/config"
@@ -22,7 +25,7 @@ func aclClient(cfg config.Config, files clientFiles) *certacl.Client {
 }
 
 // aclCache returns what remembers the answers of a client. Its owner closes it.
-func aclCache(cfg config.Config, client *certacl.Client, m *identityMetrics) *certacl.Cache {
+func aclCache(cfg config.Config, client *certacl.Client, m *identityMetrics, log *slog.Logger) *certacl.Cache {
 	return &certacl.Cache{
 		Lookup:       m.timed(client.Lookup),
 		Size:         int(cfg.ACLCacheSize),
@@ -32,5 +35,19 @@ func aclCache(cfg config.Config, client *certacl.Client, m *identityMetrics) *ce
 		Hold:         holdTold,
 		Order:        ownerevents.OldAge,
 		Observe:      m.answered,
+		Panicked:     panicLogger(log),
+	}
+}
+
+// panicPause is how long no further panic is logged after one: the same mistake may meet every device.
+const panicPause = time.Minute
+
+// panicLogger returns what tells of a mistake in this program, which has cost one question.
+func panicLogger(log *slog.Logger) func(*certacl.PanicError) {
+	sometimes := rate.Sometimes{Interval: panicPause}
+	return func(p *certacl.PanicError) {
+		sometimes.Do(func() {
+			log.Error("asking certificate-acl made vernegate panic; please report it", "err", p, "stack", string(p.Stack))
+		})
 	}
 }

@@ -47,7 +47,7 @@ func newTestAppIn(t *testing.T, w *apptest.World) *App {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := aclCache(a.cfg, aclClient(a.cfg, clientFiles{}), a.identity)
+	cache := aclCache(a.cfg, aclClient(a.cfg, clientFiles{}), a.identity, a.log)
 	t.Cleanup(cache.Close)
 	brokers := a.newBrokers(clientFiles{})
 	asker := a.newRevocationAsker(store.Current)

@@ -95,6 +95,46 @@ func TestPublishedRevocationEndsTheSession(t *testing.T) {
 	}
 }
 
+// TestARevocationDoesNotWaitForTheDisk takes the state directory away while vernegate runs.
+func TestARevocationDoesNotWaitForTheDisk(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s, ca := prepareFixture(t), startPublisher(t)
+	ca.Publish("/ca.crl", s.rootList(1))
+	state := filepath.Join(t.TempDir(), "state")
+	env := []string{"VERNEGATE_TLS_CRL", ca.URL + "/ca.crl", "VERNEGATE_CRL_REFRESH", crlRefresh, "VERNEGATE_STATE_DIR", state}
+	first := s.startAlone(t, fake.Addr, env...)
+	victim := s.device("acme:lamp")
+	w := s.openSession(t, stack.V5, victim, unique())
+	if err := os.Rename(state, state+".away"); err != nil {
+		t.Fatal(err)
+	}
+	ca.Publish("/ca.crl", s.rootList(2, victim))
+	_, _ = w.ReadToEnd()
+	s.ending(t, w.LocalAddr(), "cert_revoked")
+	if s.mayConnect(t, victim) {
+		t.Error("the revoked device connects again")
+	}
+	said := func(msg string) bool {
+		return len(s.Records(func(r stack.Record) bool { return r.Has("msg", msg) })) == 1
+	}
+	if !said("CRL is in use and cannot be kept for the next start") {
+		t.Error("the log does not say once that the list cannot be kept")
+	}
+	if err := os.Rename(state+".away", state); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, stepTime, "the list is kept", func() bool { return said("CRL is kept for the next start again") })
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	ca.Close()
+	s.startBefore(t, fake.Addr, env...)
+	if s.mayConnect(t, victim) {
+		t.Error("the revoked device connects after a restart without network")
+	}
+}
+
 // TestRestartWithoutNetworkKeepsLists has the CA's server go away for good.
 func TestRestartWithoutNetworkKeepsLists(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -90,10 +91,15 @@ type Config struct {
 }
 
 // A Remote is a list that somebody else fetches and keeps in a file, which is
-// always complete: it is replaced by renaming.
+// always complete: it is replaced by renaming. What cannot be written is in memory.
 type Remote struct {
 	Name string // where it comes from, for people: takes the place of the path
 	File string // the path where it is once it has been fetched
+
+	// Data, if not nil, counts in place of File: what was fetched and could not be written there, which is
+	// not changed any more. SHA256 is its hash.
+	Data   []byte
+	SHA256 [sha256.Size]byte
 
 	// Needed is whether the operator has named it: a start waits for its first
 	// fetch for Config.FetchTimeout, and then goes on without it.

@@ -21,6 +21,7 @@ import (
 type Fetched struct {
 	Name   string // as that of the Remote
 	File   string // its path
+	Data   []byte // its content, if it is not in a file; else nil
 	SHA256 [sha256.Size]byte
 }
 
@@ -33,7 +34,7 @@ type Fetched struct {
 // nor somebody on the way to it can take a list away. A list that is overdue needs none, but is
 // not replaced by an older one; that of a CA that is no longer trusted needs none either.
 //
-// The file is renamed to where Config.Remotes says that it is, and not written to.
+// The file is renamed to where Config.Remotes says that it is, and not written to. Nor is Data.
 func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) (due time.Time, err error) {
 	var g *Generation
 	if s != nil {
@@ -58,7 +59,7 @@ func (g *Generation) readFetched(ctx context.Context, fetched Fetched, now time.
 	throttle := pace.NewThrottle(ctx.Done())
 	known := &listFile{File: File{SHA256: fetched.SHA256}}
 	known.info, _ = os.Stat(fetched.File) // whose mistake reading it tells, too
-	s := readRemote(Remote{Name: fetched.Name, File: fetched.File}, []*listFile{known}, throttle)
+	s := readRemote(Remote{Name: fetched.Name, File: fetched.File, Data: fetched.Data, SHA256: fetched.SHA256}, []*listFile{known}, throttle)
 	defer s.close()
 	return readListFile(&s, b, now, throttle)
 }

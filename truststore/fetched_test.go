@@ -260,3 +260,42 @@ func TestAListCountsAsSoonAsItIsFetched(t *testing.T) {
 		b.wantLooks(look{0, truststore.Swapped})
 	})
 }
+
+// TestAListInMemoryIsJudgedAsAFile: one that could not be written takes the place of the file, and gives it back.
+func TestAListInMemoryIsJudgedAsAFile(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	bad := s.root.Issue("acme:bad")
+	s.write("fetched.crl", s.list(certtest.CRLOptions{Number: 5}))
+	store := open(t, config)
+	use := func(data []byte) {
+		t.Helper()
+		found := truststore.Fetched{Name: listURL, Data: data, SHA256: sha256.Sum256(data)}
+		if _, err := store.TryFetched(t.Context(), found, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		s.remotes[0].Data, s.remotes[0].SHA256 = data, found.SHA256
+		if err := store.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newer := s.list(certtest.CRLOptions{Number: 6, Revoked: []*x509.Certificate{bad.Leaf}})
+	use(newer)
+	if err := verify(store, bad); !errors.Is(err, pki.ErrRevoked) {
+		t.Errorf("a revocation that is in memory: got %v", err)
+	}
+	for name, data := range map[string][]byte{"nothing": {}, "an older one": s.list(certtest.CRLOptions{Number: 4, ThisUpdate: pastHours(1)}), "a page": []byte("<html>")} {
+		if _, err := store.TryFetched(t.Context(), truststore.Fetched{Name: listURL, Data: data, SHA256: sha256.Sum256(data)}, time.Now()); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	s.write("fetched.crl", newer)
+	s.remotes[0].Data = nil
+	before := store.Current()
+	if err := store.Reload(t.Context()); err != nil || !errors.Is(verify(store, bad), pki.ErrRevoked) {
+		t.Errorf("once it is in the file: %v, %v", err, verify(store, bad))
+	}
+	if store.Current() != before {
+		t.Error("the move to the file makes another generation")
+	}
+}

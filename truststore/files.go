@@ -118,6 +118,10 @@ func readAll(paths []string, kept int64, t *pace.Throttle) []source {
 // readRemote reads a list that was fetched. It counts as old: its writer renames.
 func readRemote(remote Remote, known []*listFile, t *pace.Throttle) source {
 	s := source{remote: &remote, known: known}
+	if remote.Data != nil {
+		s.File, s.data, s.known = File{remote.Name, remote.SHA256}, remote.Data, nil
+		return s
+	}
 	s.open(remote.File, keptSize, t)
 	s.Path, s.known = remote.Name, nil
 	return s

@@ -107,7 +107,10 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 		}
 	}
 	for _, c := range s.CRLSources {
-		if c.Severity != OK {
+		if c.NotKept != "" {
+			add(Warning, []string{c.NotKept}, "The CRL at %s is in use, but cannot be kept on the disk. The next start begins with an older one, or none.", c.URL)
+		}
+		if c.Error != "" {
 			add(c.Severity, []string{c.Error}, "The CRL at %s cannot be fetched, since %s. The last good one stays in use, if there was one.", c.URL, stamp(c.FailingSince))
 		}
 	}

@@ -176,7 +176,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	}
 	s.status.AnyClientID = true
 	body := html.UnescapeString(s.ask("GET", "/").Body.String())
-	wantOnPage(t, body, "(11) vernegate vernemq-0",
+	wantOnPage(t, body, "(12) vernegate vernemq-0", "The CRL at http://crl.example.org/full.crl is in use, but cannot be kept on the disk.", "no space left on device",
 		"The trust files are refused in part: CRL in /certs/ca.crl, since 2026-05-01 ", "its signature is not that of",
 		"The CRL at https://ca.example.org/root.crl cannot be fetched, since 2026-05-01 11:37:42 UTC.", "the server answers 503 Service Unavailable", "http://crl.example.org/plant7.crl",
 		"delta to 1830",

@@ -205,6 +205,7 @@ func busySite(t *testing.T) *site {
 	s.status.CRLSources = []admin.CRLSource{
 		{URL: "http://crl.example.org/plant7.crl", Origin: "leaf", SizeBytes: 40_000_000, Changed: now.Add(-time.Hour), LastSuccess: now.Add(-3 * time.Minute), NextUpdate: now.Add(time.Hour), Severity: admin.OK},
 		{URL: "https://ca.example.org/root.crl", Origin: "configured", LastSuccess: now.Add(-3 * time.Hour), Error: "the server answers 503 Service Unavailable", FailingSince: now.Add(-2 * time.Hour), Severity: admin.Critical},
+		{URL: "http://crl.example.org/full.crl", Origin: "configured", SizeBytes: 40_000, Changed: now.Add(-time.Hour), LastSuccess: now.Add(-time.Minute), NotKept: "writing to /var/lib/vernegate/crl: no space left on device", Severity: admin.Warning},
 	}
 	s.status.LastLook = &admin.Look{At: now.Add(-30 * time.Second), Result: "refused", Errors: []string{
 		"CRL file /vernemq/cert/ca.crl: list 1: its signature is not that of CN=X.509 Identity CA,O=dojot IoT Platform",

@@ -134,6 +134,7 @@ type CRLSource struct {
 	NextUpdate   time.Time `json:"next_update,omitzero"` // when the CA is to replace it
 	Error        string    `json:"error,omitempty"`      // of the last attempt
 	FailingSince time.Time `json:"failing_since,omitzero"`
+	NotKept      string    `json:"not_kept,omitempty"` // why what is in use cannot be written to VERNEGATE_STATE_DIR
 	Severity     Severity  `json:"term"`
 }
 

@@ -144,7 +144,7 @@ func (a *App) takeDevices(ctx context.Context) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
-	lists, err := newListFetcher(a.cfg, a.log, a.fetches.observe)
+	lists, err := newListFetcher(a.cfg, a.log, a.fetches)
 	if err != nil {
 		return &FilesError{err}
 	}

@@ -58,6 +58,9 @@ func (r *report) checkLists(ctx context.Context, lists *listFetcher, before []cr
 			r.failedLines("", fmt.Errorf("CRL at %s (%s): %s", s.Name, s.Origin, s.Err))
 		default:
 			r.ok("CRL at %s (%s) has %d bytes", s.Name, s.Origin, s.Size)
+			if s.NotKept != "" {
+				r.warn("CRL at %s (%s) cannot be kept: %s", s.Name, s.Origin, s.NotKept)
+			}
 		}
 	}
 }

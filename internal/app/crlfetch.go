@@ -70,7 +70,7 @@ type listFetcher struct {
 
 // newListFetcher returns what fetches the lists that cfg names and allows to be found,
 // nil if there are none. Its close gives back what it has taken.
-func newListFetcher(cfg config.Config, log *slog.Logger, onResult func(string, crlfetch.Result)) (*listFetcher, error) {
+func newListFetcher(cfg config.Config, log *slog.Logger, metrics *fetchMetrics) (*listFetcher, error) {
 	if !cfg.FetchesLists() {
 		return nil, nil
 	}
@@ -90,7 +90,7 @@ func newListFetcher(cfg config.Config, log *slog.Logger, onResult func(string, c
 	l.client = outbound.NewClient(outbound.Config{Hosts: l.hosts, Proxy: cfg.CRLProxy, Timeout: fetchTimeout})
 	l.fetcher = crlfetch.New(crlfetch.Config{
 		Client: l.client, Dir: dir, Refresh: time.Duration(cfg.CRLRefresh), MaxSize: int64(cfg.CRLMaxSize),
-		Try: l.try, OnChange: l.changed, OnResult: onResult, Logger: log,
+		Try: l.try, OnChange: l.changed, OnResult: metrics.observe, OnNotKept: metrics.notKept, Logger: log,
 	})
 	l.fetcher.Follow(l.known())
 	return l, nil
@@ -334,7 +334,7 @@ func (l *listFetcher) try(ctx context.Context, d crlfetch.Download) (time.Time, 
 	}
 	l.trying.Lock()
 	defer l.trying.Unlock()
-	return l.store.Load().TryFetched(ctx, truststore.Fetched{Name: d.Name, File: d.File, SHA256: d.SHA256}, time.Now())
+	return l.store.Load().TryFetched(ctx, truststore.Fetched{Name: d.Name, File: d.File, Data: d.Data, SHA256: d.SHA256}, time.Now())
 }
 
 // changed is told of copies that were replaced and of other sources.
@@ -362,7 +362,7 @@ func (l *listFetcher) status() []crlfetch.Status {
 // remotes is what the trust store follows.
 func (l *listFetcher) remotes() (list []truststore.Remote) {
 	for _, s := range l.status() {
-		list = append(list, truststore.Remote{Name: s.Name, File: s.File, Needed: s.Origin == crlfetch.Configured})
+		list = append(list, truststore.Remote{Name: s.Name, File: s.File, Data: s.Data, SHA256: s.SHA256, Needed: s.Origin == crlfetch.Configured})
 	}
 	return list
 }

@@ -14,9 +14,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/app/apptest"
@@ -196,7 +201,7 @@ func TestStatusShowsWhereListsComeFrom(t *testing.T) {
 	good, bad := w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7})), w.Publish(nil)
 	w.Vars["VERNEGATE_TLS_CRL"] = good + "," + strings.Replace(bad, "http://", "http://user:secret@", 1)
 	a := New(mustLoad(t, w.Environ()...), testBuild, nil, nil)
-	l, err := newListFetcher(a.cfg, nil, a.fetches.observe)
+	l, err := newListFetcher(a.cfg, nil, a.fetches)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +228,72 @@ func TestStatusShowsWhereListsComeFrom(t *testing.T) {
 			names = append(names, name)
 		}
 	}
-	if want := []string{"vernegate_crl_fetch_interval_seconds", "vernegate_crl_fetch_last_success_timestamp_seconds", "vernegate_crl_fetch_size_bytes", "vernegate_crl_fetches_total"}; !slices.Equal(names, want) {
+	if want := []string{"vernegate_crl_fetch_interval_seconds", "vernegate_crl_fetch_last_success_timestamp_seconds", "vernegate_crl_fetch_not_kept_total", "vernegate_crl_fetch_size_bytes", "vernegate_crl_fetches_total"}; !slices.Equal(names, want) {
 		t.Errorf("metrics %q, want %q", names, want)
+	}
+}
+
+// TestListsThatAreNotFollowedHaveNoSeries: their counters would stay for good, and say nothing.
+func TestListsThatAreNotFollowedHaveNoSeries(t *testing.T) {
+	t.Parallel()
+	followed := []crlfetch.Status{{Source: crlfetch.Source{Name: "one"}}, {Source: crlfetch.Source{Name: "two"}}}
+	r := prometheus.NewPedanticRegistry()
+	m := newFetchMetrics(r, func() []crlfetch.Status { return followed }, time.Minute)
+	series := func() (urls []string) {
+		t.Helper()
+		families, err := r.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, metric := range f.GetMetric() {
+				for _, label := range metric.GetLabel() {
+					if label.GetName() == "url" && !slices.Contains(urls, label.GetValue()) {
+						urls = append(urls, label.GetValue())
+					}
+				}
+			}
+		}
+		return urls
+	}
+	m.observe("one", crlfetch.Replaced)
+	m.observe("two", crlfetch.Failed)
+	m.notKept("two")
+	if got := series(); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("series of %v", got)
+	}
+	followed = followed[:1]
+	if got := series(); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("when two is not followed any more: series of %v", got)
+	}
+	m.observe("two", crlfetch.Failed) // by a request that was under way
+	if got := series(); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("after a late answer: series of %v", got)
+	}
+}
+
+// TestStatusShowsWhatCannotBeKept has a directory for copies that is gone.
+func TestStatusShowsWhatCannotBeKept(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	state := t.TempDir()
+	w.Vars["VERNEGATE_TLS_CRL"], w.Vars["VERNEGATE_STATE_DIR"] = w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7})), state
+	a := New(mustLoad(t, w.Environ()...), testBuild, nil, nil)
+	l, err := newListFetcher(a.cfg, nil, a.fetches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	a.lists.Store(l)
+	if err := os.RemoveAll(state); err != nil {
+		t.Fatal(err)
+	}
+	l.fetcher.FetchOnce(t.Context())
+	s := a.status().CRLSources[0]
+	if s.LastSuccess.IsZero() || s.Error != "" || !strings.HasPrefix(s.NotKept, "writing to "+state) || s.Severity != admin.Warning {
+		t.Errorf("got %+v", s)
+	}
+	if got := testutil.ToFloat64(a.fetches.unkept.WithLabelValues(s.URL)); got != 1 {
+		t.Errorf("it is counted %v times", got)
 	}
 }

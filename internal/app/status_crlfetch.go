@@ -20,7 +20,7 @@ func sourceStatus(sources []crlfetch.Status, interval time.Duration, now time.Ti
 	for _, s := range sources {
 		list = append(list, admin.CRLSource{
 			URL: s.Name, Origin: string(s.Origin), SizeBytes: s.Size, Changed: s.Changed, LastSuccess: s.LastSuccess, LastAttempt: s.LastAttempt,
-			Next: s.Next, NextUpdate: s.Due, Error: untrusted.Text(s.Err), FailingSince: s.FailingSince, Severity: sourceSeverity(s, interval, now),
+			Next: s.Next, NextUpdate: s.Due, Error: untrusted.Text(s.Err), FailingSince: s.FailingSince, NotKept: untrusted.Text(s.NotKept), Severity: sourceSeverity(s, interval, now),
 		})
 	}
 	return list
@@ -29,8 +29,10 @@ func sourceStatus(sources []crlfetch.Status, interval time.Duration, now time.Ti
 // sourceSeverity says how urgently an operator has to look at the server of a list.
 func sourceSeverity(s crlfetch.Status, interval time.Duration, now time.Time) admin.Severity {
 	switch {
-	case s.Err == "":
+	case s.Err == "" && s.NotKept == "":
 		return admin.OK
+	case s.Err == "":
+		return admin.Warning
 	case !s.Held, now.Sub(s.LastSuccess) > failingIntervals*interval:
 		return admin.Critical
 	}

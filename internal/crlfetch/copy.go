@@ -26,11 +26,17 @@ const (
 // left by a process that has ended.
 const maxTempAge = time.Hour
 
-// copyFile is the copy of a list on disk. It belongs to one goroutine at a time.
+// copyFile is the copy of a list on disk, or in memory while the disk does not take it. It belongs to one
+// goroutine at a time.
 type copyFile struct {
 	path string // of the list; the note is beside it
 	held bool
-	note note
+	note note // of the newest version
+
+	data    []byte            // the newest version, where the disk has an older one or none; else nil
+	sum     [sha256.Size]byte // of data
+	memory  *memory           // counts data
+	notKept error             // why a start would not begin with all that is known
 }
 
 // note is what is known of a copy, beside its bytes.
@@ -48,9 +54,9 @@ type note struct {
 
 // copyIn returns where the copy of a source is. Its name cannot be chosen by whoever
 // chose the URL.
-func copyIn(dir, name string) copyFile {
+func copyIn(dir, name string, m *memory) copyFile {
 	sum := sha256.Sum256([]byte(name))
-	return copyFile{path: filepath.Join(dir, prefix+hex.EncodeToString(sum[:16])+listSuffix)}
+	return copyFile{memory: m, path: filepath.Join(dir, prefix+hex.EncodeToString(sum[:16])+listSuffix)}
 }
 
 func (c *copyFile) notePath() string { return strings.TrimSuffix(c.path, listSuffix) + noteSuffix }
@@ -70,45 +76,91 @@ func (c *copyFile) load() bool {
 	return true
 }
 
-// replace makes a complete file in the same directory the copy.
-func (c *copyFile) replace(temp string, n note) error {
-	if err := os.Rename(temp, c.path); err != nil {
+// replace makes a complete download the copy. It fails only when there is no room for it anywhere.
+func (c *copyFile) replace(s *spool, n note, sum [sha256.Size]byte) error {
+	data, err := s.moveTo(c.path)
+	if err != nil {
 		return err
 	}
-	c.held = true
-	return c.write(n)
+	c.setData(data)
+	c.held, c.note, c.sum, c.notKept = true, n, sum, s.notKept
+	if c.data == nil {
+		c.notKept = c.writeNote()
+	}
+	return nil
 }
 
-// write writes the note. A crash before leaves one with another size or hash, which does
-// no harm.
-func (c *copyFile) write(n note) error {
+// confirm notes what is known now of the copy, and has the disk take one that it has not taken before.
+func (c *copyFile) confirm(n note) {
 	c.note = n
-	text, err := json.MarshalIndent(n, "", "  ")
+	if c.data != nil {
+		if c.notKept = c.writeFile(c.path, c.data); c.notKept != nil {
+			return // the note would be about another list
+		}
+		c.setData(nil)
+	}
+	c.notKept = c.writeNote()
+}
+
+// setData makes bytes that are counted those in memory.
+func (c *copyFile) setData(data []byte) {
+	c.memory.give(len(c.data))
+	c.data = data
+}
+
+// isLost reports whether there was a copy and it is gone.
+func (c *copyFile) isLost() bool {
+	if !c.held || c.data != nil {
+		return false
+	}
+	_, err := os.Stat(c.path)
+	return err != nil
+}
+
+// has reports whether the copy is there and has a hash.
+func (c *copyFile) has(sum [sha256.Size]byte) bool {
+	return c.held && c.note.SHA256 == hex.EncodeToString(sum[:]) && !c.isLost()
+}
+
+// writeNote writes the note. A crash before leaves one with another size or hash, which does
+// no harm.
+func (c *copyFile) writeNote() error {
+	text, err := json.MarshalIndent(c.note, "", "  ")
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(c.path), prefix+"*"+tempSuffix)
+	return c.writeFile(c.notePath(), text)
+}
+
+// writeFile writes a file of the copy, at once or not at all.
+func (c *copyFile) writeFile(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, prefix+"*"+tempSuffix)
 	if err != nil {
-		return err
+		return notWritten(dir, err)
 	}
 	defer os.Remove(f.Name())
-	if _, err = f.Write(text); err == nil {
+	if _, err = f.Write(content); err == nil {
 		err = f.Sync()
 	}
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), c.notePath())
+		err = os.Rename(f.Name(), path)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(c.path))
+		err = syncDir(dir)
 	}
-	return err
+	if err != nil {
+		return notWritten(dir, err)
+	}
+	return nil
 }
 
 // remove removes the copy.
 func (c *copyFile) remove() {
+	c.setData(nil)
 	_ = os.Remove(c.path)
 	_ = os.Remove(c.notePath())
 }
@@ -143,7 +195,7 @@ func (f *Fetcher) Known(origin Origin, most int) (names []string) {
 		if err != nil || json.Unmarshal(text, &n) != nil || n.Origin != origin {
 			continue
 		}
-		if c := copyIn(f.config.Dir, n.URL); c.notePath() == path && len(names) < most {
+		if c := copyIn(f.config.Dir, n.URL, &f.memory); c.notePath() == path && len(names) < most {
 			names = append(names, n.URL)
 		}
 	}

@@ -6,6 +6,8 @@
 // server again and again, on condition that something has changed, and replaces the file
 // only by one that its caller has found good.
 //
+// A list that cannot be written to a file is kept in memory.
+//
 // It knows neither what is in the files nor which hosts may be called: the caller's
 // functions and client do.
 package crlfetch
@@ -82,6 +84,9 @@ type Config struct {
 	// OnResult, if not nil, is told what came of each request.
 	OnResult func(name string, r Result)
 
+	// OnNotKept, if not nil, is told of each request that left a copy, or what is known of it, unwritten.
+	OnNotKept func(name string)
+
 	// Logger takes what the operator should know. Nil discards it.
 	Logger *slog.Logger
 }
@@ -89,7 +94,8 @@ type Config struct {
 // A Download is a file that has come and has not replaced anything yet.
 type Download struct {
 	Name  string // of the source
-	File  string // its path
+	File  string // its path; "" if it could not be written
+	Data  []byte // its content if there is no file
 	First bool   // there is no copy that it would replace
 
 	SHA256 [sha256.Size]byte // of the file
@@ -99,6 +105,7 @@ type Download struct {
 type Fetcher struct {
 	config Config
 	log    *slog.Logger
+	memory memory
 
 	mu      sync.Mutex
 	ctx     context.Context // of Run; nil when it does not run
@@ -154,7 +161,7 @@ func (f *Fetcher) Follow(sources []Source) {
 
 // start makes a source, and begins to follow it if the fetcher runs. f.mu is held.
 func (f *Fetcher) start(of Source) *source {
-	s := newSource(of, f.config.Dir)
+	s := newSource(of, f.config.Dir, &f.memory)
 	if f.ctx != nil {
 		f.follow(s)
 	}
@@ -249,22 +256,28 @@ func (f *Fetcher) run(ctx context.Context, s *source) {
 
 // ask asks a server once, and notes what came of it.
 func (f *Fetcher) ask(ctx context.Context, s *source) {
+	before := s.snapshot()
 	result, err := f.fetch(ctx, s)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return // the server is not to blame
 	}
-	f.note(s, result, err)
+	f.note(s, before, result, err)
 	if f.config.OnResult != nil {
 		f.config.OnResult(s.Name, result)
 	}
-	if result == Replaced && f.config.OnChange != nil {
+	after := s.snapshot()
+	if err == nil && after.NotKept != "" && f.config.OnNotKept != nil {
+		f.config.OnNotKept(s.Name)
+	}
+	moved := (before.Data == nil) != (after.Data == nil)
+	if (result == Replaced || moved) && f.config.OnChange != nil {
 		f.config.OnChange()
 	}
 }
 
 // note keeps what came of a request, and logs it when it is another outcome than before.
-func (f *Fetcher) note(s *source, result Result, err error) {
-	before, now := s.snapshot(), time.Now()
+func (f *Fetcher) note(s *source, before Status, result Result, err error) {
+	now := time.Now()
 	s.finish(now, err)
 	log := f.log.With("url", s.Name, "origin", string(s.Origin))
 	switch {
@@ -275,7 +288,14 @@ func (f *Fetcher) note(s *source, result Result, err error) {
 	case err == nil && before.Err != "":
 		log.Info("CRL can be fetched again", "failing_since", before.FailingSince)
 	}
+	after := s.snapshot()
 	if result == Replaced {
-		log.Info("CRL was fetched", "bytes", s.snapshot().Size)
+		log.Info("CRL was fetched", "bytes", after.Size)
+	}
+	switch {
+	case after.NotKept != "" && after.NotKept != before.NotKept:
+		log.Warn("CRL is in use and cannot be kept for the next start", "err", after.NotKept)
+	case after.NotKept == "" && before.NotKept != "":
+		log.Info("CRL is kept for the next start again")
 	}
 }

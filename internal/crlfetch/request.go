@@ -12,12 +12,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/outbound"
 	"github.com/vernegate/vernegate/internal/pace"
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 const (
@@ -56,6 +57,7 @@ func (f *Fetcher) fetch(ctx context.Context, s *source) (Result, error) {
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
+	s.conditional = s.copy.isConditional(time.Now())
 	req, err := s.request(ctx)
 	if err != nil {
 		return Failed, err
@@ -69,12 +71,16 @@ func (f *Fetcher) fetch(ctx context.Context, s *source) (Result, error) {
 	}
 	defer resp.Body.Close()
 	switch {
-	case resp.StatusCode == http.StatusNotModified && s.copy.isConditional():
-		return Unchanged, s.confirm(resp, s.copy.note)
+	case resp.StatusCode == http.StatusNotModified && s.conditional:
+		s.confirm(s.copy.note)
+		return Unchanged, nil
 	case resp.StatusCode == http.StatusNotModified:
 		return Failed, errUnasked
 	case resp.StatusCode != http.StatusOK:
 		return Failed, &busyError{strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode), retryAfter(resp)}
+	}
+	if coding := resp.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return Failed, fmt.Errorf("the answer has the Content-Encoding %q, which was not asked for: the server has to send the list as it is", pki.Clip([]byte(coding)))
 	}
 	p := newProgress(func() { giveUp(errTooSlow) })
 	defer p.stop()
@@ -89,8 +95,9 @@ func (s *source) request(ctx context.Context) (*http.Request, error) {
 	}
 	req.Header.Set("User-Agent", "vernegate")
 	req.Header.Set("Accept", "application/pkix-crl, */*;q=0.5")
-	req.Header.Set("Cache-Control", "no-cache") // a cache on the way has to ask, too
-	if s.copy.isConditional() {
+	req.Header.Set("Accept-Encoding", "identity") // what is small on the wire must not be large on the disk
+	req.Header.Set("Cache-Control", "no-cache")   // a cache on the way has to ask, too
+	if s.conditional {
 		set := func(name, value string) {
 			if value != "" {
 				req.Header.Set(name, value)
@@ -102,9 +109,11 @@ func (s *source) request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// isConditional reports whether the server can be asked for what is newer than the copy.
-func (c *copyFile) isConditional() bool {
-	return c.held && (c.note.ETag != "" || c.note.LastModified != "")
+// isConditional reports whether the server can be asked for what is newer than the copy. It is asked for all of a list
+// that is gone from the disk, and of one that is overdue: it may have a new one under the old ETag.
+func (c *copyFile) isConditional(now time.Time) bool {
+	overdue := !c.note.Due.IsZero() && now.After(c.note.Due)
+	return c.held && !overdue && (c.note.ETag != "" || c.note.LastModified != "") && !c.isLost()
 }
 
 // retryAfter returns how long a busy server wants to be left alone (RFC 9110 §10.2.3).
@@ -119,29 +128,26 @@ func retryAfter(resp *http.Response) time.Duration {
 	return 0
 }
 
-// take writes the body of an answer to a file of its own, and makes that the copy if it
+// take writes the body of an answer to a spool, and makes that the copy if it
 // is another one and good.
 func (f *Fetcher) take(ctx context.Context, s *source, resp *http.Response, p *progress) (Result, error) {
-	temp, err := os.CreateTemp(f.config.Dir, prefix+"*"+tempSuffix)
-	if err != nil {
-		return Failed, err
-	}
-	defer os.Remove(temp.Name())
-	defer temp.Close()
-	sum, size, err := f.download(ctx, resp, temp, p)
+	spool := f.newSpool()
+	defer spool.discard()
+	sum, err := f.download(ctx, resp, spool, p)
 	p.stop()
 	if err != nil {
 		return Failed, err
 	}
-	if s.copy.held && s.copy.note.SHA256 == hex.EncodeToString(sum[:]) {
-		return Unchanged, s.confirm(resp, s.copy.note)
+	if s.copy.has(sum) {
+		s.confirm(s.copy.note.of(resp))
+		return Unchanged, nil
 	}
-	due, err := f.judge(ctx, Download{Name: s.Name, File: temp.Name(), First: !s.copy.held, SHA256: sum}, temp)
+	due, err := f.judge(ctx, Download{Name: s.Name, File: spool.name(), Data: spool.data, First: !s.copy.held, SHA256: sum}, spool)
 	if err != nil {
 		return Failed, err
 	}
-	n := note{URL: s.Name, Origin: s.Origin, SHA256: hex.EncodeToString(sum[:]), Size: size, Changed: time.Now(), Due: due}
-	if err := s.copy.replace(temp.Name(), n.of(resp)); err != nil {
+	n := note{URL: s.Name, Origin: s.Origin, SHA256: hex.EncodeToString(sum[:]), Size: spool.size, Changed: time.Now(), Due: due}
+	if err := s.copy.replace(spool, n.of(resp), sum); err != nil {
 		return Failed, err
 	}
 	s.keep()
@@ -149,24 +155,28 @@ func (f *Fetcher) take(ctx context.Context, s *source, resp *http.Response, p *p
 }
 
 // judge has the caller decide about a download, while the disk takes it.
-func (f *Fetcher) judge(ctx context.Context, d Download, file *os.File) (due time.Time, err error) {
+func (f *Fetcher) judge(ctx context.Context, d Download, spool *spool) (due time.Time, err error) {
 	synced := make(chan error, 1)
-	go func() { synced <- file.Sync() }()
+	go func() { synced <- spool.sync() }()
 	due, err = f.config.Try(ctx, d)
-	if wrong := <-synced; err == nil {
-		err = wrong
+	wrong := <-synced
+	if err != nil || wrong == nil {
+		return due, err
 	}
-	return due, err
+	if err := spool.toMemory(wrong); err != nil {
+		return due, err
+	}
+	if !spool.is(d.SHA256) { // the disk has lost it
+		return due, spool.notKept
+	}
+	return due, nil
 }
 
-// confirm notes that the copy is what the server has.
-func (s *source) confirm(resp *http.Response, n note) error {
-	if resp.StatusCode != http.StatusNotModified {
-		n = n.of(resp)
-	}
+// confirm notes that the copy is what the server has, and what is known of it.
+func (s *source) confirm(n note) {
 	n.Confirmed = time.Now()
-	defer s.keep()
-	return s.copy.write(n)
+	s.copy.confirm(n)
+	s.keep()
 }
 
 // of returns the note with what an answer says about what it brings.
@@ -182,8 +192,8 @@ func (n note) of(resp *http.Response) note {
 	return n
 }
 
-// download writes the body of an answer to a file, slowly enough that nothing else feels it.
-func (f *Fetcher) download(ctx context.Context, resp *http.Response, to *os.File, p *progress) (sum [sha256.Size]byte, size int64, err error) {
+// download copies the body of an answer, slowly enough that nothing else feels it.
+func (f *Fetcher) download(ctx context.Context, resp *http.Response, to io.Writer, p *progress) (sum [sha256.Size]byte, err error) {
 	body, digest, throttle := outbound.LimitBody(resp, f.config.MaxSize), sha256.New(), pace.NewThrottle(ctx.Done())
 	buffer := make([]byte, pieceSize)
 	for {
@@ -191,16 +201,15 @@ func (f *Fetcher) download(ctx context.Context, resp *http.Response, to *os.File
 		p.add(n)
 		digest.Write(buffer[:n])
 		if _, wrong := to.Write(buffer[:n]); wrong != nil {
-			return sum, 0, wrong
+			return sum, wrong
 		}
-		size += int64(n)
 		switch {
 		case err == io.EOF:
-			return [sha256.Size]byte(digest.Sum(nil)), size, nil
+			return [sha256.Size]byte(digest.Sum(nil)), nil
 		case err != nil && ctx.Err() != nil:
-			return sum, 0, context.Cause(ctx)
+			return sum, context.Cause(ctx)
 		case err != nil:
-			return sum, 0, err
+			return sum, err
 		}
 		throttle.Yield()
 	}

@@ -5,6 +5,7 @@ package crlfetch
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -27,23 +28,29 @@ const (
 // Status is what is known of a source.
 type Status struct {
 	Source
-	File         string    // the path of the copy, whether or not there is one
-	Held         bool      // there is a copy
-	Size         int64     // of the copy, in bytes
-	Changed      time.Time // when the copy was replaced; zero if there is none
-	LastSuccess  time.Time // when the server last said that the copy is its list, or gave it; zero if never
-	LastAttempt  time.Time // zero if there was none since the start
-	Due          time.Time // when the list is to be replaced by its publisher; zero if that is not known
-	Next         time.Time // when the server is asked again; zero if it is not followed
-	Err          string    // why the last attempt failed; "" if it did not
-	FailingSince time.Time // zero if it is not failing
+	File         string            // the path of the copy, whether or not there is one
+	Data         []byte            // the copy, if it is in memory as it cannot be written to File; else nil. It does not change
+	SHA256       [sha256.Size]byte // of Data
+	NotKept      string            // why the copy, or what is known of it, cannot be written; "" if it can be, or was not tried
+	Held         bool              // there is a copy
+	Size         int64             // of the copy, in bytes
+	Changed      time.Time         // when the copy was replaced; zero if there is none
+	LastSuccess  time.Time         // when the server last said that the copy is its list, or gave it; zero if never
+	LastAttempt  time.Time         // zero if there was none since the start
+	Due          time.Time         // when the list is to be replaced by its publisher; zero if that is not known
+	Next         time.Time         // when the server is asked again; zero if it is not followed
+	Err          string            // why the last attempt failed; "" if it did not
+	FailingSince time.Time         // zero if it is not failing
 }
 
 // source is a Source, its copy, and how asking its server goes.
 type source struct {
 	Source
 	copy copyFile
-	now  chan struct{}      // asks the server at once
+	now  chan struct{} // asks the server at once
+
+	conditional bool // the request under way is for what is newer than the copy
+
 	stop context.CancelFunc // ends following it; nil if it is not followed
 
 	mu       sync.Mutex
@@ -52,8 +59,8 @@ type source struct {
 	wait     time.Duration // that the server has asked for
 }
 
-func newSource(of Source, dir string) *source {
-	s := &source{Source: of, copy: copyIn(dir, of.Name), now: make(chan struct{}, 1)}
+func newSource(of Source, dir string, m *memory) *source {
+	s := &source{Source: of, copy: copyIn(dir, of.Name, m), now: make(chan struct{}, 1)}
 	s.status = Status{Source: of, File: s.copy.path}
 	if s.copy.load() {
 		s.keep()
@@ -68,6 +75,10 @@ func (s *source) keep() {
 	n := s.copy.note
 	s.status.Held, s.status.Size, s.status.Due = true, n.Size, n.Due
 	s.status.Changed, s.status.LastSuccess = n.Changed, n.Confirmed
+	s.status.Data, s.status.SHA256, s.status.NotKept = s.copy.data, s.copy.sum, ""
+	if s.copy.notKept != nil {
+		s.status.NotKept = s.copy.notKept.Error()
+	}
 }
 
 func (s *source) snapshot() Status {

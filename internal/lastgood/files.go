@@ -3,7 +3,9 @@
 
 // Package lastgood keeps what a few small files say, as they change while vernegate
 // runs: always the last version that was good. A file that is empty, half-written, or
-// does not fit the others changes nothing.
+// does not fit the others changes nothing. As half a file can look whole, such as a CA
+// file that ends behind its first block, or half a token, a version counts only when it
+// has stayed the same for watch.SettleDelay, unless somebody asked for it with Reload.
 //
 // The trust files, each part of which is judged by itself and which may be large, are
 // package truststore's.
@@ -61,6 +63,8 @@ type Files[T any] struct {
 
 	mu       sync.Mutex // held while the files are read
 	contents [][]byte   // that current was read from
+	pending  [][]byte   // good ones that do not count yet; nil = there are none
+	since    time.Time  // when pending was first read
 	refusal  atomic.Pointer[Refusal]
 }
 
@@ -72,8 +76,8 @@ type Refusal struct {
 	Since time.Time
 }
 
-// Open reads the files, again and again until they are good or Config.StartTimeout is
-// over. Then the error says what is wrong with them.
+// Open reads the files, again and again until they are good, and not just being written, or
+// Config.StartTimeout is over. Then the error says what is wrong with them.
 func Open[T any](ctx context.Context, cfg Config[T]) (*Files[T], error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -81,12 +85,12 @@ func Open[T any](ctx context.Context, cfg Config[T]) (*Files[T], error) {
 	f := &Files[T]{cfg: cfg}
 	for end := time.Now().Add(cfg.StartTimeout); ; {
 		err := f.Reload()
-		if err == nil {
-			return f, nil
-		}
 		left := time.Until(end)
-		if left <= 0 {
+		if left <= 0 && err != nil {
 			return nil, err
+		}
+		if err == nil && (left <= 0 || !f.justWritten()) {
+			return f, nil
 		}
 		select {
 		case <-time.After(min(startInterval, left)):
@@ -108,29 +112,52 @@ func (f *Files[T]) Paths() []string { return f.cfg.Paths }
 // Refusal returns why the files are not used as they are, nil if they are.
 func (f *Files[T]) Refusal() *Refusal { return f.refusal.Load() }
 
-// Reload reads the files now. The error says why they are refused.
+// Reload reads the files now, and what they say counts at once if it is good. The error
+// says why they are refused.
 func (f *Files[T]) Reload() error {
+	_, err := f.reload(true)
+	return err
+}
+
+// reload reads the files. settled is when to read them again, as what they say counts if
+// it is still the same then; zero = there is nothing like that.
+func (f *Files[T]) reload(force bool) (settled time.Time, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	contents, err := readAll(f.cfg.Paths)
-	if err == nil && f.contents != nil && slices.EqualFunc(contents, f.contents, bytes.Equal) {
+	contents, err := f.readAll()
+	if err == nil && f.contents != nil && same(contents, f.contents) {
+		f.pending = nil
 		f.accept()
-		return nil
+		return time.Time{}, nil
 	}
 	var version T
 	if err == nil {
 		version, err = f.cfg.Read(contents)
 	}
 	if err != nil {
+		f.pending = nil
 		f.refuse(err)
-		return err
+		return time.Time{}, err
+	}
+	if settled := f.settled(contents); !force && time.Now().Before(settled) {
+		return settled, nil
 	}
 	f.current.Store(&version)
-	f.contents = contents
+	f.contents, f.pending = contents, nil
 	f.accept()
 	f.cfg.Logger.Info("files in use", "for", f.cfg.Name, "files", f.cfg.Paths)
-	return nil
+	return time.Time{}, nil
 }
+
+// settled returns when good contents count that have been the same until then; mu must be held.
+func (f *Files[T]) settled(contents [][]byte) time.Time {
+	if f.pending == nil || !same(contents, f.pending) {
+		f.pending, f.since = contents, time.Now()
+	}
+	return f.since.Add(watch.SettleDelay)
+}
+
+func same(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
 
 // accept ends a refusal; mu must be held.
 func (f *Files[T]) accept() {
@@ -188,19 +215,34 @@ func (f *Files[T]) follow(ctx context.Context, changes <-chan struct{}, interval
 		case <-changes:
 			timer.Reset(time.Until(burst.Changed(time.Now())))
 		case <-timer.C:
-			_ = f.Reload() // which has told
+			settled, _ := f.reload(false) // which has told
 			burst = watch.Burst{}
-			if interval > 0 {
+			switch {
+			case !settled.IsZero():
+				timer.Reset(time.Until(settled))
+			case interval > 0:
 				timer.Reset(interval)
 			}
 		}
 	}
 }
 
-// readAll reads all files, or says which cannot be read.
-func readAll(paths []string) (contents [][]byte, err error) {
+// justWritten reports whether a file was written a moment ago: more may come.
+func (f *Files[T]) justWritten() bool {
+	return slices.ContainsFunc(f.cfg.Paths, func(path string) bool {
+		info, err := os.Stat(path)
+		if err != nil {
+			return false
+		}
+		age := time.Since(info.ModTime())
+		return 0 <= age && age < watch.QuietTime
+	})
+}
+
+// readAll reads all files, or says which cannot be read. mu must be held.
+func (f *Files[T]) readAll() (contents [][]byte, err error) {
 	var mistakes []error
-	for _, path := range paths {
+	for _, path := range f.cfg.Paths {
 		content, err := read(path)
 		if err != nil {
 			mistakes = append(mistakes, err)

@@ -26,7 +26,7 @@ func enoughFor(sessions int) error {
 	}
 	var lacks []error
 	each := min(sessions, thorough.full)
-	if want := uint64(each * descriptorsOfSession * 10 / 9); limit.Cur < want {
+	if want := uint64(each * descriptorsOfSession * 10 / 9); uint64(limit.Cur) < want { // an int64 on FreeBSD
 		lacks = append(lacks, fmt.Errorf("a process may have %d descriptors, and needs %d: ulimit -n", limit.Cur, want))
 	}
 	free, err := peer.FreeMemory()

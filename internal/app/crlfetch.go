@@ -32,6 +32,11 @@ const (
 	// maxDiscovered bounds how many URLs are followed that certificates and lists name.
 	maxDiscovered = 64
 
+	// leafRest is for how long no certificate has named a URL that makes room for another
+	// one. It is long, since live sessions may rely on the list, and a list that comes and
+	// goes is fetched each time.
+	leafRest = 24 * time.Hour
+
 	// maxNoted bounds how many URLs of certificates that came by are remembered, also
 	// those that are not followed.
 	maxNoted = 1024
@@ -60,7 +65,7 @@ type listFetcher struct {
 	told     sync.Map // hosts that are not allowed, as logged
 	tellings atomic.Int64
 
-	noted   sync.Map // URLs in certificates that came by
+	noted   sync.Map // *sighting by URL, of certificates that came by
 	news    chan struct{}
 	mu      sync.Mutex
 	count   int // of noted
@@ -148,7 +153,7 @@ func (l *listFetcher) known() []crlfetch.Source {
 		if origin == crlfetch.Leaf {
 			l.leafs = found
 			for _, s := range found {
-				l.noted.Store(s.URL, struct{}{})
+				l.remember(s.URL, true)
 			}
 		}
 		sources = append(sources, found...)
@@ -185,6 +190,9 @@ func (l *listFetcher) appendAllowed(sources []crlfetch.Source, raw string, origi
 func (l *listFetcher) tellOfHost(u *url.URL, origin crlfetch.Origin) {
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return // such as LDAP, which is often beside http
+	}
+	if l.tellings.Load() >= maxTellings {
+		return
 	}
 	if _, told := l.told.LoadOrStore(u.Host, struct{}{}); told || l.tellings.Add(1) > maxTellings {
 		return
@@ -286,39 +294,6 @@ func (l *listFetcher) note(chain []*x509.Certificate) {
 	for _, cert := range chain {
 		l.noteAll(cert.CRLDistributionPoints)
 		l.noteAll(crl.DeltaPoints(cert))
-	}
-}
-
-func (l *listFetcher) noteAll(urls []string) {
-	for _, u := range urls {
-		if _, known := l.noted.Load(u); !known {
-			l.noteURL(u)
-		}
-	}
-}
-
-// noteURL remembers a URL, and has it followed if it may be.
-func (l *listFetcher) noteURL(raw string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.count >= maxNoted || len(raw) > maxURL {
-		return
-	}
-	if _, known := l.noted.LoadOrStore(raw, struct{}{}); known {
-		return
-	}
-	l.count++
-	before := len(l.leafs)
-	if l.leafs = l.appendAllowed(l.leafs, raw, crlfetch.Leaf); len(l.leafs) == before {
-		if before >= maxDiscovered && !l.tooMany {
-			l.tooMany = true
-			l.log.Warn("certificates name more distribution points than are followed", "followed", maxDiscovered)
-		}
-		return
-	}
-	select {
-	case l.news <- struct{}{}:
-	default: // it is awaited already
 	}
 }
 

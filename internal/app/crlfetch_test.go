@@ -17,6 +17,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,11 +112,73 @@ func TestDistributionPointsThatComeByAreBounded(t *testing.T) {
 	if len(l.leafs) != 0 {
 		t.Errorf("%v are followed", l.leafs)
 	}
+	var out bytes.Buffer
+	l.log = slog.New(slog.NewTextHandler(&out, nil))
 	for i := range 2 * maxNoted {
-		l.note(certNaming(fmt.Sprintf("http://%s/%d", host, i)))
+		l.note(certNaming(fmt.Sprintf("http://%s/%d", host, i), fmt.Sprintf("ftp://%s/%d", host, i)))
 	}
-	if len(l.leafs) != maxDiscovered || l.count > maxNoted {
-		t.Errorf("%d are followed and %d noted, want %d and at most %d", len(l.leafs), l.count, maxDiscovered, maxNoted)
+	if n := l.notedNow(); len(l.leafs) != maxDiscovered || n != maxNoted || l.count != n {
+		t.Errorf("%d are followed and %d noted (%d), want %d and %d", len(l.leafs), n, l.count, maxDiscovered, maxNoted)
+	}
+	if n := strings.Count(out.String(), "more distribution points than are followed"); n != 1 {
+		t.Errorf("it was logged %d times, want once", n)
+	}
+}
+
+// notedNow counts the URLs that are remembered.
+func (l *listFetcher) notedNow() (n int) {
+	for range l.noted.Range {
+		n++
+	}
+	return n
+}
+
+// Certificates that name URLs without end do not keep the list of a later one from being fetched for good.
+func TestDistributionPointsMakeRoom(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	url := func(i int) string { return fmt.Sprintf("http://%s/%d", host, i) }
+	follows := func(i int) bool {
+		return slices.ContainsFunc(l.leafs, func(s crlfetch.Source) bool { return s.URL == url(i) })
+	}
+	for i := range maxNoted {
+		l.note(certNaming(url(i)))
+	}
+	const late = maxNoted
+	if l.note(certNaming(url(late))); follows(late) || !follows(0) || !follows(1) {
+		t.Errorf("a newcomer displaces what certificates name: %v", l.leafs)
+	}
+	for value := range l.noted.Range { // a long time passes
+		s, _ := l.noted.Load(value)
+		s.(*sighting).last.Add(-int64(2 * leafRest / time.Second))
+	}
+	l.note(certNaming(url(0)))
+	if s, _ := l.noted.Load(url(1)); s != nil { // it was seen least recently
+		s.(*sighting).last.Add(-1)
+	}
+	if l.note(certNaming(url(late))); !follows(late) || !follows(0) || follows(1) || !follows(2) || len(l.leafs) != maxDiscovered {
+		t.Errorf("followed are %v", l.leafs)
+	}
+	if l.note(certNaming(url(1))); !follows(1) || !follows(late) || !follows(0) {
+		t.Errorf("what made room does not come back: %v", l.leafs)
+	}
+}
+
+// Handshakes note URLs at the same time as others make room.
+func TestDistributionPointsAreNotedAtOnce(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	var handshakes sync.WaitGroup
+	for g := range 4 {
+		handshakes.Go(func() {
+			for i := range 2 * maxNoted {
+				l.note(certNaming(fmt.Sprintf("http://%s/%d", host, (i*(g+1))%100), fmt.Sprintf("ftp://%s/%d", host, i)))
+			}
+		})
+	}
+	handshakes.Wait()
+	if n := l.notedNow(); n != l.count || n > maxNoted || len(l.leafs) != maxDiscovered {
+		t.Errorf("%d noted, %d counted, %d followed", n, l.count, len(l.leafs))
 	}
 }
 
@@ -188,7 +251,7 @@ func BenchmarkNote(b *testing.B) {
 	l := &listFetcher{}
 	l.cfg.CRLFromCDP = "leaf"
 	chain := certNaming("http://crl.example.org/devices.crl")
-	l.noted.Store(chain[0].CRLDistributionPoints[0], struct{}{})
+	l.remember(chain[0].CRLDistributionPoints[0], true)
 	b.ReportAllocs()
 	for b.Loop() {
 		l.note(chain)

@@ -27,6 +27,9 @@ func (s *Store) Follow(ctx context.Context, changes <-chan struct{}, interval ti
 	s.follow(ctx, changes, interval)
 }
 
+// Tried returns how many lists are in memory that were tried and are not in use yet.
+func (s *Store) Tried() int { return len(s.tried.all()) }
+
 // TestingOnlyFailWatching makes watching impossible.
 func (s *Store) TestingOnlyFailWatching(err error) {
 	s.watch = func([]string, *slog.Logger) (*watch.Watcher, error) { return nil, err }

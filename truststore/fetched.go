@@ -44,7 +44,7 @@ func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) 
 	if err := g.judgeFetched(found, now); err != nil {
 		return time.Time{}, err
 	}
-	if s != nil {
+	if s != nil && ctx.Err() == nil { // else it is not followed any more
 		s.tried.add(found)
 	}
 	return found.due, nil
@@ -104,13 +104,19 @@ func (t *triedLists) all() map[string]*listFile {
 	return maps.Clone(t.byName)
 }
 
-// forget drops those that are among the files that were read last.
-func (t *triedLists) forget(files []*listFile) {
+// forget drops those that are among the files that were read last, and those that were
+// there before and are not followed any more.
+func (t *triedLists) forget(before map[string]*listFile, files []*listFile, follows func(name string) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range files {
 		if tried := t.byName[f.Path]; tried != nil && tried.File == f.File {
 			delete(t.byName, f.Path)
+		}
+	}
+	for name, f := range before {
+		if t.byName[name] == f && !follows(name) {
+			delete(t.byName, name)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package truststore_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -297,5 +298,42 @@ func TestAListInMemoryIsJudgedAsAFile(t *testing.T) {
 	}
 	if store.Current() != before {
 		t.Error("the move to the file makes another generation")
+	}
+}
+
+// A list that was tried waits for its use in memory, and no longer than its URL is followed.
+func TestAListThatWasTriedIsForgotten(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	s.write("fetched.crl", s.list(certtest.CRLOptions{Number: 5}))
+	store := open(t, config)
+	try := func(ctx context.Context) {
+		t.Helper()
+		s.write("new.crl", s.list(certtest.CRLOptions{Number: 6}))
+		if _, err := store.TryFetched(ctx, fetched(t, s.path("new.crl")), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload := func(want int) {
+		t.Helper()
+		if err := store.Reload(t.Context()); err != nil || store.Tried() != want {
+			t.Errorf("%d are in memory, want %d (%v)", store.Tried(), want, err)
+		}
+	}
+	try(t.Context())
+	reload(1) // it is not in its place yet
+	if err := os.Rename(s.path("new.crl"), s.path("fetched.crl")); err != nil {
+		t.Fatal(err)
+	}
+	reload(0)
+
+	try(t.Context())
+	s.remotes = nil
+	reload(0)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // it is being dropped as it comes
+	if _, err := store.TryFetched(ctx, fetched(t, s.path("new.crl")), time.Now()); err != nil || store.Tried() != 0 {
+		t.Errorf("%d are in memory (%v)", store.Tried(), err)
 	}
 }

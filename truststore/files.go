@@ -101,6 +101,11 @@ func (set *fileSet) close() {
 	}
 }
 
+// hasList reports whether a file of lists is among those that were read, readable or not.
+func (set *fileSet) hasList(path string) bool {
+	return slices.ContainsFunc(set.crls, func(s source) bool { return s.Path == path })
+}
+
 func (s *source) close() {
 	if s.large != nil {
 		_ = s.large.Close()

@@ -197,7 +197,7 @@ func (s *Store) reload(ctx context.Context, force bool) (Result, error) {
 	} else {
 		result, err = s.proceed(a, a.make()), a.err()
 	}
-	s.tried.forget(s.parts.lists.files)
+	s.tried.forget(tried, s.parts.lists.files, set.hasList)
 	s.logOverdue(time.Now())
 	if s.config.OnReload != nil {
 		s.config.OnReload(result, err)

@@ -208,3 +208,29 @@ func TestUnnamedFilesOfAVolumeAreLeftToTheProgram(t *testing.T) {
 		"VERNEGATE_TLS_CRL":  "",
 	})
 }
+
+func TestListServersAreVerifiedAgainstFiles(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"secret", "configMap"} {
+		o := render(t, leastGateway, "certificates: {crl: {urls: [https://ca.example.org/ca.crl], serverCA: {"+kind+": list-cas, key: tls.crt}}}")
+		o.wantVariables(map[string]string{"VERNEGATE_CRL_CA": "/etc/vernegate/crl-server/ca.crt"})
+		mounted := slices.ContainsFunc(o.container("vernegate").VolumeMounts, func(m corev1.VolumeMount) bool {
+			return m.Name == "crl-server" && m.MountPath == "/etc/vernegate/crl-server" && m.ReadOnly && m.SubPath == ""
+		})
+		volumes := o.pods().Spec.Volumes
+		i := slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Name == "crl-server" })
+		if !mounted || i < 0 || volumes[i].Projected == nil {
+			t.Fatalf("%s: it mounts %v of %v", kind, o.container("vernegate").VolumeMounts, volumes)
+		}
+		source := volumes[i].Projected.Sources[0]
+		items := []corev1.KeyToPath(nil)
+		if kind == "secret" {
+			items = source.Secret.Items
+		} else {
+			items = source.ConfigMap.Items
+		}
+		if items[0] != (corev1.KeyToPath{Key: "tls.crt", Path: "ca.crt"}) {
+			t.Errorf("%s: the CAs are %v", kind, items)
+		}
+	}
+}

@@ -35,6 +35,8 @@ func TestImpossibleCombinationsAreRefused(t *testing.T) {
 		"two places of CAs":               {[]string{leastGateway, "certificates: {ca: {secret: s, configMap: c}}"}, "either secret or configMap"},
 		"two places of CRLs":              {[]string{leastGateway, "certificates: {crl: {secret: s, configMap: c}}"}, "expected one of secret, configMap and volume"},
 		"a CRL without a file":            {[]string{leastGateway, "certificates: {crl: {volume: {source: {emptyDir: {}}}}}"}, "certificates.crl.volume.file"},
+		"CAs of list servers twice":       {[]string{leastGateway, "certificates: {crl: {urls: [https://ca.example.org/ca.crl], serverCA: {secret: a, configMap: b}}}"}, "certificates.crl.serverCA: expected either"},
+		"CAs of no list servers":          {[]string{leastGateway, "certificates: {crl: {serverCA: {secret: a}}}"}, "certificates.crl.serverCA: no CRL is fetched"},
 		"certificates that send anywhere": {[]string{leastGateway, "certificates: {crl: {distributionPoints: leaf}}"}, "certificates.crl.hosts"},
 		"a variable of the chart's":       {[]string{leastGateway, "env: {VERNEGATE_DRAIN_TIMEOUT: 60s}"}, "set drain.timeoutSeconds instead"},
 		"the same in extraEnv":            {[]string{leastGateway, "extraEnv: [{name: VERNEGATE_ADMIN_TOKEN, value: x}]"}, "set admin.tokenSecret instead"},

@@ -144,7 +144,14 @@ func (a *App) takeDevices(ctx context.Context) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 
-	lists, err := newListFetcher(a.cfg, a.log, a.fetches)
+	files, err := a.openClientFiles(ctx) // some of which lists are fetched with
+	if ctx.Err() != nil {
+		return nil // the process is to stop
+	}
+	if err != nil {
+		return err
+	}
+	lists, err := newListFetcher(a.cfg, files.listTLS, a.log, a.fetches)
 	if err != nil {
 		return &FilesError{err}
 	}
@@ -152,13 +159,6 @@ func (a *App) takeDevices(ctx context.Context) error {
 	defer lists.start(ctx)()
 	var revoker revoker
 	store, err := a.openStore(ctx, lists, revoker.swapped)
-	if ctx.Err() != nil {
-		return nil // the process is to stop
-	}
-	if err != nil {
-		return err
-	}
-	files, err := a.openClientFiles(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -250,7 +250,7 @@ func (a *App) openStore(ctx context.Context, lists *listFetcher, onSwap func(old
 	return store, nil
 }
 
-// openClientFiles waits for good files for brokers and certificate-acl, but not for ever.
+// openClientFiles waits for good files for brokers, certificate-acl and servers of CRLs, but not for ever.
 func (a *App) openClientFiles(ctx context.Context) (clientFiles, error) {
 	files, err := openClientFiles(ctx, a.cfg, startTimeout, a.log)
 	if err != nil {

@@ -97,7 +97,7 @@ func (r *report) failedLines(subject string, err error) {
 // openTrust reads the trust files once, and fetches the lists that are not files. The store is nil if there is none; else the
 // caller closes lists. What is wrong with single parts is left for the caller to tell.
 func (r *report) openTrust(ctx context.Context, cfg config.Config) (*truststore.Store, *listFetcher) {
-	lists, err := tryListFetcher(cfg)
+	lists, err := tryListFetcher(cfg, tryListTLS(ctx, cfg))
 	if err != nil {
 		r.failedLines("", err)
 		return nil, nil
@@ -207,7 +207,7 @@ func (r *report) checkClientFiles(files clientFiles) {
 	for _, c := range []struct {
 		server string
 		files  *lastgood.Files[*clienttls.Credentials]
-	}{{"backends", files.backend}, {"certificate-acl", files.acl}} {
+	}{{"backends", files.backend}, {"certificate-acl", files.acl}, {"servers of CRLs", files.crl}} {
 		if c.files == nil {
 			continue
 		}

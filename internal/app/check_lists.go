@@ -5,6 +5,8 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"slices"
@@ -20,9 +22,9 @@ const checkFetchTimeout = 30 * time.Second
 // tryListFetcher returns what fetches lists into a folder of its own, which goes with
 // close: the copies of a vernegate at work are left alone. It is nil if there is nothing
 // to fetch.
-func tryListFetcher(cfg config.Config) (*listFetcher, error) {
+func tryListFetcher(cfg config.Config, https func() *tls.Config) (*listFetcher, error) {
 	if cfg.StateDir == "" || !cfg.FetchesLists() {
-		return newListFetcher(cfg, nil, nil)
+		return newListFetcher(cfg, https, nil, nil)
 	}
 	dir, _, err := listDirectory(string(cfg.StateDir))
 	if err != nil {
@@ -33,11 +35,24 @@ func tryListFetcher(cfg config.Config) (*listFetcher, error) {
 		return nil, fmt.Errorf("VERNEGATE_STATE_DIR: %w", err)
 	}
 	cfg.StateDir = scratch
-	l, err := newListFetcher(cfg, nil, nil)
+	l, err := newListFetcher(cfg, https, nil, nil)
 	if err == nil {
 		l.cleanUp = func() { _ = os.RemoveAll(scratch) }
 	}
 	return l, err
+}
+
+// tryListTLS returns what https with servers of CRLs is to be like. Where the CAs for it are wrong, which is told with
+// the other files of a client, no server is believed.
+func tryListTLS(ctx context.Context, cfg config.Config) func() *tls.Config {
+	cas, err := openListCAs(ctx, cfg, 0, nil)
+	nobody := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	return func() *tls.Config {
+		if err != nil {
+			return nobody
+		}
+		return clientFiles{crl: cas}.listTLS()
+	}
 }
 
 // checkLists asks each server for its list, but for those that were asked before.

@@ -30,20 +30,22 @@ const (
 	partBackendTLS = "backend_tls"
 	partACLTLS     = "acl_tls"
 	partACLToken   = "acl_token"
+	partCRLTLS     = "crl_tls"
 )
 
-// clientFiles are the files that vernegate needs as a client of brokers and of
-// certificate-acl. Each of the three is followed by itself.
+// clientFiles are the files that vernegate needs as a client of brokers, of
+// certificate-acl and of servers of CRLs. Each of the four is followed by itself.
 type clientFiles struct {
 	backend *lastgood.Files[*clienttls.Credentials] // nil = brokers are spoken to in plain TCP
 	acl     *lastgood.Files[*clienttls.Credentials] // nil = Go's defaults
 	token   *lastgood.Files[string]                 // nil = there is no token
+	crl     *lastgood.Files[*clienttls.Credentials] // nil = Go's defaults
 }
 
 // openClientFiles waits for good files for so long. The error is a *FilesError.
 func openClientFiles(ctx context.Context, cfg config.Config, wait time.Duration, log *slog.Logger) (f clientFiles, err error) {
 	var opening errgroup.Group
-	var errs [3]error
+	var errs [4]error
 	open := func(err *error, open func() error) {
 		opening.Go(func() error { *err = open(); return nil })
 	}
@@ -65,6 +67,10 @@ func openClientFiles(ctx context.Context, cfg config.Config, wait time.Duration,
 			return err
 		})
 	}
+	open(&errs[3], func() (err error) {
+		f.crl, err = openListCAs(ctx, cfg, wait, log)
+		return err
+	})
 	_ = opening.Wait() // none returns an error: all that is wrong is to be told
 	if err := errors.Join(errs[:]...); err != nil {
 		return clientFiles{}, &FilesError{withVariables(cfg, err)}
@@ -81,6 +87,14 @@ func openCredentials(ctx context.Context, cfg config.Config, sources clienttls.S
 		StartTimeout: wait,
 		Logger:       log,
 	})
+}
+
+// openListCAs opens what servers of CRLs are verified against; nil = the CAs of the system.
+func openListCAs(ctx context.Context, cfg config.Config, wait time.Duration, log *slog.Logger) (*lastgood.Files[*clienttls.Credentials], error) {
+	if len(cfg.CRLCA) == 0 {
+		return nil, nil
+	}
+	return openCredentials(ctx, cfg, cfg.CRLFiles(), partCRLTLS, wait, log)
 }
 
 func openToken(ctx context.Context, cfg config.Config, path string, wait time.Duration, log *slog.Logger) (*lastgood.Files[string], error) {
@@ -100,7 +114,7 @@ func openToken(ctx context.Context, cfg config.Config, path string, wait time.Du
 	})
 }
 
-// A followedFile is what the three have in common.
+// A followedFile is what the four have in common.
 type followedFile interface {
 	Run(ctx context.Context)
 	Reload() error
@@ -119,6 +133,9 @@ func (f clientFiles) all() (files []followedFile) {
 	}
 	if f.token != nil {
 		files = append(files, f.token)
+	}
+	if f.crl != nil {
+		files = append(files, f.crl)
 	}
 	return files
 }
@@ -213,6 +230,14 @@ func (f clientFiles) aclTLS() *tls.Config {
 		return nil
 	}
 	return f.acl.Current().Config()
+}
+
+// listTLS returns what https with servers of CRLs is to be like, nil for Go's defaults.
+func (f clientFiles) listTLS() *tls.Config {
+	if f.crl == nil {
+		return nil
+	}
+	return f.crl.Current().Config()
 }
 
 // aclToken returns the bearer token for certificate-acl, "" for none.

@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -74,8 +75,8 @@ type listFetcher struct {
 }
 
 // newListFetcher returns what fetches the lists that cfg names and allows to be found,
-// nil if there are none. Its close gives back what it has taken.
-func newListFetcher(cfg config.Config, log *slog.Logger, metrics *fetchMetrics) (*listFetcher, error) {
+// nil if there are none. https is as outbound.Config.TLS. Its close gives back what it has taken.
+func newListFetcher(cfg config.Config, https func() *tls.Config, log *slog.Logger, metrics *fetchMetrics) (*listFetcher, error) {
 	if !cfg.FetchesLists() {
 		return nil, nil
 	}
@@ -92,7 +93,7 @@ func newListFetcher(cfg config.Config, log *slog.Logger, metrics *fetchMetrics) 
 			l.hosts = l.hosts.With(u)
 		}
 	}
-	l.client = outbound.NewClient(outbound.Config{Hosts: l.hosts, Proxy: cfg.CRLProxy, Timeout: fetchTimeout})
+	l.client = outbound.NewClient(outbound.Config{Hosts: l.hosts, Proxy: cfg.CRLProxy, Timeout: fetchTimeout, TLS: https})
 	l.fetcher = crlfetch.New(crlfetch.Config{
 		Client: l.client, Dir: dir, Refresh: time.Duration(cfg.CRLRefresh), MaxSize: int64(cfg.CRLMaxSize),
 		Try: l.try, OnChange: l.changed, OnResult: metrics.observe, OnNotKept: metrics.notKept, Logger: log,

@@ -5,11 +5,14 @@ package app
 
 import (
 	"bytes"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,7 +97,7 @@ func leafNoting(t *testing.T) (l *listFetcher, host string) {
 	t.Cleanup(server.Close)
 	host = strings.TrimPrefix(server.URL, "http://")
 	w.Vars["VERNEGATE_CRL_FROM_CDP"], w.Vars["VERNEGATE_CRL_HOSTS"] = "leaf", host
-	l, err := newListFetcher(mustLoad(t, w.Environ()...), nil, nil)
+	l, err := newListFetcher(mustLoad(t, w.Environ()...), nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +197,7 @@ func TestDistributionPointsAreRememberedOverARestart(t *testing.T) {
 	}
 	w.Vars["VERNEGATE_CRL_FROM_CDP"], w.Vars["VERNEGATE_CRL_HOSTS"], w.Vars["VERNEGATE_STATE_DIR"] = "leaf", u.Host, t.TempDir()
 	begin := func() *listFetcher {
-		l, err := newListFetcher(mustLoad(t, w.Environ()...), nil, nil)
+		l, err := newListFetcher(mustLoad(t, w.Environ()...), nil, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +268,7 @@ func TestStatusShowsWhereListsComeFrom(t *testing.T) {
 	good, bad := w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7})), w.Publish(nil)
 	w.Vars["VERNEGATE_TLS_CRL"] = good + "," + strings.Replace(bad, "http://", "http://user:secret@", 1)
 	a := New(mustLoad(t, w.Environ()...), testBuild, nil, nil)
-	l, err := newListFetcher(a.cfg, nil, a.fetches)
+	l, err := newListFetcher(a.cfg, nil, nil, a.fetches)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +346,7 @@ func TestStatusShowsWhatCannotBeKept(t *testing.T) {
 	state := t.TempDir()
 	w.Vars["VERNEGATE_TLS_CRL"], w.Vars["VERNEGATE_STATE_DIR"] = w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7})), state
 	a := New(mustLoad(t, w.Environ()...), testBuild, nil, nil)
-	l, err := newListFetcher(a.cfg, nil, a.fetches)
+	l, err := newListFetcher(a.cfg, nil, nil, a.fetches)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,4 +363,76 @@ func TestStatusShowsWhatCannotBeKept(t *testing.T) {
 	if got := testutil.ToFloat64(a.fetches.unkept.WithLabelValues(s.URL)); got != 1 {
 		t.Errorf("it is counted %v times", got)
 	}
+}
+
+// TestCAsOfListServersAreReloaded has a server of lists with https change its CA while it is asked.
+func TestCAsOfListServersAreReloaded(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	list := w.Root.CRL(certtest.CRLOptions{Number: 7})
+	var cert atomic.Pointer[tls.Certificate]
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Connection", "close") // each request shakes hands
+		_, _ = rw.Write(list)
+	}))
+	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return &tls.Config{Certificates: []tls.Certificate{*cert.Load()}}, nil
+	}}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of refused handshakes
+	issuedBy := func(ca *certtest.CA) {
+		pair := ca.Issue("server", certtest.Server("127.0.0.1")).TLS()
+		cert.Store(&pair)
+	}
+	one, two := certtest.NewCA("one"), certtest.NewCA("two")
+	issuedBy(one)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+
+	w.Vars["VERNEGATE_TLS_CRL"], w.Vars["VERNEGATE_CRL_CA"] = server.URL, w.Write("list-ca.crt", one.PEM())
+	cfg := mustLoad(t, w.Environ()...)
+	files, err := openClientFiles(t.Context(), cfg, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := newListFetcher(cfg, files.listTLS, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	asks := func(when, want string) {
+		t.Helper()
+		l.fetcher.FetchOnce(t.Context())
+		s := l.status()[0]
+		if !s.Held || !strings.Contains(s.Err, want) || want == "" && s.Err != "" {
+			t.Errorf("%s: got %q, want %q", when, s.Err, want)
+		}
+	}
+	asks("with its CA", "")
+	issuedBy(two)
+	asks("when the server has changed its CA", "certificate signed by unknown authority")
+	w.Write("list-ca.crt", []byte("half a"))
+	if err := files.reload(); err == nil || len(files.refusals()) != 1 {
+		t.Errorf("a broken file: got %v", err)
+	}
+	issuedBy(one)
+	asks("with a broken file", "") // the last good one counts
+	issuedBy(two)
+	w.Write("list-ca.crt", two.PEM())
+	if err := files.reload(); err != nil {
+		t.Fatal(err)
+	}
+	asks("with its new CA", "")
+
+	ok, report := check(t, w)
+	if !ok {
+		t.Errorf("check fails:\n%s", report)
+	}
+	wantLine(t, report, "ok", `CA for servers of CRLs "CN=two"`)
+	wantLine(t, report, "ok", "CRL at "+server.URL+" (configured) has")
+	w.Write("list-ca.crt", one.PEM())
+	_, report = check(t, w)
+	wantLine(t, report, "failed", "certificate signed by unknown authority")
+	w.Write("list-ca.crt", []byte("half a"))
+	_, report = check(t, w)
+	wantLine(t, report, "failed", "VERNEGATE_CRL_CA: CA file ")
 }

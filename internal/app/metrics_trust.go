@@ -89,7 +89,7 @@ func (c *partsCollector) Collect(metrics chan<- prometheus.Metric) {
 func newPartRefused() *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "vernegate_trust_part_refused",
-		Help: "1 while a part of the files is no good and its last good version stays in use, else 0. Parts are server (a certificate with its key), cas, crl, tickets, backend_tls (CAs and certificate for brokers), acl_tls (for certificate-acl) and acl_token.",
+		Help: "1 while a part of the files is no good and its last good version stays in use, else 0. Parts are server (a certificate with its key), cas, crl, tickets, backend_tls (CAs and certificate for brokers), acl_tls (for certificate-acl), acl_token and crl_tls (CAs for servers of CRLs).",
 	}, []string{"part", "file"})
 }
 

@@ -70,6 +70,7 @@ func variablesOf(cfg config.Config, mistake string) (names []string) {
 		{"VERNEGATE_BACKEND_TLS_CA", cfg.BackendTLSCA},
 		{"VERNEGATE_BACKEND_TLS_CERT", []string{cfg.BackendTLSCert}},
 		{"VERNEGATE_BACKEND_TLS_KEY", []string{cfg.BackendTLSKey}},
+		{"VERNEGATE_CRL_CA", cfg.CRLCA},
 		{"VERNEGATE_ACL_CA", cfg.ACLCA},
 		{"VERNEGATE_ACL_CERT", []string{cfg.ACLCert}},
 		{"VERNEGATE_ACL_KEY", []string{cfg.ACLKey}},

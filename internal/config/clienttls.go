@@ -54,6 +54,9 @@ func (c Config) ACLFiles() clienttls.Sources {
 	return clienttls.Sources{CAs: c.ACLCA, Cert: c.ACLCert, Key: c.ACLKey}
 }
 
+// CRLFiles are the files for https to the servers of lists.
+func (c Config) CRLFiles() clienttls.Sources { return clienttls.Sources{CAs: c.CRLCA} }
+
 // validateClientTLS reports files for connections that are not encrypted, and halves
 // of a pair.
 func (c Config) validateClientTLS(m *mistakes) {
@@ -63,6 +66,9 @@ func (c Config) validateClientTLS(m *mistakes) {
 		for _, variable := range []string{"_CA", "_CERT", "_KEY", "_SERVER_NAME"} {
 			m.addWithoutEffect("VERNEGATE_BACKEND_TLS"+variable, "without VERNEGATE_BACKEND_TLS=on")
 		}
+	}
+	if !c.FetchesLists() && !m.wrong["VERNEGATE_TLS_CRL"] && !m.wrong["VERNEGATE_CRL_FROM_CDP"] {
+		m.addWithoutEffect("VERNEGATE_CRL_CA", "as no CRL is fetched: VERNEGATE_TLS_CRL has no URL, and VERNEGATE_CRL_FROM_CDP is off")
 	}
 	if strings.HasPrefix(string(c.ACLURL), "http:") {
 		for _, variable := range []string{"VERNEGATE_ACL_CA", "VERNEGATE_ACL_CERT", "VERNEGATE_ACL_KEY"} {

@@ -35,16 +35,19 @@ func TestClientTLSThatMakesNoSense(t *testing.T) {
 	t.Parallel()
 	const https = "CERTIFICATE_ACL_URL=https://acl.example.org/"
 	for want, environ := range map[string][]string{
-		`VERNEGATE_BACKEND_TLS_CA="/ca.crt": has no effect without VERNEGATE_BACKEND_TLS=on`:               {"VERNEGATE_BACKEND_TLS_CA=/ca.crt"},
-		`VERNEGATE_BACKEND_TLS_SERVER_NAME="a": has no effect without VERNEGATE_BACKEND_TLS=on`:            {"VERNEGATE_BACKEND_TLS_SERVER_NAME=a"},
-		`VERNEGATE_BACKEND_TLS_CERT="/tls.crt": expected its key in VERNEGATE_BACKEND_TLS_KEY, too`:        {"VERNEGATE_BACKEND_TLS=on", "VERNEGATE_BACKEND_TLS_CERT=/tls.crt"},
-		`VERNEGATE_ACL_KEY="/tls.key": expected its certificate in VERNEGATE_ACL_CERT, too`:                {https, "VERNEGATE_ACL_KEY=/tls.key"},
-		`VERNEGATE_ACL_CA="/ca.crt": has no effect as CERTIFICATE_ACL_URL is not https`:                    {"VERNEGATE_ACL_CA=/ca.crt"},
-		`VERNEGATE_ACL_TOKEN_FILE="/token": expected only one of it and a password in CERTIFICATE_ACL_URL`: {"CERTIFICATE_ACL_URL=https://me:hunter2@acl.example.org/", "VERNEGATE_ACL_TOKEN_FILE=/token"},
+		`VERNEGATE_BACKEND_TLS_CA="/ca.crt": has no effect without VERNEGATE_BACKEND_TLS=on`:                                              {"VERNEGATE_BACKEND_TLS_CA=/ca.crt"},
+		`VERNEGATE_BACKEND_TLS_SERVER_NAME="a": has no effect without VERNEGATE_BACKEND_TLS=on`:                                           {"VERNEGATE_BACKEND_TLS_SERVER_NAME=a"},
+		`VERNEGATE_BACKEND_TLS_CERT="/tls.crt": expected its key in VERNEGATE_BACKEND_TLS_KEY, too`:                                       {"VERNEGATE_BACKEND_TLS=on", "VERNEGATE_BACKEND_TLS_CERT=/tls.crt"},
+		`VERNEGATE_ACL_KEY="/tls.key": expected its certificate in VERNEGATE_ACL_CERT, too`:                                               {https, "VERNEGATE_ACL_KEY=/tls.key"},
+		`VERNEGATE_ACL_CA="/ca.crt": has no effect as CERTIFICATE_ACL_URL is not https`:                                                   {"VERNEGATE_ACL_CA=/ca.crt"},
+		`VERNEGATE_CRL_CA="/ca.crt": has no effect as no CRL is fetched: VERNEGATE_TLS_CRL has no URL, and VERNEGATE_CRL_FROM_CDP is off`: {"VERNEGATE_CRL_CA=/ca.crt"},
+		`VERNEGATE_ACL_TOKEN_FILE="/token": expected only one of it and a password in CERTIFICATE_ACL_URL`:                                {"CERTIFICATE_ACL_URL=https://me:hunter2@acl.example.org/", "VERNEGATE_ACL_TOKEN_FILE=/token"},
 	} {
 		if got := mistakesOf(t, environ...); len(got) != 1 || got[0] != want {
 			t.Errorf("%q:\ngot  %q\nwant %q", environ, got, want)
 		}
 	}
 	mustLoad(t, "VERNEGATE_ACL_TOKEN_FILE=/token") // clear text, which check warns of
+	mustLoad(t, "VERNEGATE_CRL_CA=/ca.crt", "VERNEGATE_TLS_CRL=/ca.crl,https://ca.example.org/ca.crl")
+	mustLoad(t, "VERNEGATE_CRL_CA=/ca.crt", "VERNEGATE_CRL_FROM_CDP=leaf", "VERNEGATE_CRL_HOSTS=ca.example.org")
 }

@@ -58,6 +58,7 @@ type Config struct {
 	CRLFromCDP CDPUse          `env:"VERNEGATE_CRL_FROM_CDP" envDefault:"off"`
 	CRLHosts   outbound.Hosts  `env:"VERNEGATE_CRL_HOSTS"` // none: only those of URLs in other variables
 	CRLProxy   outbound.Proxy  `env:"VERNEGATE_CRL_PROXY" envDefault:"off"`
+	CRLCA      fileList        `env:"VERNEGATE_CRL_CA,expand"` // nil: the roots of the system
 	CRLRefresh refreshInterval `env:"VERNEGATE_CRL_REFRESH" envDefault:"5m"`
 	CRLMaxSize listSize        `env:"VERNEGATE_CRL_MAX_SIZE" envDefault:"256MiB"`
 	StateDir   string          `env:"VERNEGATE_STATE_DIR"` // empty: a temporary directory

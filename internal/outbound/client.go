@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -64,8 +65,10 @@ type Config struct {
 	// IdlePerHost is how many connections to a server are kept for the next request. Zero is 2.
 	IdlePerHost int
 
-	// TLS is the configuration for https; nil is Go's, with the CAs of the system.
-	TLS *tls.Config
+	// TLS returns the configuration for https; nil, as itself and as its result, is Go's, with the CAs of the
+	// system. It is asked for each request, and a request under another configuration than the one before
+	// goes over new connections.
+	TLS func() *tls.Config
 }
 
 // NewClient returns a client that calls the hosts of the configuration alone, by http
@@ -75,11 +78,22 @@ type Config struct {
 // link: whoever writes into that domain's DNS could have us ask a metadata service.
 // That is not checked behind a proxy, which does the resolving.
 func NewClient(c Config) *http.Client {
+	return &http.Client{Transport: &guard{config: c}, CheckRedirect: checkRedirect}
+}
+
+// transports are what makes requests under one configuration of TLS.
+type transports struct {
+	tls    *tls.Config
+	named  *http.Transport // to hosts that the operator named
+	public *http.Transport // to hosts of which they named the domain
+}
+
+func (c *Config) transports(config *tls.Config) *transports {
 	dialer := &net.Dialer{Timeout: c.Timeout}
 	transport := &http.Transport{
 		Proxy:                  c.Proxy.of(),
 		DialContext:            dialer.DialContext,
-		TLSClientConfig:        c.TLS,
+		TLSClientConfig:        config.Clone(),
 		TLSHandshakeTimeout:    c.Timeout,
 		ResponseHeaderTimeout:  c.Timeout,
 		MaxResponseHeaderBytes: maxHeader,
@@ -93,18 +107,24 @@ func NewClient(c Config) *http.Client {
 	if c.Proxy != (Proxy{}) {
 		public.DialContext = dialer.DialContext // it dials the proxy
 	}
-	return &http.Client{Transport: &guard{c.Hosts, transport, public}, CheckRedirect: checkRedirect}
+	return &transports{config, transport, public}
+}
+
+func (t *transports) closeIdleConnections() {
+	t.named.CloseIdleConnections()
+	t.public.CloseIdleConnections()
 }
 
 // guard looks at every request before it leaves, also those of redirects.
 type guard struct {
-	hosts  Hosts
-	named  *http.Transport // for hosts that the operator named
-	public *http.Transport // for hosts of which they named the domain
+	config Config
+
+	mu      sync.Mutex
+	current *transports // nil before the first request
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
-	p, ok := g.hosts.match(req.URL)
+	p, ok := g.config.Hosts.match(req.URL)
 	switch {
 	case !ok:
 		if req.Body != nil {
@@ -112,14 +132,34 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("%w: %s://%s", ErrHost, req.URL.Scheme, req.URL.Host)
 	case p.wildcard:
-		return g.public.RoundTrip(req)
+		return g.transports().public.RoundTrip(req)
 	}
-	return g.named.RoundTrip(req)
+	return g.transports().named.RoundTrip(req)
+}
+
+// transports returns what makes requests with the configuration of TLS of now.
+func (g *guard) transports() *transports {
+	var config *tls.Config
+	if g.config.TLS != nil {
+		config = g.config.TLS()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current == nil || g.current.tls != config {
+		if g.current != nil {
+			g.current.closeIdleConnections() // those in use end with their requests
+		}
+		g.current = g.config.transports(config)
+	}
+	return g.current
 }
 
 func (g *guard) CloseIdleConnections() {
-	g.named.CloseIdleConnections()
-	g.public.CloseIdleConnections()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current != nil {
+		g.current.closeIdleConnections()
+	}
 }
 
 // checkRedirect follows a server to another of its own paths, and from http to https.

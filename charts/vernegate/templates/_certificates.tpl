@@ -50,6 +50,13 @@ volume: Kubernetes then replaces all files together, and no restart is needed.
 {{- if include "vernegate.fetchesLists" . }}
 - name: state
   {{- toYaml $c.crl.state.source | nindent 2 }}
+{{- if or $c.crl.serverCA.secret $c.crl.serverCA.configMap }}
+- name: crl-server # and no subPath: a file that changes counts without a restart
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- include "vernegate.trustSource" (dict "from" $c.crl.serverCA "path" "ca.crt") | trim | nindent 6 }}
+{{- end }}
 {{- end }}
 {{- if $c.ticketKeys.secret }}
 - name: ticket-keys
@@ -124,6 +131,13 @@ Whether CRLs are fetched over the network: yes or nothing.
 {{- if include "vernegate.fetchesLists" . }}
 - name: state
   mountPath: /var/lib/vernegate
+{{- with .Values.certificates.crl.serverCA }}
+{{- if or .secret .configMap }}
+- name: crl-server
+  mountPath: /etc/vernegate/crl-server
+  readOnly: true
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if .Values.certificates.ticketKeys.secret }}
 - name: ticket-keys
@@ -159,6 +173,9 @@ VERNEGATE_TLS_CRL: {{ . | quote }}
 {{- end }}
 {{- if include "vernegate.fetchesLists" . }}
 VERNEGATE_STATE_DIR: /var/lib/vernegate
+{{- if or $c.crl.serverCA.secret $c.crl.serverCA.configMap }}
+VERNEGATE_CRL_CA: /etc/vernegate/crl-server/ca.crt
+{{- end }}
 {{- end }}
 {{- if include "vernegate.distributionPoints" . }}
 VERNEGATE_CRL_FROM_CDP: {{ $c.crl.distributionPoints }}

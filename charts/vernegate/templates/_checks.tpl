@@ -79,6 +79,12 @@ all of them.
 {{- if and (include "vernegate.distributionPoints" .) (not $c.crl.hosts) }}
   {{- println "certificates.crl.hosts: name the hosts that certificates may send vernegate to, or set certificates.crl.distributionPoints to \"off\"" }}
 {{- end }}
+{{- if and $c.crl.serverCA.secret $c.crl.serverCA.configMap }}
+  {{- println "certificates.crl.serverCA: expected either secret or configMap" }}
+{{- end }}
+{{- if and (or $c.crl.serverCA.secret $c.crl.serverCA.configMap) (not (include "vernegate.fetchesLists" .)) }}
+  {{- println "certificates.crl.serverCA: no CRL is fetched; name URLs in certificates.crl.urls, or set certificates.crl.distributionPoints" }}
+{{- end }}
 {{- if and $c.crl.volume.source (not $c.crl.volume.file) }}
   {{- println "certificates.crl.volume.file: name the file with the CRLs on that volume" }}
 {{- end }}
@@ -116,6 +122,7 @@ all of them.
   "VERNEGATE_STATE_DIR" "certificates.crl.state"
   "VERNEGATE_CRL_FROM_CDP" "certificates.crl.distributionPoints"
   "VERNEGATE_CRL_HOSTS" "certificates.crl.hosts"
+  "VERNEGATE_CRL_CA" "certificates.crl.serverCA"
   "VERNEGATE_TICKET_KEYS" "certificates.ticketKeys"
   "VERNEGATE_BACKENDS" "gateway.backends"
   "VERNEGATE_BACKEND_PROXY_PROTOCOL" "gateway.proxyProtocol or broker.proxyProtocol"

@@ -114,10 +114,14 @@ func (c Config) validateTemplate(m *mistakes) {
 	case !has && c.IdentityPattern != nil:
 		m.add("VERNEGATE_IDENTITY_PATTERN", "has no effect: VERNEGATE_IDENTITY lacks subject")
 	}
-	if !set || m.wrong["VERNEGATE_IDENTITY_PATTERN"] { // a capture of which would be missed
+	if !set {
 		return
 	}
-	if _, err := subject.NewRule(c.IdentityTemplate, c.IdentityPattern); err != nil {
+	_, err := subject.NewRule(c.IdentityTemplate, c.IdentityPattern)
+	if m.wrong["VERNEGATE_IDENTITY_PATTERN"] { // a capture of which would be missed
+		err = c.IdentityTemplate.CheckBeside(m.readings["VERNEGATE_IDENTITY_PATTERN"].value)
+	}
+	if err != nil {
 		m.add("VERNEGATE_IDENTITY_TEMPLATE", "%s", strings.ReplaceAll(err.Error(), "\n", ", "))
 	}
 }

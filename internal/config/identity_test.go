@@ -42,6 +42,8 @@ func TestMistakesAboutIdentity(t *testing.T) {
 		"unknown field":        {[]string{"VERNEGATE_IDENTITY=subject", "VERNEGATE_IDENTITY_TEMPLATE={tenant}:{cn}"}, []string{`VERNEGATE_IDENTITY_TEMPLATE="{tenant}:{cn}": {tenant} is no capture of a pattern, and no field: expected one of cn, o, ou, serial, fingerprint, san.uri, san.dns, san.email`}},
 		"open brace":           {[]string{"VERNEGATE_IDENTITY=subject", "VERNEGATE_IDENTITY_TEMPLATE={cn"}, []string{"a { begins no name in braces"}},
 		"pattern that is none": {[]string{"VERNEGATE_IDENTITY=subject", "VERNEGATE_IDENTITY_TEMPLATE={x}", "VERNEGATE_IDENTITY_PATTERN=cn=(?<x>"}, []string{"the pattern of cn does not compile"}},
+		"both are wrong": {[]string{"VERNEGATE_IDENTITY=subject", "VERNEGATE_IDENTITY_TEMPLATE={cnn}:{x}", "VERNEGATE_IDENTITY_PATTERN=cn=(?<x>"},
+			[]string{"the pattern of cn does not compile", `VERNEGATE_IDENTITY_TEMPLATE="{cnn}:{x}": {cnn} is no capture`}},
 		"two patterns, both wrong": {[]string{"VERNEGATE_IDENTITY=subject", "VERNEGATE_IDENTITY_TEMPLATE={cn}", "VERNEGATE_IDENTITY_PATTERN=dn=x\no=["},
 			[]string{"expected FIELD=REGEXP with one of cn, o,"}},
 		"services":      {[]string{"VERNEGATE_SERVICES=a)|(b"}, []string{`VERNEGATE_SERVICES="a)|(b": error parsing regexp`}},

@@ -44,7 +44,7 @@ func NewRule(t Template, patterns Patterns) (*Rule, error) {
 		}
 		f, known := fieldNamed(p.name)
 		if !known {
-			mistakes = append(mistakes, fmt.Errorf("{%s} is no capture of a pattern, and no field: expected one of %s", p.name, fieldNames()))
+			mistakes = append(mistakes, unknownName(p.name))
 			continue
 		}
 		r.need(f)
@@ -53,6 +53,23 @@ func NewRule(t Template, patterns Patterns) (*Rule, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// CheckBeside names what no rule could fill in: the names of a template that are no fields,
+// and that do not look like captures of patterns which cannot be read.
+func (t Template) CheckBeside(unreadable string) error {
+	var mistakes []error
+	for _, p := range t.parts {
+		_, known := fieldNamed(p.name)
+		if p.name != "" && !known && !strings.Contains(unreadable, "<"+p.name+">") {
+			mistakes = append(mistakes, unknownName(p.name))
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+func unknownName(name string) error {
+	return fmt.Errorf("{%s} is no capture of a pattern, and no field: expected one of %s", name, fieldNames())
 }
 
 // addPatterns returns the names of all captures.

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
@@ -246,5 +248,34 @@ func TestTheOrderInWhichListsComeDoesNotMatter(t *testing.T) {
 			}
 			s.wants(order, s.lost, s.good)
 		})
+	}
+}
+
+// TestAnyOrderOfListsAndDeltasEndsTheSame is the property for a longer history, in which newer complete lists come, too: once
+// everything has come, the newest list with the newest delta counts, whatever came last.
+func TestAnyOrderOfListsAndDeltasEndsTheSame(t *testing.T) {
+	t.Parallel()
+	steps := []func(*deltaScene){
+		func(s *deltaScene) { s.delta(7, 5, nil, s.lost) },
+		func(s *deltaScene) { s.complete(8, s.held, s.lost) },
+		func(s *deltaScene) { s.delta(9, 8, s.held, s.good) },
+		func(s *deltaScene) { s.delta(10, 8, nil, s.good) },
+		func(s *deltaScene) { s.complete(11, s.held, s.good) },
+		func(s *deltaScene) { s.delta(12, 11, s.good, s.lost) },
+	}
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 40 {
+		order := random.Perm(len(steps))
+		s := newDeltaScene(t)
+		for _, step := range order {
+			steps[step](s)
+			_ = s.store.Reload(t.Context()) // which refuses what is older than what is in use
+		}
+		s.wants(fmt.Sprintf("seed %d, order %v", seed, order), s.held, s.lost)
+		list := s.store.Current().CRLs()
+		if len(list) != 1 || list[0].Number.Int64() != 12 || list[0].BaseNumber.Int64() != 11 {
+			t.Errorf("seed %d, order %v: %+v is in use", seed, order, list)
+		}
 	}
 }

@@ -436,3 +436,55 @@ func TestCAsOfListServersAreReloaded(t *testing.T) {
 	_, report = check(t, w)
 	wantLine(t, report, "failed", "VERNEGATE_CRL_CA: CA file ")
 }
+
+// TestAnIndirectListIsRefusedLoudly in the log, by check and on the status page, from a file and from a URL.
+func TestAnIndirectListIsRefusedLoudly(t *testing.T) {
+	t.Parallel()
+	for _, from := range []string{"file", "URL"} {
+		t.Run(from, func(t *testing.T) {
+			t.Parallel()
+			w := apptest.NewWorld(t)
+			list := w.Root.CRL(certtest.CRLOptions{Extensions: []pkix.Extension{{
+				Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 3, 0x84, 1, 0xff}, // RFC 5280 §5.2.5: indirectCRL
+			}}})
+			w.Vars["VERNEGATE_TLS_CRL"] = w.Write("ca.crl", list)
+			if from == "URL" {
+				w.Vars["VERNEGATE_TLS_CRL"] = w.Publish(list)
+			}
+			const want = "it is an indirect CRL, which is not supported"
+			ok, report := check(t, w)
+			if ok {
+				t.Error("check succeeds")
+			}
+			wantLine(t, report, "failed", want)
+
+			var out bytes.Buffer
+			log := slog.New(slog.NewTextHandler(&out, nil))
+			a := newTestAppIn(t, w)
+			l, err := newListFetcher(a.cfg, nil, log, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l != nil {
+				t.Cleanup(l.close)
+				l.fetcher.FetchOnce(t.Context())
+			}
+			trust := trustConfig(a.cfg, log)
+			trust.Remotes = l.remotes
+			store, err := openTrust(t.Context(), a.cfg, trust)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts := *a.parts.Load()
+			parts.store = store
+			a.parts.Store(&parts)
+			refused := a.status().Trust.Refused
+			if len(refused) != 1 || !strings.Contains(refused[0].Error, want) {
+				t.Errorf("the status has %+v", refused)
+			}
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("the log is\n%s", out.String())
+			}
+		})
+	}
+}

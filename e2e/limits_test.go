@@ -16,12 +16,12 @@ import (
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
-// limitedFixture is a fixture before a fake broker, with limits, that logs a line for each one that is refused.
+// limitedFixture is a fixture before a fake broker, with limits.
 func limitedFixture(t *testing.T, env ...string) *fixture {
 	t.Helper()
 	fake := must(stack.StartFakeBroker())(t)
 	t.Cleanup(func() { fake.Close() })
-	return newFixture(t, fake.Addr, append([]string{"VERNEGATE_LOG_RATE", "0"}, env...)...)
+	return newFixture(t, fake.Addr, env...)
 }
 
 // wantFull wants device to be told in every version that there is no room for it.

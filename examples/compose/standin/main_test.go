@@ -57,7 +57,7 @@ func TestWithoutOwnersThereIsNoAnswer(t *testing.T) {
 func ask(t *testing.T, dir, fingerprint string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	answer(w, filepath.Join(dir, ownersFile), fingerprint)
+	answer(w, dir, fingerprint)
 	return w
 }
 

@@ -26,6 +26,7 @@ type deltaScene struct {
 	t                *testing.T
 	ca               *certtest.CA
 	held, lost, good *certtest.Cert
+	began            time.Time // lists are from so many seconds later as their number says
 	store            *truststore.Store
 	swaps            [][2]*truststore.Generation
 }
@@ -34,7 +35,8 @@ type deltaScene struct {
 func newDeltaScene(t *testing.T) *deltaScene {
 	t.Helper()
 	v := newVolume(t)
-	s := &deltaScene{volume: v, t: t, ca: v.root, held: v.root.Issue("acme:held"), lost: v.root.Issue("acme:lost"), good: v.root.Issue("acme:good")}
+	s := &deltaScene{volume: v, t: t, ca: v.root, held: v.root.Issue("acme:held"), lost: v.root.Issue("acme:lost"), good: v.root.Issue("acme:good"),
+		began: time.Now().Add(-time.Hour).Truncate(time.Second)}
 	s.complete(5, s.held)
 	s.delta(6, 5, nil)
 	config := v.config()
@@ -47,7 +49,7 @@ func newDeltaScene(t *testing.T) *deltaScene {
 }
 
 func (s *deltaScene) complete(number int64, revoked ...*certtest.Cert) {
-	opts := certtest.CRLOptions{Number: number}
+	opts := certtest.CRLOptions{Number: number, ThisUpdate: s.issued(number)}
 	for _, cert := range revoked {
 		opts.Revoked = append(opts.Revoked, cert.Leaf)
 	}
@@ -55,7 +57,7 @@ func (s *deltaScene) complete(number int64, revoked ...*certtest.Cert) {
 }
 
 func (s *deltaScene) delta(number int64, base byte, removed *certtest.Cert, revoked ...*certtest.Cert) {
-	opts := certtest.CRLOptions{Number: number, Extensions: deltaOf(base)}
+	opts := certtest.CRLOptions{Number: number, ThisUpdate: s.issued(number), Extensions: deltaOf(base)}
 	for _, cert := range revoked {
 		opts.Revoked = append(opts.Revoked, cert.Leaf)
 	}
@@ -63,6 +65,12 @@ func (s *deltaScene) delta(number int64, base byte, removed *certtest.Cert, revo
 		opts.Removed = []*big.Int{removed.Leaf.SerialNumber}
 	}
 	s.write("delta.crl", s.ca.CRL(opts))
+}
+
+// issued is when a list was made. A higher number is from later: one that is lower and from later is that of a CA that
+// has begun to count anew.
+func (s *deltaScene) issued(number int64) time.Time {
+	return s.began.Add(time.Duration(number) * time.Second)
 }
 
 // wants reads the files and fails unless exactly these are revoked.

@@ -80,6 +80,7 @@ func span(d time.Duration) string {
 // attention is something that an operator should look at now.
 type attention struct {
 	Severity Severity // Warning or Critical
+	When     string   // to look at it: now or soon; "" = nothing is to be done about it
 	Text     string
 	More     []string // details, a line each
 }
@@ -87,16 +88,20 @@ type attention struct {
 // attention lists what is not as it should be, what is worst first.
 func (s *Status) attention(expiries []expiry) (list []attention) {
 	add := func(t Severity, more []string, format string, args ...any) {
-		list = append(list, attention{t, fmt.Sprintf(format, args...), more})
+		when := "Soon"
+		if t == Critical {
+			when = "Now"
+		}
+		list = append(list, attention{t, when, fmt.Sprintf(format, args...), more})
 	}
 	switch s.State {
 	case Ready:
 	case Draining:
-		add(Warning, nil, "Draining: new devices are sent elsewhere.")
+		list = append(list, attention{Severity: Warning, Text: "Draining: new devices are sent elsewhere."})
 	case NotReady:
 		add(Critical, nil, "Not ready: %s. New devices are sent elsewhere.", s.Detail)
 	default:
-		add(Warning, nil, "Not ready for devices yet: %s.", s.Detail)
+		list = append(list, attention{Severity: Warning, Text: fmt.Sprintf("Not ready for devices yet: %s.", s.Detail)})
 	}
 	if look := s.LastLook; look != nil && s.Trust == nil && len(look.Errors) > 0 {
 		add(Critical, look.Errors, "The trust files are refused. Devices cannot connect until they are good.")
@@ -146,7 +151,7 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 		}
 	}
 	for _, l := range s.Limits {
-		switch l.severity() {
+		switch l.Severity() {
 		case Critical:
 			add(Critical, nil, "%s are used up: %s of %s. %s", sentence(l.Name), number(*l.Used), number(l.Limit), l.UsedUp)
 		case Warning:
@@ -157,8 +162,8 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 	return list
 }
 
-// severity reports whether a limit is reached, or nearly.
-func (l *Limit) severity() Severity {
+// Severity reports whether a limit is reached, or nearly.
+func (l Limit) Severity() Severity {
 	switch {
 	case l.Used == nil || l.Limit == 0 || 10**l.Used < 9*l.Limit:
 		return OK
@@ -239,7 +244,10 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
 func day(t time.Time) string   { return t.UTC().Format("2006-01-02 15:04") }
 
 // number groups digits with narrow no-break spaces.
-func number(n int) string {
+func number(n int) string { return count(n) }
+
+// count is number for integers of every type.
+func count(n any) string {
 	digits := fmt.Sprint(n)
 	for i := len(digits) - 3; i > 0; i -= 3 {
 		digits = digits[:i] + "\u202f" + digits[i:]

@@ -37,7 +37,7 @@ var (
 	iconSource []byte
 
 	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-		"number": number, "stamp": stamp, "iso": iso, "clock": clock, "day": day, "percent": percent, "meaning": meaning,
+		"number": number, "count": count, "stamp": stamp, "iso": iso, "clock": clock, "day": day, "percent": percent, "meaning": meaning,
 	}).Parse(pageSource))
 
 	// pagePolicy allows what is in the page's source and nothing else: one

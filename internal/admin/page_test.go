@@ -153,8 +153,8 @@ func TestPageSaysInWhichStateItIs(t *testing.T) {
 		want []string
 	}{
 		"ready":       {calmSite(t), []string{`<p class="state ready">ready</p>`, "<title>vernegate vernemq-0</title>"}},
-		"draining":    {drainingSite(t), []string{`<p class="state draining">draining</p>`, "(1) vernegate", "Draining: new devices are sent elsewhere."}},
-		"used up":     {usedUpSite(t), []string{`<p class="state unready">unready</p>`, "(2) vernegate", "File descriptors are used up: 74 of 70. New connections wait until others end.", "Not ready: file descriptors have been used up for 2m10s. New devices are sent elsewhere."}},
+		"draining":    {drainingSite(t), []string{`<p class="state draining">draining</p>`, "(1) vernegate", `<li class="soon"><bdi>Draining: new devices are sent elsewhere.`}},
+		"used up":     {usedUpSite(t), []string{`<p class="state unready">unready</p>`, "(2) vernegate", `<tr class="over"><th scope="row">file descriptors</th><td class="n end">74</td>`, "File descriptors are used up: 74 of 70. New connections wait until others end.", "Not ready: file descriptors have been used up for 2m10s. New devices are sent elsewhere."}},
 		"four faults": {faultySite(t), []string{`<p class="state unready">unready</p>`, "(5) vernegate", "no broker has been up for 1m30s", "certificate-acl answered 503", "Backend 10.244.1.17:1883 is ejected.", "The trust files are refused in part", "The server certificate CN=vernemq-0 expires in 2 days."}},
 	} {
 		wantOnPage(t, html.UnescapeString(test.site.ask("GET", "/").Body.String()), test.want...)
@@ -174,9 +174,8 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		{Name: "sessions", Limit: 100, Used: &used}, {Name: "owners", Used: &used},
 		{Name: "file descriptors", Limit: 90, Used: &used, UsedUp: "New connections wait until others end."},
 	}
-	s.status.AnyClientID = true
 	body := html.UnescapeString(s.ask("GET", "/").Body.String())
-	wantOnPage(t, body, "(12) vernegate vernemq-0", "The CRL at http://crl.example.org/full.crl is in use, but cannot be kept on the disk.", "no space left on device",
+	wantOnPage(t, body, "(13) vernegate vernemq-0", "The CRL at http://crl.example.org/full.crl is in use, but cannot be kept on the disk.", "no space left on device",
 		"The trust files are refused in part: CRL in /certs/ca.crl, since 2026-05-01 ", "its signature is not that of",
 		"The CRL at https://ca.example.org/root.crl cannot be fetched, since 2026-05-01 11:37:42 UTC.", "the server answers 503 Service Unavailable", "http://crl.example.org/plant7.crl",
 		"delta to 1830",
@@ -191,6 +190,8 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"The server certificate CN=vernemq-0 expires in 9 days.",
 		"Draining: new devices are sent elsewhere.",
 		"Sessions are nearly used up: 95 of 100.", "File descriptors are used up: 95 of 90. New connections wait until others end.", "Any owner may use any client id",
+		"Kafka is away, for 3 min. Devices that are taken from their owner stay until they are asked for again.", "kafka-0.kafka:9092: connect: connection refused",
+		"<dd>12\u202f345</dd>", "61\u202f204", "<small>websocket</small>", "<small>devices · WebSocket</small>",
 	)
 	if strings.Contains(body, "Owners are nearly") {
 		t.Error("what has no limit is nearly used up")
@@ -207,7 +208,7 @@ func TestPageShowsWhoIsConnected(t *testing.T) {
 	t.Parallel()
 	s := busySite(t)
 	wantOnPage(t, s.ask("GET", "/").Body.String(),
-		`<bdi>acme</bdi></th><td class="n">20</td><td class="n">20</td><td class="n">49 %</td>`,
+		`<bdi>acme</bdi></th><td class="n">21</td><td class="n">21</td><td class="n">50 %</td>`,
 		`<bdi>v2k-bridge</bdi> <small class="tag">service</small>`, "84\u202f213", "203.0.113.39:40039")
 	for _, text := range []string{"v2k-bridge", "V2K", "CN=v2k", "bridge-0", "10.244.0.5", "10.244.0.0/24", "51022", s.crowd.sessions[40].ID.String(), " v2k-bridge "} {
 		body := s.ask("GET", "/?q="+url.QueryEscape(text)).Body.String()

@@ -150,7 +150,7 @@ func busySite(t *testing.T) *site {
 	s.status = admin.Status{
 		State: admin.Ready, Host: "vernemq-0", Version: "v1.4.2", Commit: "0123456789abcdef", Go: "go1.26.0",
 		Now: now, Started: now.Add(-100 * time.Hour), UptimeSeconds: 360_000,
-		Sessions: map[string]int{"devices": 84_213, "services": 6},
+		Sessions: map[string]int{"devices": 84_213, "services": 6, "websocket": 1_204},
 		Trust: &admin.Trust{
 			Generation: 41, Loaded: now.Add(-2 * time.Hour),
 			Files: []admin.File{
@@ -195,7 +195,12 @@ func busySite(t *testing.T) *site {
 			{Address: "10.244.2.9:1883", Name: "vernemq:1883", State: "ejected", Severity: admin.Critical, Since: now.Add(-2 * time.Minute), Reason: "dial",
 				Detail: "dial tcp 10.244.2.9:1883: connect: connection refused", NextTry: now.Add(8 * time.Second)},
 		},
-		Limits: []admin.Limit{{Name: "file descriptors", Limit: 1_048_448, Used: &used}, {Name: "bytes of a CONNECT", Limit: 262_144}},
+		Kafka: &admin.Kafka{
+			State: "away", Severity: admin.Critical, Since: now.Add(-3 * time.Minute), LastError: "kafka-0.kafka:9092: connect: connection refused",
+			LastEvent: now.Add(-3 * time.Hour), Topics: 1_012, Lag: 12_345, Gaps: 2,
+		},
+		AnyClientID: true,
+		Limits:      []admin.Limit{{Name: "file descriptors", Limit: 1_048_448, Used: &used}, {Name: "bytes of a CONNECT", Limit: 262_144}},
 	}
 	s.status.Trust.Refused = []admin.Part{{
 		Part: "crl", File: "/certs/ca.crl", Name: "CN=X.509 Identity CA,O=dojot IoT Platform", Since: now.Add(-10 * time.Minute),
@@ -220,6 +225,9 @@ func busySite(t *testing.T) *site {
 	}
 	s.crowd.sessions = append(s.crowd.sessions, proxy.SessionInfo{ID: 1_777_000_000_000_099, Listener: "services", Remote: "10.244.0.5:51022",
 		Since: now.Add(-time.Minute), TLS: "1.3", MQTT: "5.0", Owner: "v2k-bridge", Subject: "CN=v2k-bridge", ClientID: "v2k-bridge-0", Backend: "10.244.1.17:1883"})
+	s.crowd.sessions = append(s.crowd.sessions, proxy.SessionInfo{ID: 1_777_000_000_000_100, Listener: "websocket", Remote: "203.0.113.77:40077", WebSocket: true,
+		Since: now.Add(-30 * time.Second), TLS: "1.3", MQTT: "5.0", Owner: "acme:panel", Subject: "CN=acme:panel", ClientID: "panel", Backend: "10.244.1.17:1883"})
+	s.crowd.sessions[39].WebSocket = true // on a port for both
 	s.refuseForAnHour(now)
 	return s
 }
@@ -239,6 +247,8 @@ func calmSite(t *testing.T) *site {
 	s.status.CRLSources = s.status.CRLSources[:1]
 	file := s.status.IdentityFile
 	file.Refused, file.Errors, file.Notices = false, nil, nil
+	kafka := s.status.Kafka
+	kafka.State, kafka.Severity, kafka.LastError, kafka.Lag = "well", admin.OK, "", 0
 	s.status.LastLook = &admin.Look{At: now.Add(-30 * time.Second), Result: "unchanged"}
 	s.status.CertificateACL.LastFailure, s.status.CertificateACL.LastSuccess = now.Add(-26*time.Hour), now.Add(-2*time.Second)
 	up := &s.status.Backends[1]

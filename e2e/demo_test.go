@@ -4,7 +4,9 @@
 package e2e_test
 
 import (
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,14 +26,36 @@ func startDemo(t *testing.T, vernegate string, env ...string) *stack.Process {
 	return demo
 }
 
+// spacesAndTimes is what may differ between what the README shows of the demo, and what it prints.
+var spacesAndTimes = regexp.MustCompile(`\d+ ms|\s+`)
+
+// demoInReadme returns the lines that the README shows of the demo.
+func demoInReadme(t *testing.T) (lines []string) {
+	t.Helper()
+	readme := string(must(os.ReadFile("../README.md"))(t))
+	_, after, found := strings.Cut(readme, "$ make demo\n")
+	block, _, _ := strings.Cut(after, "```")
+	for line := range strings.Lines(block) {
+		if line = strings.TrimSpace(line); line != "" && line != "…" {
+			lines = append(lines, line)
+		}
+	}
+	if !found || len(lines) < 5 {
+		t.Fatalf("the README shows %d lines of the demo, want some", len(lines))
+	}
+	return lines
+}
+
 func TestDemoEndsByItself(t *testing.T) {
 	t.Parallel()
 	demo := startDemo(t, program)
 	if code := must(demo.Wait(within(t, time.Minute)))(t); code != 0 {
 		t.Errorf("exit code %d, want 0:\n%s", code, demo.Output.Tail())
 	}
-	if !strings.Contains(demo.Output.String(), "steps went as they should.") {
-		t.Errorf("the demo ends without having told the whole story:\n%s", demo.Output.Tail())
+	for _, line := range demoInReadme(t) {
+		if !strings.Contains(spacesAndTimes.ReplaceAllString(demo.Output.String(), " "), spacesAndTimes.ReplaceAllString(line, " ")) {
+			t.Errorf("the README shows %q, which the demo does not print:\n%s", line, demo.Output.Tail())
+		}
 	}
 	if strings.Contains(demo.Output.String(), "\x1b") {
 		t.Error("the demo writes escape sequences where there is no terminal")

@@ -87,6 +87,19 @@ func TestServeStopsWhileItWaitsForFiles(t *testing.T) {
 	}
 }
 
+func TestServeNamesCertificateACLOnlyWhereItIsAsked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Vars["VERNEGATE_IDENTITY"], w.Vars["VERNEGATE_IDENTITY_TEMPLATE"] = "subject", "acme:{cn}"
+	v := w.start()
+	if got, ok := v.await("started")["certificate_acl"]; ok {
+		t.Errorf("started with certificate-acl at %v, which is not asked", got)
+	}
+	if code := v.stop(); code != exitOK {
+		t.Errorf("ends with %d, want %d", code, exitOK)
+	}
+}
+
 // connectPacket is a CONNECT of MQTT 3.1.1 with clean session, a keep-alive of
 // 60 s and the client id "lamp".
 const connectPacket = "\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04lamp"
@@ -103,6 +116,9 @@ func TestServeTakesADevice(t *testing.T) {
 	started := v.await("started")
 	if got := started["generation"]; got != 1.0 {
 		t.Errorf("started with generation %v", got)
+	}
+	if got := started["certificate_acl"]; got == nil {
+		t.Errorf("started without the address of certificate-acl")
 	}
 	if status, _ := get(t, "http://"+admin+"/readyz"); status != http.StatusOK {
 		t.Errorf("/readyz says %d once started", status)

@@ -376,7 +376,11 @@ func (a *App) logStart(current *truststore.Generation) {
 	if names := a.cfg.TLSCiphers.Insecure(); len(names) > 0 {
 		a.log.Warn("insecure cipher suites are on", "ciphers", names)
 	}
-	a.log.Info("started",
+	log := a.log
+	if a.cfg.Identity.Has(config.CertificateACL) {
+		log = log.With("certificate_acl", config.Redact(string(a.cfg.ACLURL)))
+	}
+	log.Info("started",
 		"version", a.build.Version,
 		"commit", a.build.Commit,
 		"generation", current.Sequence(),
@@ -384,7 +388,6 @@ func (a *App) logStart(current *truststore.Generation) {
 		"cas", len(current.CAs()),
 		"crls", len(current.CRLs()),
 		"identity", a.cfg.Identity.String(),
-		"certificate_acl", config.Redact(string(a.cfg.ACLURL)),
 		"backends", []string(a.cfg.Backends),
 		"balance", a.cfg.Balance.String(),
 	)

@@ -44,18 +44,28 @@ func (h *Hosts) UnmarshalText(text []byte) error {
 }
 
 func parsePattern(element string) (pattern, error) {
-	host, port := element, ""
-	if _, err := netip.ParseAddr(element); err != nil && strings.Contains(element, ":") && !strings.HasSuffix(element, "]") {
-		if host, port, err = net.SplitHostPort(element); err != nil || !isPort(port) {
-			return pattern{}, fmt.Errorf("%q: %w", element, errHost)
-		}
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	host, port, ok := splitPort(element)
 	host, wildcard := strings.CutPrefix(normal(host), "*.")
-	if _, err := netip.ParseAddr(host); err != nil && !isName(host) || err == nil && wildcard {
+	addr, err := netip.ParseAddr(host)
+	switch isAddr := err == nil; {
+	case !ok, isAddr && (wildcard || addr.Zone() != ""), !isAddr && !isName(host):
 		return pattern{}, fmt.Errorf("%q: %w", element, errHost)
 	}
 	return pattern{host: host, wildcard: wildcard, port: port}, nil
+}
+
+// splitPort parts a host from its port, which may be missing. An IPv6 address stands
+// in brackets if a port follows, and may without.
+func splitPort(element string) (host, port string, ok bool) {
+	if _, err := netip.ParseAddr(element); err == nil || !strings.Contains(element, ":") {
+		return element, "", true
+	}
+	if inner, found := strings.CutPrefix(element, "["); found && strings.HasSuffix(inner, "]") {
+		addr, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		return addr.String(), "", err == nil && addr.Is6()
+	}
+	host, port, err := net.SplitHostPort(element)
+	return host, port, err == nil && isPort(port)
 }
 
 func isPort(port string) bool {
@@ -77,8 +87,14 @@ func isName(text string) bool {
 }
 
 // normal returns a host in the form that is compared: names are the same in upper
-// and lower case, and with the dot of the root behind them.
-func normal(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
+// and lower case, and with the dot of the root behind them; an address can be written
+// in several ways.
+func normal(host string) string {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.String()
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}
 
 // Len returns how many hosts and domains there are.
 func (h Hosts) Len() int { return len(h.patterns) }

@@ -22,7 +22,7 @@ func hosts(t *testing.T, text string) outbound.Hosts {
 
 func TestHostsAllowWhatTheyName(t *testing.T) {
 	t.Parallel()
-	list := "crl.example.org, CA.example.org:8080,*.pki.example.net,192.0.2.7,[2001:db8::1]:81,2001:db8::2,acl_service"
+	list := "crl.example.org, CA.example.org:8080,*.pki.example.net,192.0.2.7,[2001:db8::1]:81,2001:DB8:0:0::2,[2001:db8::3],acl_service"
 	h := hosts(t, list)
 	for raw, want := range map[string]bool{
 		"http://crl.example.org/a.crl":         true,
@@ -48,6 +48,7 @@ func TestHostsAllowWhatTheyName(t *testing.T) {
 		"http://[2001:db8::1]:81/":             true,
 		"http://[2001:db8::2]/":                true,
 		"http://[2001:db8::1]/":                false,
+		"http://[2001:db8:0::3]/":              true,
 		"http://acl_service/":                  true,
 		"http://169.254.169.254/latest/":       false,
 		"http://crl.example.org%00.evil.test/": false,
@@ -74,7 +75,7 @@ func TestHostsOfURLsOfTheOperatorAreAllowed(t *testing.T) {
 
 func TestHostsThatAreNoneAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"", ",", "a,,b", "*", "*.", "a.*.b", "http://a", "a:0", "a:http", "a:70000", "a/b", "*.192.0.2.1", "a b", "[::1", ".a", "*.*.a"} {
+	for _, text := range []string{"", ",", "a,,b", "*", "*.", "a.*.b", "http://a", "a:0", "a:http", "a:70000", "a/b", "*.192.0.2.1", "a b", "[::1", "[a.example", "[a.example]", "[192.0.2.1]", "::%]]", "fe80::1%eth0", "[fe80::1%eth0]:80", ".a", "*.*.a"} {
 		var h outbound.Hosts
 		if err := h.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q: accepted as %q", text, h.Names())

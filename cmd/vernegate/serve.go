@@ -21,7 +21,7 @@ import (
 )
 
 // serve takes devices until ctx ends or SIGINT or SIGTERM comes, and returns
-// the exit code. A second signal finds no handler any more, and kills.
+// the exit code. A second signal kills.
 func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 	vars := config.Map(environ)
 	stderr = orJournal(stderr, vars["JOURNAL_STREAM"])
@@ -32,9 +32,8 @@ func serve(ctx context.Context, environ []string, stderr io.Writer) int {
 	// When the reader of the log goes away, there is no log any more. That is no
 	// reason to cut every session, which is what Go does at a write to stderr.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx, die)
 	defer stop()
-	context.AfterFunc(ctx, stop)
 
 	log, audit := newLoggers(stderr, cfg.LogFormat, slog.Level(cfg.LogLevel))
 	footprint.Bound() // before what is derived from it

@@ -12,12 +12,12 @@ var errEndlessLength = fmt.Errorf("%w: remaining length takes more than four byt
 // packets end. It looks at fixed headers only and keeps no bytes. The zero
 // value stands before the first packet.
 type Framer struct {
-	left  int  // bytes of the packet that are still to come, once its header is known
-	shift uint // of the next digit of the remaining length; 0 = before a packet, or in its body
-	size  int  // remaining length as far as it has come
+	packets uint64 // that have begun
 
-	packets uint64
-	first   byte // of the packet that began last
+	left  uint32 // bytes of the packet that are still to come, once its header is known
+	size  uint32 // remaining length as far as it has come
+	shift uint8  // of the next digit of the remaining length; 0 = before a packet, or in its body
+	first byte   // of the packet that began last
 }
 
 // AtPacketBoundary reports that the stream so far ends with a whole packet.
@@ -43,8 +43,8 @@ func (f *Framer) Skip(b []byte) (n int, err error) {
 			return n, err
 		}
 	}
-	body := min(f.left, len(b)-n)
-	f.left -= body
+	body := min(int(f.left), len(b)-n)
+	f.left -= uint32(body)
 	return n + body, nil
 }
 
@@ -57,7 +57,7 @@ func (f *Framer) header(b []byte) (n int, err error) {
 	}
 	for ; n < len(b); n++ {
 		digit := b[n]
-		f.size |= int(digit&0x7f) << (f.shift - 7)
+		f.size |= uint32(digit&0x7f) << (f.shift - 7)
 		if digit < 0x80 {
 			f.left, f.shift = f.size, 0
 			return n + 1, nil

@@ -14,22 +14,28 @@ import (
 // connection, also where a proxy stands between: of the socket until a PROXY header has told better.
 type clientConn struct {
 	relay.Conn
-	remote, local net.Addr
-	greeted       bool           // a ClientHello has come
-	slot          *handshakeSlot // nil when the handshake is over
-	held          []byte         // is written together with what is written next
+	proxied *addresses     // what a PROXY header has told; nil = nothing
+	slot    *handshakeSlot // nil once something was written after the handshake
 }
 
-func (c *clientConn) open(conn net.Conn) {
-	c.Conn.Open(conn)
-	c.remote, c.local = conn.RemoteAddr(), conn.LocalAddr()
-}
+// addresses are those of the two ends of a connection.
+type addresses struct{ remote, local net.Addr }
 
 // RemoteAddr is the client's address. It implements net.Conn.
-func (c *clientConn) RemoteAddr() net.Addr { return c.remote }
+func (c *clientConn) RemoteAddr() net.Addr {
+	if c.proxied != nil {
+		return c.proxied.remote
+	}
+	return c.Conn.RemoteAddr()
+}
 
 // LocalAddr is the address that the client has connected to. It implements net.Conn.
-func (c *clientConn) LocalAddr() net.Addr { return c.local }
+func (c *clientConn) LocalAddr() net.Addr {
+	if c.proxied != nil {
+		return c.proxied.local
+	}
+	return c.Conn.LocalAddr()
+}
 
 // ipOf returns the IP address in a, IPv4 as IPv4 even on a socket of IPv6; the zero Addr, which is in no prefix,
 // when there is none.

@@ -42,9 +42,9 @@ type clientCert struct {
 	issuers    *issuerChain
 	index      int // in issuers.certs
 	sessions   []*session
-	expiry     timer // of the chain
-	recheck    timer // of the owner
-	authorize  timer // when Authorize is asked again
+	expiry     timer[clientCert] // of the chain
+	recheck    timer[clientCert] // of the owner
+	authorize  timer[clientCert] // when Authorize is asked again
 }
 
 // An issuerChain is a verified chain without the client's certificate. Most clients share a few of them. A client
@@ -101,6 +101,6 @@ func newClientCert(leaf *x509.Certificate, name certName) *clientCert {
 		name:        name,
 	}
 	c.fp = pki.FingerprintOf(leaf)
-	c.expiry.cert, c.recheck.cert, c.authorize.cert = c, c, c
+	c.expiry.about, c.recheck.about, c.authorize.about = c, c, c
 	return c
 }

@@ -19,7 +19,7 @@ func (s *session) handshake() error {
 	slot := s.client.slot
 	err := s.tls.Handshake()
 	slot.release()
-	s.client.slot = nil
+	slot.over = true
 	if err == nil {
 		err = s.acceptChain()
 	}
@@ -27,12 +27,12 @@ func (s *session) handshake() error {
 		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())
 		return nil
 	}
-	if err == io.EOF && !s.client.greeted {
+	if err == io.EOF && !slot.greeted {
 		return because(ClientClosed, errSaidNothing)
 	}
-	s.client.sendHeld() // the alert
+	s.client.sendUnsent() // the alert
 	reason := handshakeReason(err)
-	if err.Error() == undecodable && !s.client.greeted {
+	if err.Error() == undecodable && !slot.greeted {
 		err = fmt.Errorf("%w: the ClientHello, perhaps because its server name has a dot at its end (RFC 6066 §3)", err)
 	}
 	if s.displaced() {
@@ -55,13 +55,16 @@ const undecodable = "local error: tls: error decoding message"
 type handshakeSlot struct {
 	session  *session
 	deadline time.Time // when the client has to be done
+	pending  limit.Handshake
+	greeted  bool // a ClientHello has come
 	begun    bool
 	held     bool // a place of the semaphore
-	pending  limit.Handshake
+	over     bool
+	unsent   []byte // is written together with what is written next
 }
 
-func newHandshakeSlot(s *session) *handshakeSlot {
-	return &handshakeSlot{
+func newHandshakeSlot(s *session) handshakeSlot {
+	return handshakeSlot{
 		session:  s,
 		deadline: s.began.Add(s.server.cfg.HandshakeTimeout),
 		pending:  limit.Handshake{Conn: s},
@@ -156,13 +159,14 @@ func (h *handshakeSlot) resume() error {
 
 // Read implements net.Conn. During the handshake it waits without a place, and returns with one.
 func (c *clientConn) Read(p []byte) (int, error) {
-	if c.slot == nil {
+	h := c.slot
+	if h == nil || h.over {
 		return c.Conn.Read(p)
 	}
-	c.slot.release()
+	h.release()
 	n, err := c.Conn.Read(p)
 	if err == nil {
-		err = c.slot.resume()
+		err = h.resume()
 	}
 	return n, err
 }
@@ -177,21 +181,26 @@ const applicationData = 23
 // segment, and a device with a radio from waking up for it. The flight of a server begins with a message in the clear,
 // so what begins with an encrypted one is the ticket, or an alert.
 func (c *clientConn) Write(p []byte) (int, error) {
-	if c.slot != nil {
-		c.slot.release()
+	h := c.slot
+	switch {
+	case h == nil:
+		return c.Conn.Write(p)
+	case h.over:
+		c.slot = nil
+	default:
+		h.release()
 		if p[0] == applicationData {
-			c.held = append(c.held, p...)
+			h.unsent = append(h.unsent, p...)
 			return len(p), nil
 		}
 	}
-	if c.held == nil {
-		return c.Conn.Write(p)
+	unsent := len(h.unsent)
+	if unsent > 0 {
+		p, h.unsent = append(h.unsent, p...), nil
 	}
-	held := len(c.held)
-	p, c.held = append(c.held, p...), nil
 	n, err := c.Conn.Write(p)
-	return max(0, n-held), err
+	return max(0, n-unsent), err
 }
 
-// sendHeld sends what is held at once. That a client is gone is noticed by the next read.
-func (c *clientConn) sendHeld() { _, _ = c.Write(nil) }
+// sendUnsent sends what is to be sent with what comes next at once. That a client is gone is noticed by the next read.
+func (c *clientConn) sendUnsent() { _, _ = c.Write(nil) }

@@ -69,8 +69,8 @@ type identity struct {
 // that no client has to wait for it.
 func (s *session) identify(ctx context.Context) <-chan identity {
 	answer := make(chan identity, 1)
-	peer := Peer{Chain: s.chain, Fingerprint: pki.FingerprintOf(s.chain[0])}
-	s.changes = s.server.changes.count(peer.Fingerprint)
+	peer := Peer{Chain: s.newcomer.chain, Fingerprint: pki.FingerprintOf(s.newcomer.chain[0])}
+	s.newcomer.changes = s.server.changes.count(peer.Fingerprint)
 	go func() { answer <- s.server.cfg.ask(ctx, peer) }()
 	return answer
 }

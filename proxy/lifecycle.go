@@ -104,7 +104,7 @@ func (s *session) enter(again time.Time) error {
 	state := s.tls.ConnectionState()
 	s.tlsVersion, s.resumed = state.Version, state.DidResume
 	now := time.Now()
-	cert, err := s.server.live.add(s, state.PeerCertificates, s.chain, times{
+	cert, err := s.server.live.add(s, state.PeerCertificates, s.newcomer.chain, times{
 		lifetime:  s.lifetimeEnd(now),
 		recheck:   s.firstRecheck(now),
 		authorize: s.server.nextAuthorization(again, now),
@@ -113,13 +113,13 @@ func (s *session) enter(again time.Time) error {
 		return because(TLSUntrusted, err)
 	}
 	// A Trust that came before this moment may have withdrawn the chain before the session could be found by it.
-	if s.server.cfg.Trust() != s.trust {
+	if s.server.cfg.Trust() != s.newcomer.trust {
 		s.server.endUntrusted(cert)
 	}
-	if s.server.changes.count(cert.fp) != s.changes { // so may one of the owner
+	if s.server.changes.count(cert.fp) != s.newcomer.changes { // so may one of the owner
 		s.server.recheckOwner(cert)
 	}
-	s.chain, s.trust = nil, nil // lest a session keep a Trust, and all its CRLs, for as long as it lives
+	s.newcomer = nil
 	return nil
 }
 
@@ -158,7 +158,10 @@ func (s *Server) serveTimers() {
 	defer s.running.Done()
 	s.running.Go(func() { s.live.rechecks.serve(s.ctx, s.startRecheckers()) })
 	s.running.Go(func() { s.live.authorizations.serve(s.ctx, s.authorizeAgain) })
-	s.running.Go(func() { s.live.ends.serve(s.ctx, s.timeIsUp) })
+	s.running.Go(func() { s.live.expiries.serve(s.ctx, s.expired) })
+	s.running.Go(func() {
+		s.live.lifetimes.serve(s.ctx, func(c *session) { c.stop(MaxLifetime, nil) })
+	})
 	suppressed := time.NewTicker(suppressedInterval)
 	defer suppressed.Stop()
 	for {
@@ -171,28 +174,23 @@ func (s *Server) serveTimers() {
 	}
 }
 
-// timeIsUp ends a session at the end of its lifetime, or those of a certificate whose chain has expired, unless another
-// chain has come with a renewed CA.
-func (s *Server) timeIsUp(t *timer) {
-	if t.session != nil {
-		t.session.stop(MaxLifetime, nil)
-		return
-	}
-	s.endUntrusted(t.cert)
-	s.live.resetTimer(&s.live.ends, t, time.Now().Add(stillValid))
+// expired ends the sessions of a certificate whose chain has expired, unless another chain has come with a renewed CA.
+func (s *Server) expired(c *clientCert) {
+	s.endUntrusted(c)
+	s.live.resetTimer(&s.live.expiries, &c.expiry, time.Now().Add(stillValid))
 }
 
 // authorizeAgain asks Authorize about a client with live sessions, and ends them if it is revoked by now.
-func (s *Server) authorizeAgain(t *timer) {
+func (s *Server) authorizeAgain(c *clientCert) {
 	var again time.Time
-	if peer, err := s.live.peerOf(t.cert); err == nil {
+	if peer, err := s.live.peerOf(c); err == nil {
 		if again, err = s.cfg.Authorize(s.ctx, peer); errors.Is(err, pki.ErrRevoked) {
-			for _, session := range s.live.sessionsOf(t.cert) {
+			for _, session := range s.live.sessionsOf(c) {
 				session.stop(CertRevoked, err)
 			}
 		}
 	}
 	if next := s.nextAuthorization(again, time.Now()); !next.IsZero() {
-		s.live.resetTimer(&s.live.authorizations, t, next)
+		s.live.resetTimer(&s.live.authorizations, &c.authorize, next)
 	}
 }

@@ -55,7 +55,7 @@ func (s *session) learnAddresses() error {
 	if !ok {
 		return because(ProxyHeader, fmt.Errorf("PROXY header for a client that is not connected by TCP (%#02x)", byte(header.TransportProtocol)))
 	}
-	s.client.remote, s.client.local = remote, local
+	s.client.proxied = &addresses{remote, local}
 	return nil
 }
 

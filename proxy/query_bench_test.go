@@ -27,7 +27,7 @@ func crowd(b *testing.B, n int) *Server {
 			server: s, tls: shaken, began: time.Now(), version: packets.V5, connack: connack{0, true},
 			owner: fmt.Sprintf("tenant:device%06d", i), clientID: fmt.Sprintf("client%06d", i), backendAddr: "vernemq:1883",
 		}
-		c.client.open(addressed{nil, &net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i)), Port: 40000}})
+		c.client.Open(addressed{nil, &net.TCPAddr{IP: net.IPv4(10, byte(i>>16), byte(i>>8), byte(i)), Port: 40000}})
 		enter(b, s.live, c, device(i, ca), time.Now().Add(time.Hour))
 	}
 	return s

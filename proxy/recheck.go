@@ -151,7 +151,7 @@ func (s *session) firstRecheck(now time.Time) time.Time {
 }
 
 // startRecheckers returns a func that hands a certificate to one of them, and waits while all are busy.
-func (s *Server) startRecheckers() func(*timer) {
+func (s *Server) startRecheckers() func(*clientCert) {
 	certs := make(chan *clientCert)
 	for range recheckers {
 		s.running.Go(func() {
@@ -165,9 +165,9 @@ func (s *Server) startRecheckers() func(*timer) {
 			}
 		})
 	}
-	return func(t *timer) {
+	return func(c *clientCert) {
 		select {
-		case certs <- t.cert:
+		case certs <- c:
 		case <-s.ctx.Done():
 		}
 	}

@@ -32,10 +32,10 @@ type registry struct {
 	list   sessionList
 	count  [endOfRoles]int
 
-	ends     timers // lifetimes of sessions, expiries of certificates
-	rechecks timers // of owners
-
-	authorizations timers // when Authorize is asked again
+	lifetimes      timers[session]    // end sessions
+	expiries       timers[clientCert] // end those of a certificate
+	rechecks       timers[clientCert] // of owners
+	authorizations timers[clientCert] // when Authorize is asked again
 }
 
 // A certName is what a CRL calls a certificate by: a hash of its issuer's name and its serial number. Two
@@ -48,7 +48,7 @@ type registration struct {
 	cert       *clientCert // nil = not in the registry
 	index      int         // in cert.sessions
 	ownerIndex int         // in registry.owners
-	lifetime   timer
+	lifetime   timer[session]
 }
 
 func newRegistry() *registry {
@@ -61,7 +61,8 @@ func newRegistry() *registry {
 		owners: make(map[string][]*session),
 		list:   newSessionList(),
 	}
-	r.ends.init(&r.mu)
+	r.lifetimes.init(&r.mu)
+	r.expiries.init(&r.mu)
 	r.rechecks.init(&r.mu)
 	r.authorizations.init(&r.mu)
 	return r
@@ -112,8 +113,8 @@ func (r *registry) add(s *session, peer, chain []*x509.Certificate, at times) (*
 	}
 	r.addSession(c, s)
 	if !at.lifetime.IsZero() {
-		s.live.lifetime.session = s
-		r.ends.set(&s.live.lifetime, at.lifetime)
+		s.live.lifetime.about = s
+		r.lifetimes.set(&s.live.lifetime, at.lifetime)
 	}
 	return c, nil
 }
@@ -164,7 +165,7 @@ func (r *registry) bind(c *clientCert, chain []*x509.Certificate) bool {
 	}
 	c.issuers, c.index = l, len(l.certs)
 	l.certs = append(l.certs, c)
-	r.ends.set(&c.expiry, expiryOf(chain))
+	r.expiries.set(&c.expiry, expiryOf(chain))
 	return true
 }
 
@@ -220,7 +221,7 @@ func (r *registry) remove(s *session) {
 	if c == nil {
 		return
 	}
-	r.ends.queue.cancel(&s.live.lifetime)
+	r.lifetimes.queue.cancel(&s.live.lifetime)
 	r.list.remove(s.live.id)
 	r.count[s.role]--
 	c.sessions = cutOut(c.sessions, s.live.index, func(moved *session, to int) { moved.live.index = to })
@@ -235,7 +236,7 @@ func (r *registry) remove(s *session) {
 }
 
 func (r *registry) removeCert(c *clientCert) {
-	r.ends.queue.cancel(&c.expiry)
+	r.expiries.queue.cancel(&c.expiry)
 	r.rechecks.queue.cancel(&c.recheck)
 	r.authorizations.queue.cancel(&c.authorize)
 	delete(r.certs, c.fp)
@@ -264,10 +265,10 @@ func cutOut[T any](list []T, index int, moved func(T, int)) []T {
 
 // resetTimer sets a timer of a certificate that has fired, unless it has been set meanwhile or the certificate has no
 // session any more.
-func (r *registry) resetTimer(to *timers, t *timer, at time.Time) {
+func (r *registry) resetTimer(to *timers[clientCert], t *timer[clientCert], at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if t.index == 0 && r.certs[t.cert.fp] == t.cert {
+	if t.index == 0 && r.certs[t.about.fp] == t.about {
 		to.set(t, at)
 	}
 }

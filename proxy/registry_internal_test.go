@@ -129,16 +129,16 @@ func TestRegistryForgets(t *testing.T) {
 	for _, s := range in {
 		r.remove(s)
 	}
-	if n := len(r.certs) + len(r.names) + len(r.chains) + len(r.above) + len(r.owners) + len(r.ends.queue) + len(r.rechecks.queue) + len(r.authorizations.queue); n != 0 {
+	if n := len(r.certs) + len(r.names) + len(r.chains) + len(r.above) + len(r.owners) + len(r.lifetimes.queue) + len(r.expiries.queue) + len(r.rechecks.queue) + len(r.authorizations.queue); n != 0 {
 		t.Errorf("got %d entries left, want none", n)
 	}
 }
 
 func TestTimerQueueIsInOrder(t *testing.T) {
 	t.Parallel()
-	var q timerQueue
+	var q timerQueue[session]
 	begin := time.Now()
-	entries := make([]timer, 1000)
+	entries := make([]timer[session], 1000)
 	for i := range entries {
 		q.set(&entries[i], begin.Add(time.Duration(rand.IntN(1000))))
 	}

@@ -158,7 +158,7 @@ func (s *Server) eachShared(do func(*listen.Shared)) {
 // start runs the session of a connection that has its descriptor.
 func (s *Server) start(conn net.Conn, role Role, protocol Protocol) {
 	c := newSession(s, conn, role, protocol)
-	s.pending.Add(&c.client.slot.pending)
+	s.pending.Add(&c.newcomer.slot.pending)
 	s.mu.Lock()
 	stopping := s.ctx.Err() != nil
 	if !stopping {
@@ -167,7 +167,7 @@ func (s *Server) start(conn net.Conn, role Role, protocol Protocol) {
 	}
 	s.mu.Unlock()
 	if stopping {
-		s.pending.Remove(&c.client.slot.pending)
+		s.pending.Remove(&c.newcomer.slot.pending)
 		_ = conn.Close()
 		s.descriptors.Give()
 		return

@@ -6,7 +6,6 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"os"
@@ -31,32 +30,29 @@ type session struct {
 	began    time.Time
 
 	client clientConn
-	tls    *tls.Conn           // over client
-	chain  []*x509.Certificate // the client's that trust has accepted; nil before and when live, and so trust
-	trust  Trust
+	tls    *tls.Conn         // over client
 	ws     *websocket.Stream // over tls; nil = MQTT is next to it
 
-	changes     uint64 // of owners, when this one was asked for; see ownerChanges
+	newcomer    *newcomer // nil when live
 	acquired    acquired
 	tlsVersion  uint16 // 0 until live, and so the next two
 	resumed     bool
 	certificate *certificate
 	owner       string          // "" until known to be one
 	version     packets.Version // 0 until known, and so the next one
-	maxPacket   uint32          // as in packets.Connect
+	connack     connack         // zero until the broker has answered
+	maxPacket   uint32          // as in packets.Connect; 0 until known
 	clientID    string
-	connack     connack // zero until the broker has answered
 
 	lease       Lease // of a broker; nil until one was looked for
 	backendAddr string
 	up          relay.Pipe   // client to broker
 	down        relay.Pipe   // broker to client
 	open        atomic.Int32 // how many of the two have not ended
+	writeFailed bool         // the client does not take what is written to it
 
-	failed      *handshakeSlot // of a handshake that failed; nil = none
-	writeFailed bool           // the client does not take what is written to it
-	live        registration
-	settled     load // guarded by traffic.mu
+	live    registration
+	settled load // guarded by traffic.mu
 
 	mu      sync.Mutex
 	backend *relay.Conn // nil until a broker has answered
@@ -80,8 +76,9 @@ func connackOf(reply *packets.FirstPacket) connack {
 
 func newSession(server *Server, conn net.Conn, role Role, protocol Protocol) *session {
 	s := &session{server: server, role: role, protocol: protocol, began: time.Now()}
-	s.client.open(conn)
-	s.client.slot = newHandshakeSlot(s)
+	s.newcomer = &newcomer{slot: newHandshakeSlot(s)}
+	s.client.slot = &s.newcomer.slot
+	s.client.Open(conn)
 	s.tls = tls.Server(&s.client, server.tls)
 	return s
 }
@@ -125,7 +122,7 @@ func (s *session) establish(ctx context.Context) error {
 
 // getToKnow is steps 2 and 3. A connection that fails in them is pending until it is closed.
 func (s *session) getToKnow() error {
-	slot := s.client.slot
+	pending := &s.newcomer.slot.pending
 	s.setDeadlines(s.server.cfg.HandshakeTimeout)
 	err := s.learnAddresses()
 	if err == nil {
@@ -135,11 +132,10 @@ func (s *session) getToKnow() error {
 		err = s.handshake()
 	}
 	if err != nil {
-		s.server.pending.WaitsForClient(&slot.pending)
-		s.failed = slot
+		s.server.pending.WaitsForClient(pending)
 		return err
 	}
-	s.server.pending.Remove(&slot.pending)
+	s.server.pending.Remove(pending)
 	return nil
 }
 
@@ -297,8 +293,8 @@ func (s *session) close() {
 		s.lease.Release()
 	}
 	s.releaseLimits()
-	if s.failed != nil {
-		s.server.pending.Remove(&s.failed.pending)
+	if s.newcomer != nil { // and has failed
+		s.server.pending.Remove(&s.newcomer.slot.pending)
 	}
 	s.server.forget(s)
 	s.report()

@@ -11,16 +11,16 @@ import (
 )
 
 // timers are a timerQueue and what it takes to serve it. A mutex of its owner guards the queue.
-type timers struct {
+type timers[T any] struct {
 	mu     *sync.Mutex
-	queue  timerQueue
+	queue  timerQueue[T]
 	sooner chan struct{} // has room for one; says that another timer is the first now
 }
 
-func (t *timers) init(mu *sync.Mutex) { t.mu, t.sooner = mu, make(chan struct{}, 1) }
+func (t *timers[T]) init(mu *sync.Mutex) { t.mu, t.sooner = mu, make(chan struct{}, 1) }
 
 // set sets a timer, and wakes serve when that one is the first now. mu must be held.
-func (t *timers) set(timer *timer, at time.Time) {
+func (t *timers[T]) set(timer *timer[T], at time.Time) {
 	if t.queue.set(timer, at) {
 		select {
 		case t.sooner <- struct{}{}:
@@ -29,8 +29,8 @@ func (t *timers) set(timer *timer, at time.Time) {
 	}
 }
 
-// serve calls fire for each timer whose time has come, one after the other, until ctx ends.
-func (t *timers) serve(ctx context.Context, fire func(*timer)) {
+// serve calls fire with what each timer is about whose time has come, one after the other, until ctx ends.
+func (t *timers[T]) serve(ctx context.Context, fire func(*T)) {
 	first := time.NewTimer(0)
 	defer first.Stop()
 	for ctx.Err() == nil {
@@ -38,7 +38,7 @@ func (t *timers) serve(ctx context.Context, fire func(*timer)) {
 		timer, wait := t.queue.due(time.Now())
 		t.mu.Unlock()
 		if timer != nil {
-			fire(timer)
+			fire(timer.about)
 			continue
 		}
 		first.Reset(wait)
@@ -52,18 +52,17 @@ func (t *timers) serve(ctx context.Context, fire func(*timer)) {
 
 // A timerQueue holds what is to be done at some later time, the earliest first. One time.Timer serves all of it: one
 // for each session would cost more memory than the rest of what is kept about it.
-type timerQueue []*timer
+type timerQueue[T any] []*timer[T]
 
-// A timer is about one session, or about one client certificate and all its sessions. The zero value is in no queue.
-type timer struct {
-	at      time.Time
-	session *session
-	cert    *clientCert
-	index   int // in the queue, counted from 1; 0 = in none
+// A timer is about one T. The zero value is in no queue.
+type timer[T any] struct {
+	at    time.Time
+	about *T
+	index int // in the queue, counted from 1; 0 = in none
 }
 
 // set enters t, or moves it, to a time. It reports whether t comes first now.
-func (q *timerQueue) set(t *timer, at time.Time) (first bool) {
+func (q *timerQueue[T]) set(t *timer[T], at time.Time) (first bool) {
 	t.at = at
 	if t.index == 0 {
 		heap.Push(q, t)
@@ -74,40 +73,40 @@ func (q *timerQueue) set(t *timer, at time.Time) (first bool) {
 }
 
 // cancel takes t out, if it is in.
-func (q *timerQueue) cancel(t *timer) {
+func (q *timerQueue[T]) cancel(t *timer[T]) {
 	if t.index > 0 {
 		heap.Remove(q, t.index-1)
 	}
 }
 
 // due takes out and returns the first timer if its time has come; else nil, and how long that takes.
-func (q *timerQueue) due(now time.Time) (t *timer, wait time.Duration) {
+func (q *timerQueue[T]) due(now time.Time) (t *timer[T], wait time.Duration) {
 	if len(*q) == 0 {
 		return nil, time.Hour // or until something is entered
 	}
 	if wait := (*q)[0].at.Sub(now); wait > 0 {
 		return nil, wait
 	}
-	return heap.Pop(q).(*timer), 0
+	return heap.Pop(q).(*timer[T]), 0
 }
 
 // The methods of heap.Interface; call none of them but through package heap.
 
-func (q timerQueue) Len() int           { return len(q) }
-func (q timerQueue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
+func (q timerQueue[T]) Len() int           { return len(q) }
+func (q timerQueue[T]) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
 
-func (q timerQueue) Swap(i, j int) {
+func (q timerQueue[T]) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].index, q[j].index = i+1, j+1
 }
 
-func (q *timerQueue) Push(x any) {
-	t := x.(*timer)
+func (q *timerQueue[T]) Push(x any) {
+	t := x.(*timer[T])
 	*q = append(*q, t)
 	t.index = len(*q)
 }
 
-func (q *timerQueue) Pop() any {
+func (q *timerQueue[T]) Pop() any {
 	last := len(*q) - 1
 	t := (*q)[last]
 	(*q)[last] = nil

@@ -69,7 +69,7 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 	var latest atomic.Pointer[trustConfig]
 	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		client := hello.Conn.(*clientConn)
-		client.greeted = true
+		client.slot.greeted = true
 		if err := client.slot.begin(); err != nil {
 			return nil, err
 		}
@@ -151,7 +151,7 @@ func (s *session) acceptChain() error {
 	if err != nil {
 		return err
 	}
-	s.chain, s.trust = chain, trust
+	s.newcomer.chain, s.newcomer.trust = chain, trust
 	return nil
 }
 

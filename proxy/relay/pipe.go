@@ -22,7 +22,6 @@ type Pipe struct {
 	dst     *Conn
 	srcTLS  *tls.Conn      // over src; nil = what src says is what is carried
 	dstTLS  *tls.Conn      // over dst; nil = likewise
-	record  int            // how many bytes a record to dst holds at most
 	frames  packets.Framer // follows what was written to dst
 
 	srcFraming Framing // over srcTLS; nil = none
@@ -30,8 +29,9 @@ type Pipe struct {
 
 	state        pipeState
 	registration registration
-	closing      bool // only what completes a packet is carried
-	sourceEnded  bool // src has ended in an orderly way
+	record       int32 // how many bytes a record to dst holds at most
+	closing      bool  // only what completes a packet is carried
+	sourceEnded  bool  // src has ended in an orderly way
 
 	// What has been written to dst, for anyone to read; only the goroutine that pumps adds to it.
 	bytes   atomic.Int64
@@ -51,7 +51,7 @@ type End struct {
 // Connect makes p carry from one side to the other.
 func (p *Pipe) Connect(src, dst End, handler Handler) {
 	p.src, p.srcTLS = src.Conn, src.TLS
-	p.dst, p.dstTLS, p.record = dst.Conn, dst.TLS, dst.Record
+	p.dst, p.dstTLS, p.record = dst.Conn, dst.TLS, int32(dst.Record)
 	p.srcFraming, p.dstFraming = src.Framing, dst.Framing
 	p.handler = handler
 }
@@ -228,7 +228,7 @@ func (p *Pipe) deliver(s *scratch, b []byte) (err error) {
 	case p.dstFraming != nil:
 		_, err = p.dstFraming.Write(b)
 	default:
-		err = WriteRecords(p.dstTLS, b, p.record)
+		err = WriteRecords(p.dstTLS, b, int(p.record))
 	}
 	p.count(len(b))
 	return err

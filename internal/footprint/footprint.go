@@ -31,10 +31,11 @@ const (
 	// minHeadroom.
 	mostPercent = 400
 
-	// look is how often the keeper looks, and quiet for how many looks there has to be no collection before it
-	// collects by itself.
-	look  = time.Second
-	quiet = 10
+	// look is how often the keeper looks. It collects by itself after quiet looks without a collection, or after one in
+	// which less than this part of what is alive was allocated: a storm of devices is over then.
+	look        = time.Second
+	quiet       = 10
+	calmsOfLive = 128
 	// minChurn is how many bytes have to have been allocated since, and churnOfLive which part of what is alive, so
 	// that a process that does nothing is left alone.
 	minChurn    = 4 << 20
@@ -95,19 +96,22 @@ type keeper struct {
 
 	percent int // as it was set; 0 = never
 	cycles  uint64
-	looks   int // without a collection
-	trimmed uint64
+	looks   int    // without a collection
+	trimmed uint64 // what had been allocated when memory was given back
+	seen    uint64 // what had been allocated at the last look
 }
 
 // look returns the percentage to set, 0 for none, and whether to collect and give back memory now.
 func (k *keeper) look(s sample) (percent int, trim bool) {
+	calm := s.allocated-k.seen < s.live/calmsOfLive
+	k.seen = s.allocated
 	if s.cycles != k.cycles {
 		k.cycles, k.looks = s.cycles, 0
 		return k.pace(s), false
 	}
 	k.looks++
-	churn := max(minChurn, s.live/churnOfLive)
-	if k.looks < quiet || s.allocated-k.trimmed < churn {
+	churned := s.allocated-k.trimmed >= max(minChurn, s.live/churnOfLive)
+	if !churned || !calm && k.looks < quiet {
 		return 0, false
 	}
 	k.trimmed, k.looks = s.allocated, 0

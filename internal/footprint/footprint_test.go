@@ -44,29 +44,35 @@ func TestPercentageOfTheUserStays(t *testing.T) {
 func TestMemoryIsGivenBackOnceQuiet(t *testing.T) {
 	t.Parallel()
 	k := keeper{}
-	k.look(sample{live: 50 * mib, allocated: 100 * mib, cycles: 7})
-	trims := func(s sample, looks int) (n int) {
+	s := sample{live: 50 * mib, allocated: 100 * mib, cycles: 7}
+	trims := func(rate uint64, looks int) (n int) {
 		for range looks {
+			s.allocated += rate
 			if _, trim := k.look(s); trim {
 				n++
 			}
 		}
 		return n
 	}
-	busy := sample{live: 50 * mib, allocated: 120 * mib, cycles: 8}
-	if got := trims(busy, quiet); got != 0 {
+	k.look(s)
+	const some = mib // in a second
+	s.cycles++
+	if got := trims(some, quiet); got != 0 {
 		t.Errorf("just after a collection: %d times, want 0", got)
 	}
-	if got := trims(busy, 1); got != 1 {
-		t.Errorf("once quiet: %d times, want 1", got)
+	if got := trims(some, 1); got != 1 {
+		t.Errorf("without one for %d looks: %d times, want 1", quiet, got)
 	}
-	own := sample{live: 10 * mib, allocated: 120 * mib, cycles: 9} // by its own collection
-	if got := trims(own, 100); got != 0 {
+	s.cycles++ // by its own collection
+	if got := trims(0, 100); got != 0 {
 		t.Errorf("nothing since: %d times, want 0", got)
 	}
-	own.allocated += minChurn
-	if got := trims(own, 100); got != 1 {
-		t.Errorf("something since: %d times, want 1", got)
+	s.cycles++
+	if got := trims(20*mib, 2); got != 0 {
+		t.Errorf("in a storm: %d times, want 0", got)
+	}
+	if got := trims(0, 1); got != 1 {
+		t.Errorf("as soon as it is over: %d times, want 1", got)
 	}
 }
 

@@ -11,12 +11,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"syscall"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/dial"
 	"github.com/vernegate/vernegate/packets"
 	"github.com/vernegate/vernegate/proxy/listen"
 	"github.com/vernegate/vernegate/proxy/relay"
@@ -34,7 +34,7 @@ const (
 // A Lease is what a session holds of the brokers: it chooses them, and is told what became of each. Its methods are
 // called from one goroutine at a time.
 type Lease interface {
-	// Next moves on to another broker and returns its address, host:port; false when there is none that the lease did
+	// Next moves on to another broker and returns its address, as in package dial; false when there is none that the lease did
 	// not have before. The session counts on that broker until the next call of Next or Release.
 	Next() (addr string, ok bool)
 	// What became of the broker that Next returned last.
@@ -56,8 +56,7 @@ type backends struct {
 	connackTimeout time.Duration
 	proxyProtocol  byte                          // version of the PROXY header that brokers get; 0 = none
 	tls            func(addr string) *tls.Config // nil = plain TCP
-	remoteDialer   net.Dialer                    // for brokers on other hosts: finds out when one is gone
-	loopbackDialer net.Dialer                    // for those on this host, where the kernel knows
+	dialer         *dial.Dialer
 }
 
 func newBackends(cfg *Config) *backends {
@@ -66,8 +65,7 @@ func newBackends(cfg *Config) *backends {
 		connackTimeout: cfg.ConnackTimeout,
 		proxyProtocol:  cfg.BackendProxyProtocol,
 		tls:            cfg.BackendTLS,
-		remoteDialer:   net.Dialer{KeepAliveConfig: listen.KeepAlive()},
-		loopbackDialer: net.Dialer{KeepAlive: -1},
+		dialer:         dial.New(listen.KeepAlive()),
 	}
 }
 
@@ -302,11 +300,7 @@ func isAlert(err error) bool {
 func (b *backends) dial(ctx context.Context, latest time.Time, addr string, header []byte) (brokerLink, error) {
 	ctx, cancel := context.WithDeadline(ctx, earlier(latest, time.Now().Add(b.dialTimeout)))
 	defer cancel()
-	dialer := &b.remoteDialer
-	if to, err := netip.ParseAddrPort(addr); err == nil && to.Addr().IsLoopback() {
-		dialer = &b.loopbackDialer
-	}
-	conn, err := dialer.DialContext(ctx, "tcp", addr)
+	conn, err := b.dialer.Dial(ctx, addr)
 	if err != nil {
 		return brokerLink{}, &dialError{err}
 	}

@@ -150,6 +150,13 @@ var forbidden = map[pattern]map[pattern]string{
 		"truststore/...":       "internal/app hands it a Try func, so that it can be tested and read alone",
 		metrics:                "internal/app counts what the observers tell",
 	},
+	"internal/dial/...": {
+		"internal/...":   sharedByAll,
+		"proxy/...":      sharedByAll,
+		"packets/...":    sharedByAll,
+		"certacl/...":    sharedByAll,
+		"truststore/...": sharedByAll,
+	},
 	"internal/due/...": {
 		"internal/...":   sharedByAll,
 		"proxy/...":      sharedByAll,
@@ -327,6 +334,7 @@ var inTests = map[pattern]map[pattern]string{
 	"certacl/...":            {"truststore/certtest": "a test CA"},
 	"internal/ocsp/...":      {"truststore/certtest": "a test CA"},
 	"internal/identity/...":  {"truststore/certtest": "a test CA"},
+	"internal/dial/...":      {"internal/dial": "its tests see it from outside"},
 	"internal/pki/...":       {"internal/pki": "its tests see it from outside"},
 	"internal/outbound/...":  {"internal/outbound": "its tests see it from outside"},
 	"internal/clienttls/...": {"truststore/certtest": "a test CA"},

@@ -52,12 +52,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/dial"
 )
 
 // Config says which brokers there are and how to find out whether they are well. The zero value of all but Addrs is
 // useful.
 type Config struct {
-	// Addrs are the brokers as host:port, the host an IP address or a name; at least one.
+	// Addrs are the brokers as host:port, the host an IP address or a name, or Unix sockets as in package dial; at least one.
 	Addrs []string
 	// Balance is how a broker is chosen.
 	Balance Balance
@@ -214,13 +216,16 @@ func (p *Pool) member(addr string, n *name, state State) *member {
 }
 
 // Host returns the host that a broker was configured by, a name or an IP address: of the broker that Next or Status has
-// called addr, or else the host of addr itself.
+// called addr, or else the host of addr itself. One at a Unix socket has none.
 func (p *Pool) Host(addr string) string {
 	p.mu.Lock()
 	if m := p.known[addr]; m != nil {
 		addr = m.name
 	}
 	p.mu.Unlock()
+	if dial.IsUnix(addr) {
+		return ""
+	}
 	host, _, _ := net.SplitHostPort(addr)
 	return host
 }

@@ -15,6 +15,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/dial"
 )
 
 const (
@@ -29,7 +31,7 @@ const (
 	maxHealth = 64 << 10
 )
 
-// A Probe asks the broker at addr, an IP address and a port, whether it is well; nil says that it is. It returns
+// A Probe asks the broker at addr, an IP address and a port or a Unix socket as in package dial, whether it is well; nil says that it is. It returns
 // soon after ctx is done.
 type Probe func(ctx context.Context, addr string) error
 
@@ -38,8 +40,9 @@ type Probe func(ctx context.Context, addr string) error
 // speak TLS are probed with it, behind the hello: tlsOf returns what it is to be like with the broker at an address; nil =
 // brokers are spoken to in plain TCP.
 func DialProbe(hello []byte, tlsOf func(addr string) *tls.Config) Probe {
+	dialer := dial.New(net.KeepAliveConfig{})
 	return func(ctx context.Context, addr string) error {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		conn, err := dialer.Dial(ctx, addr)
 		if err != nil {
 			return err
 		}
@@ -85,7 +88,7 @@ func isAlert(err error) bool {
 const hostPattern = "{host}"
 
 // A HealthURL is where it can be asked whether a broker is well: an http or https URL in which "{host}" stands for the
-// broker's IP address.
+// broker's IP address, which is 127.0.0.1 for one at a Unix socket.
 type HealthURL string
 
 // UnmarshalText accepts an absolute URL with {host} in it. Its errors do not quote the text, which may hold a
@@ -102,6 +105,9 @@ func (h *HealthURL) UnmarshalText(text []byte) error {
 // at is the URL for the broker at addr.
 func (h HealthURL) at(addr string) string {
 	host, _, _ := net.SplitHostPort(addr)
+	if dial.IsUnix(addr) {
+		host = "127.0.0.1"
+	}
 	if strings.Contains(host, ":") { // IPv6; the zone's percent sign is escaped in a URL (RFC 6874)
 		host = "[" + strings.ReplaceAll(host, "%", "%25") + "]"
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/dial"
 )
 
 const (
@@ -25,17 +27,20 @@ const (
 
 // A name is one element of Config.Addrs, and what it stands for.
 type name struct {
-	configured string // host:port
-	host, port string
+	configured string // host:port, or a Unix socket as in package dial
+	host, port string // "" of a Unix socket
 
 	// Guarded by the pool's mu. Once there are addresses, there always are: a look-up that fails leaves the last
 	// ones, since what was a broker a moment ago is better than none.
-	addrs   []string // IP:port
+	addrs   []string // IP:port, or the Unix socket
 	failing error    // of the last look-up; nil = it succeeded
 }
 
 // newName splits host:port. What cannot be split is a host that will not be resolved.
 func newName(configured string) *name {
+	if dial.IsUnix(configured) {
+		return &name{configured: configured, addrs: []string{configured}}
+	}
 	n := &name{configured: configured, host: configured}
 	if host, port, err := net.SplitHostPort(configured); err == nil {
 		n.host, n.port = host, port
@@ -46,8 +51,11 @@ func newName(configured string) *name {
 	return n
 }
 
-// literal reports whether the host is an IP address, which stands for itself.
+// literal reports whether the name is that of a Unix socket or the host is an IP address, which stand for themselves.
 func (n *name) literal() bool {
+	if n.host == "" {
+		return true
+	}
 	_, err := netip.ParseAddr(n.host)
 	return err == nil
 }

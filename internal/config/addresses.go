@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/vernegate/vernegate/internal/dial"
 )
 
 // A listenAddress is host:port as net.Listen takes it: without a host all
@@ -67,19 +69,25 @@ func covers(host, other string) bool {
 	return ip.Is6() || !otherIP.Is6()
 }
 
-// A backendList is one or more brokers as host:port. A host that is a name is
-// not resolved here.
+// A backendList is one or more brokers as host:port or unix:/path, as in package
+// dial. A host that is a name is not resolved here.
 type backendList []string
 
-// UnmarshalText parses host:port elements separated by commas and names every
-// one that is wrong.
+// UnmarshalText parses elements separated by commas and names every one that is
+// wrong.
 func (l *backendList) UnmarshalText(text []byte) error {
 	addresses, err := splitList(string(text))
 	if err != nil {
-		return fmt.Errorf("%w: expected host:port of MQTT brokers separated by commas", err)
+		return fmt.Errorf("%w: expected host:port or unix:/path of MQTT brokers separated by commas", err)
 	}
 	var errs []error
 	for _, address := range addresses {
+		if dial.IsUnix(address) {
+			if err := dial.CheckUnix(address); err != nil {
+				errs = append(errs, fmt.Errorf("%q: %w", address, err))
+			}
+			continue
+		}
 		host, port, err := net.SplitHostPort(address)
 		if err != nil || host == "" || !isPort(port, 1) {
 			errs = append(errs, fmt.Errorf("%q is not a host:port such as vernemq:1883", address))

@@ -5,9 +5,9 @@ package config
 
 import (
 	"errors"
-	"net"
-	"net/netip"
 	"slices"
+
+	"github.com/vernegate/vernegate/internal/dial"
 )
 
 // A brokerNeed is whether /readyz needs a broker that is up.
@@ -38,17 +38,7 @@ func (n *brokerNeed) UnmarshalText(text []byte) error {
 // of its own, and shares the fate of the pod: without a word from the operator, only brokers on other hosts count.
 func (c Config) NeedsBroker() bool {
 	if c.ReadyNeedsBroker == brokerNeedAuto {
-		return !slices.ContainsFunc(c.Backends, isLoopback) // one beside is always there
+		return !slices.ContainsFunc(c.Backends, dial.IsHere) // one beside is always there
 	}
 	return c.ReadyNeedsBroker == brokerNeedOn
-}
-
-// isLoopback reports whether a host:port is on this host.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }

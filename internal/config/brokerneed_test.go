@@ -17,6 +17,7 @@ func TestABrokerIsNeededWhereItIsOnAnotherHost(t *testing.T) {
 		{"", "[::1]:1883", false},
 		{"", "localhost:1883", false},
 		{"", "192.0.2.1:1883,127.0.0.1:1883", false},
+		{"", "192.0.2.1:1883,unix:/run/vernemq.sock", false},
 		{"auto", "vernemq:1883", true},
 		{"on", "127.0.0.1:1883", true},
 		{"off", "vernemq:1883", false},

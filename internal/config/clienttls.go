@@ -7,9 +7,11 @@ import (
 	"errors"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/vernegate/vernegate/internal/clienttls"
+	"github.com/vernegate/vernegate/internal/dial"
 )
 
 // A tlsSwitch reports whether something is spoken to over TLS.
@@ -66,6 +68,9 @@ func (c Config) validateClientTLS(m *mistakes) {
 		for _, variable := range []string{"_CA", "_CERT", "_KEY", "_SERVER_NAME"} {
 			m.addWithoutEffect("VERNEGATE_BACKEND_TLS"+variable, "without VERNEGATE_BACKEND_TLS=on")
 		}
+	}
+	if bool(c.BackendTLS) && c.BackendTLSServerName == "" && slices.ContainsFunc(c.Backends, dial.IsUnix) {
+		m.add("VERNEGATE_BACKEND_TLS_SERVER_NAME", "expected the name in the broker's certificate, as a Unix socket has none")
 	}
 	if !c.FetchesLists() && !m.wrong["VERNEGATE_TLS_CRL"] && !m.wrong["VERNEGATE_CRL_FROM_CDP"] {
 		m.addWithoutEffect("VERNEGATE_CRL_CA", "as no CRL is fetched: VERNEGATE_TLS_CRL has no URL, and VERNEGATE_CRL_FROM_CDP is off")

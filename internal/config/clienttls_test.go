@@ -36,6 +36,7 @@ func TestClientTLSThatMakesNoSense(t *testing.T) {
 	const https = "CERTIFICATE_ACL_URL=https://acl.example.org/"
 	for want, environ := range map[string][]string{
 		`VERNEGATE_BACKEND_TLS_CA="/ca.crt": has no effect without VERNEGATE_BACKEND_TLS=on`:                                              {"VERNEGATE_BACKEND_TLS_CA=/ca.crt"},
+		`VERNEGATE_BACKEND_TLS_SERVER_NAME="": expected the name in the broker's certificate, as a Unix socket has none`:                  {"VERNEGATE_BACKEND_TLS=on", "VERNEGATE_BACKENDS=unix:/run/vernemq.sock"},
 		`VERNEGATE_BACKEND_TLS_SERVER_NAME="a": has no effect without VERNEGATE_BACKEND_TLS=on`:                                           {"VERNEGATE_BACKEND_TLS_SERVER_NAME=a"},
 		`VERNEGATE_BACKEND_TLS_CERT="/tls.crt": expected its key in VERNEGATE_BACKEND_TLS_KEY, too`:                                       {"VERNEGATE_BACKEND_TLS=on", "VERNEGATE_BACKEND_TLS_CERT=/tls.crt"},
 		`VERNEGATE_ACL_KEY="/tls.key": expected its certificate in VERNEGATE_ACL_CERT, too`:                                               {https, "VERNEGATE_ACL_KEY=/tls.key"},

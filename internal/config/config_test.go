@@ -98,7 +98,7 @@ func TestConfigTakesVariablesOverDefaults(t *testing.T) {
 		"VERNEGATE_TRUST_REFRESH_INTERVAL=0",
 		"VERNEGATE_CRL_MISSING=deny",
 		"CERTIFICATE_ACL_REQ_TIMEOUT_MS=250",
-		"VERNEGATE_BACKENDS=[::1]:1883, vernemq:1884",
+		"VERNEGATE_BACKENDS=[::1]:1883, vernemq:1884, unix:/run/vernemq.sock",
 		"VERNEGATE_BALANCE=client-id",
 		"VERNEGATE_BACKEND_HEALTH_URL=http://{host}:8888/health/listeners",
 		"VERNEGATE_LOG_LEVEL=warn",
@@ -118,7 +118,7 @@ func TestConfigTakesVariablesOverDefaults(t *testing.T) {
 	if c.TrustRefreshInterval != 0 || c.CRLMissing != truststore.Deny || time.Duration(c.ACLRequestTimeout) != 250*time.Millisecond {
 		t.Errorf("got %v, %v, %v", c.TrustRefreshInterval, c.CRLMissing, time.Duration(c.ACLRequestTimeout))
 	}
-	if want := []string{"[::1]:1883", "vernemq:1884"}; !slices.Equal(c.Backends, want) {
+	if want := []string{"[::1]:1883", "vernemq:1884", "unix:/run/vernemq.sock"}; !slices.Equal(c.Backends, want) {
 		t.Errorf("backends %q, want %q", c.Backends, want)
 	}
 	if c.Balance != backend.ByClientID || c.BackendHealthURL != "http://{host}:8888/health/listeners" {
@@ -171,7 +171,7 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		"CERTIFICATE_ACL_REQ_TIMEOUT_MS=1s",
 		"VERNEGATE_ACL_CACHE_SIZE=0",
 		"VERNEGATE_ACL_TTL=-1s",
-		"VERNEGATE_BACKENDS=vernemq,:1883",
+		"VERNEGATE_BACKENDS=vernemq,:1883,unix:vernemq.sock",
 		"VERNEGATE_BALANCE=round-robin",
 		"VERNEGATE_BACKEND_HEALTH_URL=http://me:hunter2@vernemq:8888/health",
 		"VERNEGATE_DIAL_TIMEOUT=0",
@@ -196,7 +196,7 @@ func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 		`CERTIFICATE_ACL_REQ_TIMEOUT_MS="1s": expected milliseconds, from 1 to 3600000`,
 		`VERNEGATE_ACL_CACHE_SIZE="0": expected a whole number from 1 to 100000000`,
 		`VERNEGATE_ACL_TTL="-1s": expected a duration of 0 or more such as 90s, 5m or 24h`,
-		`VERNEGATE_BACKENDS="vernemq,:1883": "vernemq" is not a host:port such as vernemq:1883; ":1883" is not a host:port such as vernemq:1883`,
+		`VERNEGATE_BACKENDS="vernemq,:1883,unix:vernemq.sock": "vernemq" is not a host:port such as vernemq:1883; ":1883" is not a host:port such as vernemq:1883; "unix:vernemq.sock": the path of a Unix socket begins with a slash, as in unix:/run/vernemq/mqtt.sock`,
 		`VERNEGATE_BALANCE="round-robin": "round-robin" is neither least-connections nor client-id`,
 		`VERNEGATE_BACKEND_HEALTH_URL="http://redacted@vernemq:8888/health": expected an http or https URL with {host} for the broker's address, such as http://{host}:8888/health/listeners`,
 		`VERNEGATE_DIAL_TIMEOUT="0": expected a duration above 0 such as 500ms, 5s or 1m`,

@@ -32,6 +32,7 @@ var studies = []study{
 	{"crl", (*scaling).revoked},
 	{"cas", (*scaling).authorities},
 	{"owners", (*scaling).owners},
+	{"socket", (*scaling).socket},
 	{"swap", (*scaling).swap},
 	{"floor", (*scaling).floor},
 	{"sizing", (*scaling).sizing},
@@ -110,17 +111,22 @@ func (s *scaling) close() error {
 
 // startTrial starts vernegate on the testbed that all studies but the first share.
 func (s *scaling) startTrial(ctx context.Context, files func(*testbed) (peer.Files, error), env map[string]string) (*trial, error) {
-	if s.testbed == nil {
-		var err error
-		if s.testbed, err = newPinnedTestbed(s.dir); err != nil {
-			return nil, err
-		}
+	if err := s.makeTestbed(); err != nil {
+		return nil, err
 	}
 	f, err := files(s.testbed)
 	if err != nil {
 		return nil, err
 	}
 	return s.testbed.startTrial(ctx, s.kind, f, &s.effort, env)
+}
+
+// makeTestbed makes the testbed, unless another study has.
+func (s *scaling) makeTestbed() (err error) {
+	if s.testbed == nil {
+		s.testbed, err = newPinnedTestbed(s.dir)
+	}
+	return err
 }
 
 // A grid is a table of text.

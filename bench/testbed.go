@@ -138,6 +138,13 @@ func (s *testbed) startTrialAt(
 	if err != nil {
 		return nil, err
 	}
+	return s.startTrialFor(ctx, b, addr, k, files, e, env)
+}
+
+// startTrialFor is startTrialAt with a broker that is there already, and belongs to the trial from now on.
+func (s *testbed) startTrialFor(
+	ctx context.Context, b *broker.Broker, addr string, k *peer.Kind, files peer.Files, e *effort, env map[string]string,
+) (*trial, error) {
 	dir, err := os.MkdirTemp(s.dir, "proxy")
 	if err != nil {
 		return nil, errors.Join(err, b.Close())

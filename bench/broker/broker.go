@@ -24,9 +24,9 @@ const (
 	largeBuffer = 128 << 10
 )
 
-// A Broker listens on a loopback port of its own. Its methods are safe for concurrent use.
+// A Broker listens on a loopback port of its own, or at a Unix socket. Its methods are safe for concurrent use.
 type Broker struct {
-	Addr string // host:port
+	Addr string // host:port, or unix:/path
 
 	l       net.Listener
 	err     error // why no more are accepted; written by accept alone
@@ -39,21 +39,34 @@ type Broker struct {
 	subscribers map[net.Conn]struct{}
 }
 
-// Start starts a broker. The caller closes it.
+// Start starts a broker at a loopback port. The caller closes it.
 func Start() (*Broker, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the broker: %w", err)
 	}
+	return serve(l, l.Addr().String()), nil
+}
+
+// StartAtSocket starts a broker at a Unix socket. The caller closes it.
+func StartAtSocket(path string) (*Broker, error) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("starting the broker: %w", err)
+	}
+	return serve(l, "unix:"+path), nil
+}
+
+func serve(l net.Listener, addr string) *Broker {
 	b := &Broker{
-		Addr:        l.Addr().String(),
+		Addr:        addr,
 		l:           l,
 		large:       sync.Pool{New: func() any { return new([largeBuffer]byte) }},
 		conns:       make(map[net.Conn]struct{}),
 		subscribers: make(map[net.Conn]struct{}),
 	}
 	b.serving.Go(b.accept)
-	return b, nil
+	return b
 }
 
 // Close ends the broker with all its sessions and waits for them. The error is what has gone wrong while it served,

@@ -119,7 +119,7 @@ peers: ## Install the proxies to compare with, where apt is; elsewhere say what
 	@.ci/peers
 
 .PHONY: budget
-budget: ## Hold allocations and bytes against what they may be; UPDATE=1 writes down what they are
+budget: ## Hold allocations, bytes and (with valgrind) instructions against what they may be; UPDATE=1 writes down what they are
 	go test -count=1 -run Budget ./proxy
 	go test -count=1 -run Budget -tags portable ./proxy
 	go test -count=1 -run Budget ./bench $(if $(UPDATE),-args -update)

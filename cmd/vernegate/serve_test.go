@@ -40,11 +40,16 @@ func TestServeNamesWrongVariablesAndFilesAtOnce(t *testing.T) {
 
 func TestServeFilesThatVariablesMisnameAreNoSecondMistake(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.Vars["VERNEGATE_TLS_CERT"] += ",/another.crt"
-	_, printed := w.serve()
-	if got := strings.Count(printed, "\n"); got != 2 || !strings.Contains(printed, "VERNEGATE_TLS_KEY=") {
-		t.Errorf("printed %q, want a heading and a line about VERNEGATE_TLS_KEY", printed)
+	for variable, wrong := range map[string]func(vars map[string]string){
+		"VERNEGATE_TLS_KEY": func(vars map[string]string) { vars["VERNEGATE_TLS_CERT"] += ",/another.crt" },
+		"VERNEGATE_TLS_CA":  func(vars map[string]string) { vars["VERNEGATE_TLS_CA"] = "/$NOSUCH/ca.crt" },
+	} {
+		w := newWorld(t)
+		wrong(w.Vars)
+		_, printed := w.serve()
+		if got := strings.Count(printed, "\n"); got != 2 || !strings.Contains(printed, variable+"=") {
+			t.Errorf("printed %q, want a heading and a line about %s", printed, variable)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ type expiry struct {
 	Name     string
 	End      time.Time
 	Left     string // until then, for people
+	Past     string // what has become of it: " was due", " expired", or "" before the end
 	Severity Severity
 
 	GoodUntil time.Time // of a CRL
@@ -43,16 +44,26 @@ func (v *view) addExpiries() {
 		case KindClient:
 			what = whatClient
 		}
-		all = append(all, expiry{What: what, Name: c.Subject, End: c.NotAfter, Left: left(c.NotAfter.Sub(v.Now)), Severity: c.Severity})
+		all = append(all, v.expiry(expiry{What: what, Name: c.Subject, End: c.NotAfter, Severity: c.Severity}, " expired"))
 	}
 	for _, c := range v.Trust.CRLs {
 		if !c.NextUpdate.IsZero() {
-			all = append(all, expiry{What: whatCRL, Name: c.Issuer, End: c.NextUpdate, Left: left(c.NextUpdate.Sub(v.Now)), Severity: c.Severity, GoodUntil: c.GoodUntil})
+			all = append(all, v.expiry(expiry{What: whatCRL, Name: c.Issuer, End: c.NextUpdate, Severity: c.Severity, GoodUntil: c.GoodUntil}, " was due"))
 		}
 	}
 	slices.SortStableFunc(all, func(a, b expiry) int { return a.End.Compare(b.End) })
 	shown := min(len(all), shownExpiries)
 	v.Expiries, v.MoreExpiries = all[:shown], len(all)-shown
+}
+
+// expiry completes e with what the time makes of it; past is what is said of it behind its end.
+func (v *view) expiry(e expiry, past string) expiry {
+	until := e.End.Sub(v.Now)
+	e.Left = left(until)
+	if until < 0 {
+		e.Past = past
+	}
+	return e
 }
 
 // left says when something ends, or has ended.

@@ -191,7 +191,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"Draining: new devices are sent elsewhere.",
 		"Sessions are nearly used up: 95 of 100.", "File descriptors are used up: 95 of 90. New connections wait until others end.", "Any owner may use any client id",
 		"Kafka is away, for 3 min. Devices that are taken from their owner stay until they are asked for again.", "kafka-0.kafka:9092: connect: connection refused",
-		"<dd>12\u202f345</dd>", "61\u202f204", "<small>websocket</small>", "<small>devices · WebSocket</small>",
+		"21 h ago</span> CRL was due", "<dd>12\u202f345</dd>", "61\u202f204", "<small>websocket</small>", "<small>devices · WebSocket</small>",
 	)
 	if strings.Contains(body, "Owners are nearly") {
 		t.Error("what has no limit is nearly used up")

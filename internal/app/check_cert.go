@@ -72,7 +72,7 @@ func (r *report) tryCertificate(ctx context.Context, cfg config.Config, sent []*
 
 	how := a.serverConfig(store, lists, owners, asker)
 	var answers []string // by source
-	how.Owner = owners.ownerFunc(func(s config.Source, result string) { answers = append(answers, string(s)+": "+result) })
+	how.Owner = owners.ownerFunc(func(s config.Source, result string) { answers = append(answers, fmt.Sprintf("%s (%s)", s, result)) })
 	how.Authorize = r.overheard(cfg, how.Authorize)
 	lists.note(sent)
 	r.fetchNamed(ctx, store, lists)

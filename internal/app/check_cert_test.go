@@ -67,7 +67,7 @@ func TestCheckOfAWelcomeCertificate(t *testing.T) {
 	wantLine(t, report, "ok", `chain: "CN=lamp", issued by "CN=plant 7", issued by "CN=root"`)
 	wantLine(t, report, "warning", `revocation of "CN=lamp": there is no CRL of "CN=plant 7" (VERNEGATE_CRL_MISSING=allow)`)
 	wantLine(t, report, "ok", `revocation of "CN=plant 7": the CRL of "CN=root" with number 1`)
-	wantLine(t, report, "value", "asked for the owner: certificate-acl: owner")
+	wantLine(t, report, "value", "asked for the owner: certificate-acl (owner)")
 	wantLine(t, report, "ok", `owner "acme:lamp", a device`)
 	wantLine(t, report, "ok", `client ids: "acme:lamp", alone or with one of :/-_. behind it`)
 	wantLine(t, report, "ok", "listener devices (VERNEGATE_LISTEN=127.0.0.1:0) lets it in")
@@ -89,7 +89,7 @@ func TestCheckOfACertificateNamesTheSource(t *testing.T) {
 	if !ok {
 		t.Error("it fails")
 	}
-	wantLine(t, report, "value", "asked for the owner: file: none, subject: owner")
+	wantLine(t, report, "value", "asked for the owner: file (none), subject (owner)")
 	wantLine(t, report, "ok", `owner "hub", a service`)
 	wantLine(t, report, "ok", "listener services (VERNEGATE_SERVICE_LISTEN=127.0.0.1:0) lets it in")
 }

@@ -6,6 +6,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/vernegate/vernegate/internal/config"
@@ -38,7 +39,23 @@ func TryFiles(ctx context.Context, cfg config.Config) error {
 	_, err := openTrust(ctx, cfg, trustConfig(cfg, nil))
 	_, clientErr := openClientFiles(ctx, cfg, 0, nil)
 	_, ownersErr := openOwnerFile(ctx, cfg, ownerfile.Config{})
-	return errors.Join(err, clientErr, ownersErr)
+	return withoutMistaken(cfg, errors.Join(err, clientErr, ownersErr))
+}
+
+// withoutMistaken leaves out what is said of a variable that has its mistake
+// already, such as one whose path refers to a variable that is not set.
+func withoutMistaken(cfg config.Config, err error) error {
+	if err == nil {
+		return nil
+	}
+	var rest []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		variables, _, _ := strings.Cut(line, ": ")
+		if !slices.ContainsFunc(strings.Split(variables, ", "), cfg.Mistaken) {
+			rest = append(rest, errors.New(line))
+		}
+	}
+	return errors.Join(rest...)
 }
 
 // withVariables puts the variable that names a file before each mistake about

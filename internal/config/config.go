@@ -155,6 +155,7 @@ type Config struct {
 
 	legacy   legacyEnv          // what the patched image's environment says
 	readings map[string]reading // of every variable
+	mistaken map[string]bool    // variables that have their mistake
 }
 
 // A reading is what a variable was read as.
@@ -193,8 +194,12 @@ func parse(vars map[string]string, old legacyEnv) (Config, error) {
 	m.addParseErrors(err)
 	c.validate(&m)
 	m.addUnknown(vars)
+	c.mistaken = m.wrong
 	return c, errors.Join(m.errs...)
 }
+
+// Mistaken reports whether Load has named a variable in its error: what follows from its value is no second mistake.
+func (c Config) Mistaken(variable string) bool { return c.mistaken[variable] }
 
 // MaxLifetime is ours or that of dojot's plugin; 0 is none.
 func (c Config) MaxLifetime() time.Duration {

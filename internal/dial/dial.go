@@ -73,13 +73,8 @@ func (d *Dialer) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if IsHere(addr) {
 		dialer = &d.here
 	}
-	if to, err := netip.ParseAddrPort(addr); err == nil { // there is nothing to resolve
-		conn, err := dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, to)
-		if err != nil {
-			return nil, err // and no *net.TCPConn that is nil
-		}
-		return conn, nil
-	}
+	// Not DialTCP, which would save the detour by the resolver: it binds a local port first, which connections to different
+	// brokers cannot share then. Once many ports wait for the end of older connections, to find one takes milliseconds.
 	return dialer.DialContext(ctx, "tcp", addr)
 }
 

@@ -57,16 +57,9 @@ const (
 // TestBudget holds what the real binary, with all of its defaults, allocates and keeps against the committed budget.
 func TestBudget(t *testing.T) {
 	// Not parallel: what else this process does would not disturb it, but it would disturb others.
-	bin, err := stack.Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := newTestbed(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.close() })
+	bin, s := budgetTestbed(t)
 	m := &meter{t: t, found: map[string]float64{}}
+	var err error
 	m.trial, err = s.startTrial(t.Context(), peer.Kinds(bin, "")[0], s.ecdsa, &brief, map[string]string{
 		"VERNEGATE_ADMIN_TOKEN": adminToken,
 	})
@@ -95,6 +88,20 @@ func settleBudget(t *testing.T, file string, found map[string]float64) {
 		return
 	}
 	holdBudget(t, file, found)
+}
+
+// budgetTestbed builds vernegate, and makes what it is measured on.
+func budgetTestbed(t *testing.T) (bin string, s *testbed) {
+	t.Helper()
+	bin, err := stack.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = newTestbed(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.close() })
+	return bin, s
 }
 
 // A meter finds figures of one vernegate.

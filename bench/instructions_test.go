@@ -16,7 +16,6 @@ import (
 	"testing"
 
 	"github.com/vernegate/vernegate/bench/peer"
-	"github.com/vernegate/vernegate/e2e/stack"
 )
 
 // instructionsFile has how many thousand instructions connections may take.
@@ -39,16 +38,7 @@ func TestBudgetOfInstructions(t *testing.T) {
 	if _, err := exec.LookPath("valgrind"); err != nil {
 		t.Skip("needs valgrind: ", err)
 	}
-	dir := t.TempDir()
-	bin, err := stack.Build(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := newTestbed(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.close() })
+	bin, s := budgetTestbed(t)
 	c := counter{meter{t: t, trial: &trial{testbed: s, effort: &brief, files: s.ecdsa}, found: map[string]float64{}}, bin}
 	c.connections("TLS 1.3", tls.VersionTLS13, false)
 	c.connections("TLS 1.3 resumed", tls.VersionTLS13, true)

@@ -86,6 +86,13 @@ func TestSessionsWithABrokerOverTLS(t *testing.T) {
 	m := inner.startSecureMosquitto()
 	s := newFixture(t, m.Addr, inner.backendTLS()...)
 	dial := s.through(s.device("acme:lamp"), 0)
+	checkVersions(t, m, dial)
+}
+
+// checkVersions has a device of acme:lamp connect with each version, be known to the broker by its owner, and say something
+// large with each QoS.
+func checkVersions(t *testing.T, m *stack.Mosquitto, dial stack.Dial) {
+	t.Helper()
 	for _, v := range versions {
 		id := unique()
 		c := connect(t, dial, stack.Options{Version: v, ClientID: id})

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/vernegate/vernegate/e2e/stack"
@@ -22,7 +21,7 @@ func socketDir(t *testing.T) string {
 }
 
 // TestBrokerAtAUnixSocket is a session of each version with a broker beside vernegate,
-// small and large messages both ways, and the broker's end and return.
+// and the broker's end and return.
 func TestBrokerAtAUnixSocket(t *testing.T) {
 	t.Parallel()
 	if mosquitto == nil {
@@ -33,16 +32,7 @@ func TestBrokerAtAUnixSocket(t *testing.T) {
 	t.Cleanup(m.Kill)
 	s := newFixture(t, "unix:"+path)
 	dial := s.through(s.device("acme:lamp"), 0)
-	for _, v := range versions {
-		id := unique()
-		c := connect(t, dial, stack.Options{Version: v, ClientID: id})
-		if got := must(m.Username(within(t, stepTime), id))(t); got != "acme:lamp" {
-			t.Errorf("%v: the broker has username %q", v, got)
-		}
-		for qos := range byte(3) {
-			checkEcho(t, c, "echo/"+unique(), strings.Repeat("x", 300_000), qos)
-		}
-	}
+	checkVersions(t, m, dial)
 	if got := s.sessionsAt(t, "unix:"+path); got != len(versions) {
 		t.Errorf("%d sessions at the socket, want %d", got, len(versions))
 	}

@@ -31,8 +31,8 @@ const (
 	maxHealth = 64 << 10
 )
 
-// A Probe asks the broker at addr, an IP address and a port or a Unix socket as in package dial, whether it is well; nil says that it is. It returns
-// soon after ctx is done.
+// A Probe asks the broker at addr, an IP address and a port or a Unix socket as in package dial, whether it is well; nil
+// says that it is. It returns soon after ctx is done.
 type Probe func(ctx context.Context, addr string) error
 
 // DialProbe returns a probe that connects, says hello, which may be nothing, and hangs up: a CONNECT would leave its

@@ -33,9 +33,9 @@ const (
 
 	// look is how often the keeper looks. It collects by itself after quiet looks without a collection, or after one in
 	// which less than this part of what is alive was allocated: a storm of devices is over then.
-	look        = time.Second
-	quiet       = 10
-	calmsOfLive = 128
+	look       = time.Second
+	quiet      = 10
+	calmOfLive = 128
 	// minChurn is how many bytes have to have been allocated since, and churnOfLive which part of what is alive, so
 	// that a process that does nothing is left alone.
 	minChurn    = 4 << 20
@@ -103,7 +103,7 @@ type keeper struct {
 
 // look returns the percentage to set, 0 for none, and whether to collect and give back memory now.
 func (k *keeper) look(s sample) (percent int, trim bool) {
-	calm := s.allocated-k.seen < s.live/calmsOfLive
+	calm := s.allocated-k.seen < s.live/calmOfLive
 	k.seen = s.allocated
 	if s.cycles != k.cycles {
 		k.cycles, k.looks = s.cycles, 0

@@ -54,7 +54,7 @@ const undecodable = "local error: tls: error decoding message"
 // Call its methods only from the goroutine of its session.
 type handshakeSlot struct {
 	session  *session
-	deadline time.Time // when the client has to be done
+	deadline time.Time // when the client has to be done; zero until getToKnow begins
 	pending  limit.Handshake
 	greeted  bool // a ClientHello has come
 	begun    bool
@@ -64,11 +64,7 @@ type handshakeSlot struct {
 }
 
 func newHandshakeSlot(s *session) handshakeSlot {
-	return handshakeSlot{
-		session:  s,
-		deadline: s.began.Add(s.server.cfg.HandshakeTimeout),
-		pending:  limit.Handshake{Conn: s},
-	}
+	return handshakeSlot{session: s, pending: limit.Handshake{Conn: s}}
 }
 
 // errTooManyHandshakes is a handshake that would have had to wait too long for a place.
@@ -102,7 +98,7 @@ func (h *handshakeSlot) await() error {
 		return s.server.explainWait(err)
 	}
 	h.deadline = h.deadline.Add(time.Since(arrived))
-	s.setDeadlines(time.Until(h.deadline))
+	s.setDeadlines(h.deadline)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
@@ -266,6 +267,35 @@ func TestWaitingForATurnDoesNotCountAgainstTheClient(t *testing.T) {
 		}
 		g.wantEndOf("tls_timeout")
 	})
+}
+
+// What a client has for its handshake begins when its connection has a place, and ends although it says something late.
+func TestWaitingForAPlaceDoesNotCountAgainstTheClient(t *testing.T) {
+	for name, test := range map[string]struct{ greets, closed time.Duration }{
+		"at once": {0, 12 * time.Second},                        // 1 s for the place, 1 s for the turn, 10 s for the rest
+		"late":    {10500 * time.Millisecond, 11 * time.Second}, // 1 s for the place, 10 s for the rest
+	} {
+		t.Run(name, func(t *testing.T) {
+			one := func(c *proxy.Config) {
+				c.HandshakeRate, c.MaxHandshakes, c.HandshakeTimeout = 1, 1, 10*time.Second
+			}
+			inBubble(t, one, func(t *testing.T, g *gate, l *pipeListener) {
+				arrivals(t, l, 1) // takes the turn of this second
+				began := time.Now()
+				greet := func(c net.Conn) { _ = tls.Client(stallAfterWrite{c}, clientConfig(testPKI().device)).Handshake() }
+				first := l.dial()
+				go greet(first)
+				synctest.Wait() // it has the only place, and waits for its turn
+				conn := l.dial()
+				_ = conn.SetDeadline(began.Add(time.Minute))
+				go func() { time.Sleep(test.greets); greet(conn) }() // of the bubble
+				if lasted(conn); time.Since(began) != test.closed {
+					t.Errorf("closed after %v, want %v", time.Since(began), test.closed)
+				}
+				g.wantEndOf("tls_timeout")
+			})
+		})
+	}
 }
 
 // stallAfterWrite is a client that sends its ClientHello and then nothing more. It leaves reading to others.

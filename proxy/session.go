@@ -122,8 +122,10 @@ func (s *session) establish(ctx context.Context) error {
 
 // getToKnow is steps 2 and 3. A connection that fails in them is pending until it is closed.
 func (s *session) getToKnow() error {
-	pending := &s.newcomer.slot.pending
-	s.setDeadlines(s.server.cfg.HandshakeTimeout)
+	slot := &s.newcomer.slot
+	pending := &slot.pending
+	slot.deadline = time.Now().Add(s.server.cfg.HandshakeTimeout) // not since it was accepted: it may have waited for a place
+	s.setDeadlines(slot.deadline)
 	err := s.learnAddresses()
 	if err == nil {
 		err = s.acquireIP()
@@ -141,7 +143,7 @@ func (s *session) getToKnow() error {
 
 // readConnect is step 5. What the client has sent behind its CONNECT stays in the TLS connection.
 func (s *session) readConnect() (*packets.Connect, error) {
-	s.setDeadlines(s.server.cfg.ConnectTimeout)
+	s.setDeadlines(time.Now().Add(s.server.cfg.ConnectTimeout))
 	connect, err := packets.ReadConnect(s.reader(), s.server.cfg.MaxConnectSize)
 	if err == nil {
 		s.version, s.clientID, s.maxPacket = connect.Version, connect.ClientID(), connect.MaxPacketSize
@@ -207,7 +209,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, a
 	if err := s.down.Follow(answer); err != nil {
 		return because(BackendClosed, err)
 	}
-	s.setDeadlines(s.server.cfg.ConnackTimeout)
+	s.setDeadlines(time.Now().Add(s.server.cfg.ConnackTimeout))
 	if err := s.write(answer); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return because(ClientClosed, err)
@@ -215,7 +217,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, a
 		s.over(ClientClosed, err) // a client that has left; what it had sent before still goes to the broker
 		s.writeFailed = true
 	}
-	s.setDeadlines(0)
+	s.setDeadlines(time.Time{})
 	return nil
 }
 
@@ -378,12 +380,9 @@ func (s *session) speaking() (others []net.Conn) {
 	return others
 }
 
-// setDeadlines gives the client d for what comes next; 0 = no limit.
-func (s *session) setDeadlines(d time.Duration) {
-	var t time.Time
-	if d > 0 {
-		t = time.Now().Add(d)
-	}
+// setDeadlines gives the client until t for what comes next; zero = no limit. It takes a time because a duration that has
+// run out must not read as no limit.
+func (s *session) setDeadlines(t time.Time) {
 	_ = s.client.SetDeadline(t) // both at once is one timer
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -37,7 +37,7 @@ func (s *session) upgrade() (err error) {
 	if !s.byWebSocket() {
 		return nil
 	}
-	s.setDeadlines(s.server.cfg.ConnectTimeout)
+	s.setDeadlines(time.Now().Add(s.server.cfg.ConnectTimeout))
 	s.ws, err = s.server.cfg.WebSocket.Accept(s.tls, recordWriter{s})
 	var refused *websocket.RefusedError
 	switch {

@@ -32,7 +32,8 @@ type authority struct {
 	anchors   []*anchor
 
 	// kin are the authorities whose lists speak of its certificates, itself first: those of the same name that chain
-	// to the same trust anchor (RFC 5280 §6.3.3(f)), as a CA does before and after it has changed its key.
+	// to the same trust anchor (RFC 5280 §6.3.3(f)), as a CA does before and after it has changed its key. Its own lists
+	// speak of theirs likewise.
 	kin []*authority
 }
 

@@ -40,7 +40,7 @@ func (g *Generation) Revoked(next *Generation) iter.Seq2[[]byte, []byte] {
 		throttle, n := pace.NewThrottle(nil), 0
 		for _, l := range next.lists {
 			subjects := next.subjectsOf(l)
-			known := g.known(l, subjects)
+			known := g.known(l, next)
 			for serial := range l.Since(known) {
 				if n++; n%yieldEvery == 0 {
 					throttle.Yield()
@@ -74,17 +74,19 @@ func (g *Generation) subjectsOf(l *list) (subjects []string) {
 	return slices.Compact(subjects)
 }
 
-// known returns the version of a list that g has, nil if there is none or it did
-// not speak of certificates of all these CAs.
-func (g *Generation) known(l *list, subjects []string) *crl.List {
+// known returns the version of a list of next that g has. It is nil if there is none, or if it did not speak of the
+// certificates of all CAs that the list of next speaks of: then none of those that the list names was known to be revoked.
+func (g *Generation) known(l *list, next *Generation) *crl.List {
 	series := l.series()
 	i := slices.IndexFunc(g.lists, func(other *list) bool { return other.series() == series })
 	if i < 0 {
 		return nil
 	}
-	before := g.subjectsOf(g.lists[i])
-	if slices.ContainsFunc(subjects, func(subject string) bool { return !slices.Contains(before, subject) }) {
-		return nil
+	before := l.authorityIn(g.bundle).kin
+	for _, auth := range l.authorityIn(next.bundle).kin {
+		if withKey(before, auth.publicKey) == nil {
+			return nil
+		}
 	}
 	return g.lists[i].List
 }

@@ -5,12 +5,14 @@ package truststore_test
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -73,6 +75,55 @@ func TestRevokedIsWhatWasNotBefore(t *testing.T) {
 	if got := names(old, current, v.root, other); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+// A list that begins to speak of another key of its CA revokes certificates that it has been naming all along.
+func TestRevokedIsWhatAListBeginsToSpeakOf(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	before, after := root.Intermediate("devices"), root.Intermediate("devices")
+	oldRoot, newRoot := certtest.NewCA("devices"), certtest.NewCA("devices")
+	crossed := oldRoot.Intermediate("devices", certtest.Key(newRoot.Key))
+	for name, row := range map[string]struct {
+		old, new    *certtest.CA // of one name: the device is of the one, the list of the other
+		first, then []*certtest.CA
+		revoked     bool
+	}{
+		"the root above both comes":         {before, after, []*certtest.CA{before, after}, []*certtest.CA{before, after, root}, true},
+		"a cross-certificate comes":         {oldRoot, newRoot, []*certtest.CA{oldRoot, newRoot}, []*certtest.CA{oldRoot, newRoot, crossed}, true},
+		"the key comes that devices sent":   {before, after, []*certtest.CA{after, root}, []*certtest.CA{before, after, root}, true},
+		"a CA comes that is none of theirs": {before, after, []*certtest.CA{before, after}, []*certtest.CA{before, after, certtest.NewCA("root")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			device := row.old.Issue("acme:lamp")
+			v := newVolume(t)
+			v.write("ca.crt", bundleOf(row.first...))
+			v.write("ca.crl", revoking(row.new, 1, device.Leaf))
+			old, current := swap(t, v, func() { v.write("ca.crt", bundleOf(row.then...)) })
+			if err := bothWays(t, old, device); err != nil {
+				t.Fatalf("before: %v", err)
+			}
+			if err := bothWays(t, current, device); errors.Is(err, pki.ErrRevoked) != row.revoked {
+				t.Fatalf("after: got %v, want it revoked %v", err, row.revoked)
+			}
+			want := []string{}
+			if row.revoked {
+				want = append(want, fmt.Sprintf("devices %v", device.Leaf.SerialNumber))
+			}
+			if got := names(old, current, row.old); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// bundleOf returns the certificates of CAs as PEM.
+func bundleOf(cas ...*certtest.CA) (pem []byte) {
+	for _, ca := range cas {
+		pem = append(pem, ca.PEM()...)
+	}
+	return pem
 }
 
 func TestWithdrawnCAs(t *testing.T) {

@@ -319,7 +319,8 @@ func (c *crowd) until(ctx context.Context, began time.Time, limit time.Duration,
 	}
 }
 
-// during returns what is recorded in a span of time, which begins with a command unless that is nil.
+// during returns what is recorded in a span of time, which begins with a command unless that is nil. It leaves the workers
+// alone meanwhile: an answer takes processor time that the messages would feel.
 func (c *crowd) during(ctx context.Context, d time.Duration, first *crowdCommand) (crowdSum, error) {
 	if first == nil {
 		first = &crowdCommand{}
@@ -327,8 +328,10 @@ func (c *crowd) during(ctx context.Context, d time.Duration, first *crowdCommand
 	if _, err := c.tell(*first); err != nil {
 		return crowdSum{}, err
 	}
-	began := time.Now()
-	return c.until(ctx, began, d+crowdReturn, func(crowdSum) bool { return time.Since(began) >= d })
+	if err := wait(ctx, d, nil); err != nil {
+		return crowdSum{}, err
+	}
+	return c.tell(crowdCommand{})
 }
 
 // A crowdSum is the reports of all workers together.

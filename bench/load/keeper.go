@@ -25,7 +25,8 @@ type Keeper struct {
 	slots chan struct{} // of devices that connect at the same time
 	rate  atomic.Int64  // messages a second
 
-	devices []keptDevice
+	devices   []keptDevice
+	connected atomic.Int64 // of the devices
 
 	mu    sync.Mutex
 	taken Taken
@@ -71,7 +72,7 @@ func (k *Keeper) Run(ctx context.Context) {
 	running.Go(func() { k.send(ctx) })
 	<-ctx.Done()
 	for n := range k.devices {
-		k.devices[n].close()
+		k.close(&k.devices[n])
 	}
 	running.Wait()
 }
@@ -90,17 +91,7 @@ func (k *Keeper) Dismiss(n int) {
 }
 
 // Connected returns how many devices are connected now.
-func (k *Keeper) Connected() (n int) {
-	for i := range k.devices {
-		d := &k.devices[i]
-		d.mu.Lock()
-		if d.conn != nil {
-			n++
-		}
-		d.mu.Unlock()
-	}
-	return n
-}
+func (k *Keeper) Connected() int { return int(k.connected.Load()) }
 
 // Lost returns how many connections have ended so far that were not to end.
 func (k *Keeper) Lost() int {
@@ -128,7 +119,7 @@ func (k *Keeper) keep(ctx context.Context, n int) {
 			continue
 		}
 		k.receive(c)
-		d.close()
+		k.close(d)
 		k.mu.Lock()
 		k.lost++
 		k.mu.Unlock()
@@ -157,7 +148,15 @@ func (k *Keeper) connect(ctx context.Context, n int) (*tls.Conn, error) {
 		_ = c.Close()
 		return nil, errors.New("no longer wanted")
 	}
+	k.connected.Add(1)
 	return c, nil
+}
+
+// close ends the connection of a device, if it has one.
+func (k *Keeper) close(d *keptDevice) {
+	if d.close() {
+		k.connected.Add(-1)
+	}
 }
 
 // receive takes echoes until the connection ends.
@@ -221,13 +220,16 @@ func (d *keptDevice) write(packet []byte) bool {
 	return err == nil // else its own goroutine notices
 }
 
-func (d *keptDevice) close() {
+// close reports whether the device was connected.
+func (d *keptDevice) close() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.conn != nil {
-		_ = d.conn.NetConn().Close()
-		d.conn = nil
+	if d.conn == nil {
+		return false
 	}
+	_ = d.conn.NetConn().Close()
+	d.conn = nil
+	return true
 }
 
 func (d *keptDevice) wanted() bool {

@@ -156,7 +156,7 @@ func (m *meter) spent(n float64, f func()) (allocations, bytes float64) {
 // connections counts what whole connections allocate.
 func (m *meter) connections(name string, version uint16, resume bool) {
 	m.t.Helper()
-	f := m.trial.fleet(m.trial.proxy, 16)
+	f := m.trial.fleet(16)
 	f.Version, f.Resume = version, resume
 	m.come(f, 32) // certificate-acl is asked, and tickets are given
 	m.quiet()
@@ -222,7 +222,7 @@ func (m *meter) keep(name string, before stack.Live) {
 
 func (m *meter) open(n int) load.Sessions {
 	m.t.Helper()
-	sessions, err := m.trial.fleet(m.trial.proxy, n).Open(0, n)
+	sessions, err := m.trial.fleet(n).Open(0, n)
 	if err != nil {
 		m.t.Fatal(err)
 	}

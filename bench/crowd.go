@@ -14,13 +14,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/vernegate/vernegate/bench/load"
+	"github.com/vernegate/vernegate/bench/chart"
 	"github.com/vernegate/vernegate/bench/peer"
 	"github.com/vernegate/vernegate/e2e/stack"
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -44,6 +43,7 @@ type crowd struct {
 	bed     *testbed
 	workers []*workerProcess
 	table   grid
+	coming  []chart.Line // how long it took until each tenth of the devices was there
 }
 
 // measureCrowd takes a crowd through its days, and says what that costs.
@@ -79,7 +79,7 @@ func measureCrowd(ctx context.Context, o *options, out io.Writer) (err error) {
 	if !o.write {
 		return nil
 	}
-	return rewrite(documentFile, "crowd", report)
+	return errors.Join(rewrite(documentFile, "crowd", report), c.draw())
 }
 
 // live is everything that happens to a crowd.
@@ -157,8 +157,10 @@ func (c *crowd) come(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.table.add("all connected for the first time", seconds(connects.elapsed))
+	c.coming = append(c.coming, chart.Line{Name: "for the first time", Y: tenths(connects.arrivals)})
+	c.table.add("all connected for the first time", seconds(connects.elapsed.Seconds()))
 	c.table.add("… a connection, p50 / p99", quantiles(connects.connects, .5, .99))
+	c.table.add("… processor time of all vernegates", seconds(connects.cpu-empty.cpu))
 	if err := wait(ctx, c.effort.settle, nil); err != nil {
 		return err
 	}
@@ -221,7 +223,7 @@ func (c *crowd) revoke(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.table.add(fmt.Sprintf("a CRL that revokes %d of them, until the last one is closed", n), seconds(ended.elapsed))
+	c.table.add(fmt.Sprintf("a CRL that revokes %d of them, until the last one is closed", n), seconds(ended.elapsed.Seconds()))
 	c.table.add("… round trip p99 meanwhile", quantiles(ended.trips, .99))
 	return nil
 }
@@ -249,9 +251,11 @@ func (c *crowd) restart(ctx context.Context, name string, full bool) error {
 	if err != nil {
 		return err
 	}
+	c.coming = append(c.coming, chart.Line{Name: "again, " + name, Y: tenths(back.arrivals)})
 	usual, storm := quantile(calm.trips, .99), quantile(back.trips, .99)
-	c.table.add("all killed and started again: all are back, "+name, seconds(back.elapsed))
+	c.table.add("all killed and started again: all are back, "+name, seconds(back.elapsed.Seconds()))
 	c.table.add("… a connection, p50 / p99", quantiles(back.connects, .5, .99))
+	c.table.add("… processor time of all vernegates, messages included", seconds(back.cpu))
 	c.table.add("… round trip p99 of those that are back, × the usual", fmt.Sprintf("%s, %s", milliseconds(storm)+" ms", number(float64(storm)/float64(usual))))
 	return nil
 }
@@ -280,7 +284,7 @@ func (c *crowd) roll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.table.add(fmt.Sprintf("one replaced after the other, with %v to drain each: all are done", c.effort.crowdDrain), seconds(time.Since(began)))
+	c.table.add(fmt.Sprintf("one replaced after the other, with %v to drain each: all are done", c.effort.crowdDrain), seconds(time.Since(began).Seconds()))
 	c.table.add("… sessions that had to connect again", strconv.Itoa(now.lost-before.lost))
 	c.table.add("… a connection, p50 / p99", quantiles(all.connects, .5, .99))
 	c.table.add("… round trip p99 meanwhile", quantiles(all.trips, .99))
@@ -307,6 +311,7 @@ func (c *crowd) until(ctx context.Context, began time.Time, limit time.Duration,
 		}
 		all.record(now)
 		all.connected, all.lost, all.cpu, all.elapsed = now.connected, now.lost, now.cpu, time.Since(began)
+		all.arrivals = append(all.arrivals, arrival{all.elapsed, all.connected})
 		if holds(now) {
 			return all, nil
 		}
@@ -332,28 +337,6 @@ func (c *crowd) during(ctx context.Context, d time.Duration, first *crowdCommand
 		return crowdSum{}, err
 	}
 	return c.tell(crowdCommand{})
-}
-
-// A crowdSum is the reports of all workers together.
-type crowdSum struct {
-	connected, lost int
-	cpu             float64 // seconds
-	memory          int64
-	trips, connects []uint32 // µs
-	elapsed         time.Duration
-}
-
-func (s *crowdSum) add(r *crowdReport) {
-	s.connected += r.Connected
-	s.lost += r.Lost
-	s.cpu += r.CPU
-	s.memory += r.Memory
-	s.trips, s.connects = append(s.trips, r.RoundTrips...), append(s.connects, r.Connects...)
-}
-
-// record adds what others have recorded.
-func (s *crowdSum) record(o crowdSum) {
-	s.trips, s.connects = append(s.trips, o.trips...), append(s.connects, o.connects...)
 }
 
 // tell sends a command to all workers at the same time.
@@ -384,27 +367,4 @@ func (c *crowd) end() error {
 		ending.Go(w.end)
 	}
 	return ending.Wait()
-}
-
-func seconds(d time.Duration) string { return number(d.Seconds()) + " s" }
-
-// quantile returns the time, of times in µs in any order, within which that share was done.
-func quantile(took []uint32, share float64) time.Duration {
-	sorted := make([]time.Duration, len(took))
-	for i, t := range took {
-		sorted[i] = time.Duration(t) * time.Microsecond
-	}
-	slices.Sort(sorted)
-	return load.Percentile(sorted, share)
-}
-
-func quantiles(took []uint32, shares ...float64) string {
-	var text string
-	for _, share := range shares {
-		if text != "" {
-			text += " / "
-		}
-		text += milliseconds(quantile(took, share))
-	}
-	return text + " ms"
 }

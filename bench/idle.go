@@ -51,7 +51,7 @@ func (t *trial) hold(ctx context.Context) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := t.fleet(t.proxy, n).Open(0, n)
+	sessions, err := t.fleet(n).Open(0, n)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (c *counter) run(version uint16, resume bool, n int) (count float64) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	f := trial.fleet(trial.proxy, 16)
+	f := trial.fleet(16)
 	f.Version, f.Resume = version, resume
 	c.come(f, n)
 	if err := trial.end(); err != nil {

@@ -27,6 +27,7 @@ type effort struct {
 	settle         time.Duration // before memory is read
 	forget         time.Duration // from the end of the sessions to when memory is read again
 	primitive      time.Duration // for measuring each cryptographic primitive
+	profile        time.Duration // of each profile; whole seconds
 	steps          []int         // how many sessions there are at the points of a curve
 	full           int           // sessions of a process, at most
 	crls           []int         // sizes of CRLs
@@ -44,14 +45,14 @@ var (
 	thorough = effort{
 		rounds: 3, tries: 3, warmUp: 300 * time.Millisecond, span: 2 * time.Second, echo: 3 * time.Second, atOnce: 4, fleet: 256,
 		activeSessions: 1000, subscribers: 50, idle: 9000, settle: 3 * time.Second, forget: time.Minute,
-		primitive: 300 * time.Millisecond, steps: []int{100, 300, 1000, 3000, 9000, 18000, 27000}, full: 9000,
+		primitive: 300 * time.Millisecond, profile: 20 * time.Second, steps: []int{100, 300, 1000, 3000, 9000, 18000, 27000}, full: 9000,
 		crls: []int{0, 10_000, 1_000_000}, swaps: 5, cacheDevices: 2000,
 		crowd: 100_000, crowdRate: 3333, crowdHold: 10 * time.Minute, crowdRevoked: 1000, crowdDrain: 10 * time.Second,
 	}
 	brief = effort{
 		rounds: 1, tries: 1, warmUp: 20 * time.Millisecond, span: 100 * time.Millisecond, echo: 100 * time.Millisecond, atOnce: 4, fleet: 8,
 		activeSessions: 20, subscribers: 5, idle: 50, settle: 50 * time.Millisecond, forget: 50 * time.Millisecond,
-		primitive: time.Millisecond, steps: []int{10, 50, 100}, full: 50,
+		primitive: time.Millisecond, profile: time.Second, steps: []int{10, 50, 100}, full: 50,
 		crls: []int{0, 1000}, swaps: 1, cacheDevices: 50,
 		crowd: 100, crowdRate: 100, crowdHold: time.Second, crowdRevoked: 5, crowdDrain: time.Second,
 	}
@@ -122,7 +123,7 @@ func connection(name string) []figure {
 // connects measures whole connections: TCP, TLS, CONNECT, CONNACK and the end.
 func connects(version uint16, resume bool) func(context.Context, *trial) ([]float64, error) {
 	return func(ctx context.Context, t *trial) ([]float64, error) {
-		f := t.fleet(t.proxy, t.effort.fleet)
+		f := t.fleet(t.effort.fleet)
 		f.Version, f.Resume = version, resume
 		sessions, err := f.Open(0, t.effort.fleet) // certificate-acl is asked now, and tickets are given
 		if err != nil {
@@ -138,7 +139,7 @@ func connects(version uint16, resume bool) func(context.Context, *trial) ([]floa
 
 // withSessions opens sessions, has f measure them, and closes them.
 func (t *trial) withSessions(n int, f func(load.Sessions) ([]float64, error)) ([]float64, error) {
-	sessions, err := t.fleet(t.proxy, n).Open(0, n)
+	sessions, err := t.fleet(n).Open(0, n)
 	if err != nil {
 		return nil, err
 	}

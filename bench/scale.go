@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strings"
 
@@ -25,8 +24,8 @@ type study struct {
 	run func(*scaling, context.Context) (grid, error)
 }
 
-// studies in an order in which each finds what it counts with. The first one starts processes that need all
-// processors, and so comes before the testbed.
+// studies are in the order of the document, but that the first one comes before the testbed: it starts processes that
+// need all processors.
 var studies = []study{
 	{"sessions", (*scaling).sessions},
 	{"crl", (*scaling).revoked},
@@ -34,8 +33,9 @@ var studies = []study{
 	{"owners", (*scaling).owners},
 	{"socket", (*scaling).socket},
 	{"swap", (*scaling).swap},
+	{"plain", (*scaling).plain},
+	{"account", (*scaling).account},
 	{"floor", (*scaling).floor},
-	{"sizing", (*scaling).sizing},
 }
 
 // A scaling is what studies share.
@@ -44,15 +44,6 @@ type scaling struct {
 	dir     string
 	kind    *peer.Kind // vernegate
 	testbed *testbed   // nil until a study asks for it
-	known   known
-}
-
-// Known are what the sizing counts with, in seconds and bytes; NaN = not measured.
-type known struct {
-	session       float64 // memory of an idle one, where there are most in a process
-	message       float64 // there and back
-	full, resumed float64 // a connection
-	owner         float64 // memory of one that is remembered
 }
 
 // scale answers the questions that are asked for and says where each stands.
@@ -62,8 +53,7 @@ func scale(ctx context.Context, o *options, out io.Writer) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	nan := math.NaN()
-	s := &scaling{options: o, dir: dir, kind: peer.Kinds(o.vernegate, "")[0], known: known{nan, nan, nan, nan, nan}}
+	s := &scaling{options: o, dir: dir, kind: peer.Kinds(o.vernegate, "")[0]}
 	if s.kind.Missing != "" {
 		return fmt.Errorf("there is no %s: %s", o.vernegate, s.kind.Missing)
 	}

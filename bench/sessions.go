@@ -46,8 +46,6 @@ func (s *scaling) sessions(ctx context.Context) (_ grid, err error) {
 	if err != nil {
 		return grid{}, err
 	}
-	last := points[len(points)-1]
-	s.known.session, s.known.message = last.each, last.message
 	if len(together) > 0 {
 		more, err := s.grow(ctx, bed, processesFor(slices.Max(together), s.effort.full), together)
 		if err != nil {

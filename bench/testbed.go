@@ -96,12 +96,6 @@ func (s *testbed) writeFiles(name string, files *peer.Files, server *certtest.Ce
 	return errors.Join(errs...)
 }
 
-// fleet returns n devices for a proxy, each with a certificate of its own whose owner certificate-acl knows.
-func (s *testbed) fleet(p *peer.Proxy, n int) *load.Fleet {
-	s.devices = s.issueDevices(s.ca, s.devices, n)
-	return &load.Fleet{Addr: p.Addr, Devices: s.devices[:n]}
-}
-
 // issueDevices adds certificates from ca to devices until there are n. certificate-acl knows their owners.
 func (s *testbed) issueDevices(ca *certtest.CA, devices []tls.Certificate, n int) []tls.Certificate {
 	for i := len(devices); i < n; i++ {
@@ -164,6 +158,12 @@ func (t *trial) startProxy(ctx context.Context) (err error) {
 	t.proxy, err = t.kind.Start(ctx, t.setup)
 	t.ready = time.Since(began)
 	return err
+}
+
+// fleet returns n devices for the proxy, each with a certificate of its own whose owner certificate-acl knows.
+func (t *trial) fleet(n int) *load.Fleet {
+	t.devices = t.issueDevices(t.ca, t.devices, n)
+	return &load.Fleet{Addr: t.proxy.Addr, Devices: t.devices[:n], Plain: t.kind.Plain}
 }
 
 func (t *trial) end() error { return errors.Join(t.proxy.Stop(), t.broker.Close()) }

@@ -29,7 +29,6 @@ func (s *scaling) revoked(ctx context.Context) (grid, error) {
 		if err := errors.Join(err, t.end()); err != nil {
 			return g, err
 		}
-		s.known.full, s.known.resumed = full, resumed
 		g.add(strconv.Itoa(n), number(t.ready.Seconds()), number(memory*mega), number(full*micro), number(resumed*micro))
 	}
 	return g, nil
@@ -107,10 +106,10 @@ const adminToken = "only-for-the-time-of-a-bench"
 // owners has a cache of owners that holds all devices, and one that is too small and never has the next device.
 func (s *scaling) owners(ctx context.Context) (grid, error) {
 	devices := s.effort.cacheDevices
-	g := grid{head: []string{"devices", "cache", "asked certificate-acl", "TLS 1.3 full, µs", "heap, MB"}}
-	heaps := map[int]float64{}
-	sizes := []int{devices / 20, devices * 5}
-	for _, size := range sizes {
+	g := grid{head: []string{"devices", "cache", "asked certificate-acl", "TLS 1.3 full, µs", "heap, MB", "… of an owner, B"}}
+	few := devices / 20
+	var heapOfFew float64
+	for _, size := range []int{few, devices * 5} {
 		t, err := s.startTrial(ctx, func(st *testbed) (peer.Files, error) { return st.ecdsa, nil }, map[string]string{
 			"VERNEGATE_ACL_CACHE_SIZE": strconv.Itoa(size), "VERNEGATE_ADMIN_TOKEN": adminToken,
 		})
@@ -121,17 +120,21 @@ func (s *scaling) owners(ctx context.Context) (grid, error) {
 		if err := errors.Join(err, t.end()); err != nil {
 			return g, err
 		}
-		heaps[size] = heap
-		g.add(strconv.Itoa(devices), strconv.Itoa(size), fmt.Sprintf("%.0f %%", 100*asked), number(cost*micro), number(heap*mega))
+		owner := "–"
+		if size == few {
+			heapOfFew = heap
+		} else {
+			owner = number((heap - heapOfFew) / float64(devices-few))
+		}
+		g.add(strconv.Itoa(devices), strconv.Itoa(size), fmt.Sprintf("%.0f %%", 100*asked), number(cost*micro), number(heap*mega), owner)
 	}
-	s.known.owner = (heaps[sizes[1]] - heaps[sizes[0]]) / float64(devices-sizes[0])
 	return g, nil
 }
 
 // asking has each device in turn connect. It returns the part of connections for which certificate-acl was asked, the
 // cost of one in seconds, and the bytes of the heap afterwards.
 func (t *trial) asking(ctx context.Context, devices int) (asked, cost, heap float64, err error) {
-	f := t.fleet(t.proxy, devices)
+	f := t.fleet(devices)
 	for first := 0; first < devices; first += t.effort.fleet {
 		sessions, err := f.Open(first, min(t.effort.fleet, devices-first))
 		if err != nil {

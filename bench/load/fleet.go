@@ -30,6 +30,7 @@ type Fleet struct {
 	Addr    string
 	Devices []tls.Certificate // device n has the n-th, and begins again behind the last
 	Version uint16            // of TLS; 0 = 1.3
+	Plain   bool              // sessions are opened without TLS
 	Resume  bool              // with the ticket of the connection before, once there is one
 	From    netip.Addr        // where the devices connect from; the zero Addr = any
 
@@ -88,23 +89,41 @@ func (t *tickets) Get(key string) (*tls.ClientSessionState, bool) {
 
 // Connect brings the n-th device in: TLS, CONNECT, CONNACK.
 func (f *Fleet) Connect(n int) (*tls.Conn, error) {
-	dialer := net.Dialer{Timeout: patience}
-	if f.From.IsValid() {
-		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(f.From, 0))
-	}
-	raw, err := dialer.Dial("tcp", f.Addr)
+	raw, err := f.dial()
 	if err != nil {
 		return nil, err
 	}
 	c := tls.Client(raw, f.config(n))
-	if err := f.connectMQTT(c, n); err != nil {
-		_ = raw.Close() // in a state that nobody cares for
-		return nil, err
-	}
-	return c, nil
+	return c, f.connectMQTT(c, n)
 }
 
-func (f *Fleet) connectMQTT(c *tls.Conn, n int) error {
+// connect is Connect, without TLS if the fleet has none.
+func (f *Fleet) connect(n int) (net.Conn, error) {
+	if !f.Plain {
+		return f.Connect(n)
+	}
+	c, err := f.dial()
+	if err != nil {
+		return nil, err
+	}
+	return c, f.connectMQTT(c, n)
+}
+
+func (f *Fleet) dial() (net.Conn, error) {
+	dialer := net.Dialer{Timeout: patience}
+	if f.From.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(f.From, 0))
+	}
+	return dialer.Dial("tcp", f.Addr)
+}
+
+// connectMQTT closes the connection when it fails.
+func (f *Fleet) connectMQTT(c net.Conn, n int) (err error) {
+	defer func() {
+		if err != nil {
+			_ = c.Close() // in a state that nobody cares for
+		}
+	}()
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
@@ -130,13 +149,16 @@ func expect(r io.Reader, want []byte) error {
 }
 
 // Sessions are devices that are connected.
-type Sessions []*tls.Conn
+type Sessions []net.Conn
 
 // Open connects devices first to first+n-1 and returns them in that order.
 func (f *Fleet) Open(first, n int) (Sessions, error) {
 	all := make(Sessions, n)
-	err := share(openers, n, func(i int) (err error) {
-		all[i], err = f.Connect(first + i)
+	err := share(openers, n, func(i int) error {
+		c, err := f.connect(first + i)
+		if err == nil {
+			all[i] = c
+		}
 		return err
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ package peer
 import (
 	"embed"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,10 +83,17 @@ func iocopyAt(bin string) *Kind {
 	return k
 }
 
+// PlainHAProxy is the installed HAProxy without TLS.
+func PlainHAProxy() *Kind {
+	k := haproxyAt("HAProxy, plain TCP", find("haproxy"))
+	k.Plain = true
+	return k
+}
+
 func haproxyAt(name, bin string) *Kind {
 	k := &Kind{Name: name, Missing: missing(bin, "haproxy"), Version: versionOf(bin, "-v", `HAProxy version [0-9.]+(-dev[0-9]+)?`)}
 	k.command = func(setup *Setup, addr string) (*exec.Cmd, error) {
-		file, err := setup.configure("haproxy.cfg", addr, "")
+		file, err := setup.configure("haproxy.cfg", addr, map[string]any{"TLS": !k.Plain})
 		return exec.Command(bin, "-db", "-f", file), err
 	}
 	return k
@@ -99,7 +107,7 @@ func nginx() *Kind {
 		k.Missing = "libnginx-mod-stream"
 	}
 	k.command = func(setup *Setup, addr string) (*exec.Cmd, error) {
-		file, err := setup.configure("nginx.conf", addr, module)
+		file, err := setup.configure("nginx.conf", addr, map[string]any{"Module": module})
 		return exec.Command(bin, "-p", setup.Dir, "-c", file, "-e", filepath.Join(setup.Dir, "nginx.errors")), err
 	}
 	return k
@@ -144,8 +152,8 @@ func missing(bin, remedy string) string {
 //go:embed haproxy.cfg nginx.conf
 var configs embed.FS
 
-// configure writes a configuration into the setup's folder.
-func (s *Setup) configure(name, addr, module string) (string, error) {
+// configure writes a configuration into the setup's folder, with more than all proxies need to know.
+func (s *Setup) configure(name, addr string, more map[string]any) (string, error) {
 	t, err := template.New(name).Option("missingkey=error").ParseFS(configs, name)
 	if err != nil {
 		return "", err
@@ -155,9 +163,9 @@ func (s *Setup) configure(name, addr, module string) (string, error) {
 		return "", err
 	}
 	var text strings.Builder
-	err = t.Execute(&text, map[string]any{
-		"Setup": s, "Addr": addr, "Module": module, "Descriptors": limit.Cur, "Sessions": limit.Cur/2 - reserve,
-	})
+	known := map[string]any{"Setup": s, "Addr": addr, "Descriptors": limit.Cur, "Sessions": limit.Cur/2 - reserve}
+	maps.Copy(known, more)
+	err = t.Execute(&text, known)
 	if err != nil {
 		return "", fmt.Errorf("writing %s: %w", name, err)
 	}

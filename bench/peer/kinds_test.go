@@ -18,7 +18,7 @@ func TestConfigurationsHoldWhatTheSetupSays(t *testing.T) {
 		"nginx.conf":  {addr, backend, files.Cert, files.Key, files.CA, files.CRL, "worker_processes 2;", "/stream.so;"},
 	} {
 		setup := &Setup{Dir: t.TempDir(), Backend: backend, Files: files, CPUs: CPUs{0, 1}}
-		file, err := setup.configure(name, addr, "/stream.so")
+		file, err := setup.configure(name, addr, map[string]any{"Module": "/stream.so", "TLS": true})
 		if err != nil {
 			t.Fatal(err)
 		}

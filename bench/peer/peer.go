@@ -51,6 +51,7 @@ type Kind struct {
 	// Missing says what is not there that Start needs; "" = nothing.
 	Missing string
 	Version string // "" = that of this module
+	Plain   bool   // clients come without TLS
 	Asked   bool   // somebody has named its binary; the others take part where they are installed
 
 	// command writes the configuration and returns what runs the proxy on addr. Nothing of the environment of

@@ -9,15 +9,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/vernegate/vernegate/e2e/stack"
 )
 
 const (
@@ -55,32 +52,19 @@ func run(ctx context.Context, file string) error {
 	}
 	defer s.tearDown()
 
-	var profile string
+	var profile []byte
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(loads)+1)*share)
 	defer cancel()
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() (err error) {
-		profile, err = takeProfile(ctx, s.gate)
+		profile, err = s.gate.Profile(ctx, time.Duration(len(loads))*share, token)
 		return err
 	})
 	tasks.Go(func() error { return s.runLoads(ctx) })
 	if err := tasks.Wait(); err != nil {
 		return err
 	}
-	return os.WriteFile(file, []byte(profile), 0o644)
-}
-
-// takeProfile takes one profile of the time of all loads.
-func takeProfile(ctx context.Context, gate *stack.Vernegate) (string, error) {
-	path := fmt.Sprintf("/debug/pprof/profile?seconds=%d", int((time.Duration(len(loads)) * share).Seconds()))
-	response, body, err := gate.Ask(ctx, http.MethodGet, path, token)
-	if err != nil {
-		return "", fmt.Errorf("taking the profile: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("taking the profile: %s: %s", response.Status, body)
-	}
-	return body, nil
+	return os.WriteFile(file, profile, 0o644)
 }
 
 // runLoads runs one load after the other, each for its share of the time.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Metrics is one scrape: a value for every series, which is its name and labels as
@@ -58,6 +59,19 @@ func (v *Vernegate) Live(ctx context.Context, token string) (Live, error) {
 	}
 	m, err := v.Metrics(ctx)
 	return Live{m["go_memstats_heap_alloc_bytes"], m["go_memstats_stack_inuse_bytes"]}, err
+}
+
+// Profile has vernegate record for so long, in whole seconds, what it spends processor time on, for which its admin token
+// is needed. The profile is what pprof reads.
+func (v *Vernegate) Profile(ctx context.Context, d time.Duration, token string) ([]byte, error) {
+	resp, body, err := v.Ask(ctx, http.MethodGet, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(d.Seconds())), token)
+	if err != nil {
+		return nil, fmt.Errorf("taking a profile: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("taking a profile: %s: %s", resp.Status, body)
+	}
+	return []byte(body), nil
 }
 
 // add takes one line of the text format in; comments say nothing.

@@ -32,7 +32,7 @@ var accountParts = []accountPart{
 	{"signature of the server", regexp.MustCompile(`\.Sign$|\.SignASN1$|\.sign$`)},
 	{"the device's signature, and its chain", regexp.MustCompile(`^crypto/ecdsa\.Verify|^crypto/x509\.\(\*Certificate\)\.(Verify|CheckSig)`)},
 	{"tickets: opening and sealing", regexp.MustCompile(`^crypto/tls\.(\(\*Conn|\(\*Config)\)\.(EncryptTicket|DecryptTicket|encryptTicket|decryptTicket)|^crypto/tls\.ParseSessionState`)},
-	{"kernel: TCP with the broker is opened", regexp.MustCompile(`^syscall\.(connect|socket|bind|getsockname|getpeername)|/internal/dial\.`)},
+	{"TCP with the broker is opened", regexp.MustCompile(`^syscall\.(connect|socket|bind|getsockname|getpeername)|/internal/dial\.`)},
 	{"kernel: TCP with the device is accepted", regexp.MustCompile(`^syscall\.accept|^internal/poll\.accept`)},
 	{"kernel: both are closed", regexp.MustCompile(`^syscall\.(Close|shutdown|Shutdown)`)},
 	{"kernel: waiting", regexp.MustCompile(`epoll|^runtime\.(futex|netpoll|usleep)`)},

@@ -21,7 +21,7 @@ func TestSamplesBelongToTheFirstPartOfTheirStack(t *testing.T) {
 		{"key exchange", []string{"crypto/internal/fips140/edwards25519/field.feMul", "crypto/ecdh.x25519ScalarMult", "crypto/tls.(*serverHandshakeStateTLS13).processClientHello"}},
 		{"signature of the server", []string{"crypto/internal/fips140/ecdsa.Sign[...]", "crypto/ecdsa.(*PrivateKey).Sign", "crypto/tls.(*Conn).Handshake"}},
 		{"the device's signature, and its chain", []string{"crypto/internal/fips140/nistec.p256PointAddAsm", "crypto/ecdsa.VerifyASN1", "crypto/tls.verifyHandshakeSignature"}},
-		{"kernel: TCP with the broker is opened", []string{"internal/runtime/syscall/linux.Syscall6", "syscall.connect", "net.(*netFD).connect", "github.com/vernegate/vernegate/internal/dial.Dial"}},
+		{"TCP with the broker is opened", []string{"internal/runtime/syscall/linux.Syscall6", "syscall.connect", "net.(*netFD).connect", "github.com/vernegate/vernegate/internal/dial.Dial"}},
 		{"kernel: reading and writing", []string{"internal/runtime/syscall/linux.Syscall6", "syscall.RawSyscall6", "syscall.write", "github.com/vernegate/vernegate/proxy.(*session).run"}},
 		{"the rest of TLS: key schedule, records, messages", []string{"crypto/internal/fips140/sha256.blockSHANI", "crypto/tls.(*Conn).Handshake", "github.com/vernegate/vernegate/proxy.(*Server).shake"}},
 		{"vernegate: trust, owner, CONNECT, registry, log, metrics", []string{"runtime.mapaccess1", "github.com/vernegate/vernegate/proxy.(*Server).shake"}},

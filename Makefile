@@ -107,7 +107,7 @@ bench: build ## Compare with the other proxies that are installed, and put that 
 	go run ./bench compare $(BENCHFLAGS)
 
 .PHONY: scale
-scale: build ## Measure how cost grows, and put that into docs/performance.md: 6 minutes
+scale: build ## Measure how cost grows, and put that into docs/performance.md: 8 minutes
 	go run ./bench scale $(BENCHFLAGS)
 
 .PHONY: scale-100k

@@ -33,6 +33,21 @@ func TestAdminTokenComesFromTheVariableOrAFile(t *testing.T) {
 	}
 }
 
+func TestVariablesInPathsAreReplaced(t *testing.T) {
+	t.Parallel()
+	const secret = "0123456789abcdef"
+	dir := filepath.Dir(writeToken(t, secret))
+	c := mustLoad(t, "WHERE="+dir, "VERNEGATE_STATE_DIR=$WHERE/state",
+		"VERNEGATE_ADMIN_TOKEN_FILE=$WHERE/token", "VERNEGATE_ADMIN_READ_TOKEN_FILE=${WHERE}/token")
+	if c.StateDir != dir+"/state" || !c.Token().IsSet() || !c.ReadToken().IsSet() {
+		t.Errorf("got directory %q and tokens %v and %v, want $WHERE to be replaced", c.StateDir, c.Token(), c.ReadToken())
+	}
+	got := mistakesOf(t, "VERNEGATE_ADMIN_TOKEN_FILE=$NOWHERE/token")
+	if want := `VERNEGATE_ADMIN_TOKEN_FILE="$NOWHERE/token": the variable NOWHERE in it is not set`; len(got) == 0 || got[0] != want {
+		t.Errorf("got %q, want first %q", got, want)
+	}
+}
+
 func TestAdminTokenMistakes(t *testing.T) {
 	t.Parallel()
 	const syntax = "expected at least 16 letters, digits or any of ._~+/- such as openssl rand -hex 16 prints"

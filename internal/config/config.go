@@ -61,7 +61,7 @@ type Config struct {
 	CRLCA      fileList        `env:"VERNEGATE_CRL_CA,expand"` // nil: the roots of the system
 	CRLRefresh refreshInterval `env:"VERNEGATE_CRL_REFRESH" envDefault:"5m"`
 	CRLMaxSize listSize        `env:"VERNEGATE_CRL_MAX_SIZE" envDefault:"256MiB"`
-	StateDir   string          `env:"VERNEGATE_STATE_DIR"` // empty: a temporary directory
+	StateDir   string          `env:"VERNEGATE_STATE_DIR,expand"` // empty: a temporary directory
 
 	OCSP          onOff             `env:"VERNEGATE_OCSP" envDefault:"off"`
 	OCSPURL       responderURL      `env:"VERNEGATE_OCSP_URL"`     // nil: those that certificates name
@@ -138,12 +138,12 @@ type Config struct {
 	ReadyNeedsBroker brokerNeed `env:"VERNEGATE_READY_NEEDS_BROKER" envDefault:"auto"`
 
 	Admin          adminAddress `env:"VERNEGATE_ADMIN" envDefault:"127.0.0.1:8885"`
-	AdminHosts     hostNames    `env:"VERNEGATE_ADMIN_HOSTS"`           // nil: addresses and local names alone
-	AdminToken     admin.Token  `env:"VERNEGATE_ADMIN_TOKEN"`           // zero: see AdminTokenFile
-	AdminTokenFile admin.Token  `env:"VERNEGATE_ADMIN_TOKEN_FILE,file"` // zero: none
+	AdminHosts     hostNames    `env:"VERNEGATE_ADMIN_HOSTS"`                  // nil: addresses and local names alone
+	AdminToken     admin.Token  `env:"VERNEGATE_ADMIN_TOKEN"`                  // zero: see AdminTokenFile
+	AdminTokenFile admin.Token  `env:"VERNEGATE_ADMIN_TOKEN_FILE,file,expand"` // zero: none
 
-	AdminReadToken     admin.Token `env:"VERNEGATE_ADMIN_READ_TOKEN"`           // zero: see AdminReadTokenFile
-	AdminReadTokenFile admin.Token `env:"VERNEGATE_ADMIN_READ_TOKEN_FILE,file"` // zero: everybody may read
+	AdminReadToken     admin.Token `env:"VERNEGATE_ADMIN_READ_TOKEN"`                  // zero: see AdminReadTokenFile
+	AdminReadTokenFile admin.Token `env:"VERNEGATE_ADMIN_READ_TOKEN_FILE,file,expand"` // zero: everybody may read
 
 	LogLevel  logLevel  `env:"VERNEGATE_LOG_LEVEL" envDefault:"info"`
 	LogFormat LogFormat `env:"VERNEGATE_LOG_FORMAT" envDefault:"auto"`

@@ -8,6 +8,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -19,7 +20,7 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 func (m *mistakes) addUnset(vars map[string]string) {
 	for f := range reflect.TypeFor[Config]().Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("env"), ",")
-		if options != "expand" || m.origin(name) != "" { // of a setting of the old broker, that is told already
+		if !slices.Contains(strings.Split(options, ","), "expand") || m.origin(name) != "" { // of a setting of the old broker, that is told already
 			continue
 		}
 		value := vars[name]

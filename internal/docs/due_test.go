@@ -30,9 +30,9 @@ func TestPageSaysWhatIsDueWhen(t *testing.T) {
 	half := 2 * before(graceEnds.Critical, hour) // of a grace that is shorter, half counts
 	page := strings.Join(strings.Fields(read(t, "../../docs/kubernetes.md")), " ")
 	for _, want := range []string{
-		fmt.Sprintf("| server certificate | %d days before it expires, or %s of its life | %d days, or %s of its life |",
+		fmt.Sprintf("| certificate of the server, or shown to brokers and certificate-acl | %d days before it expires, or %s of its life if that is less | %d days, or %s of its life if that is less |",
 			before(server.Warning, day), share(briefServer.Warning), before(server.Critical, day), share(briefServer.Critical)),
-		fmt.Sprintf("| CA | %d days before it expires, or %s of its life | when it has expired |", before(ca.Warning, day), share(briefCA.Warning)),
+		fmt.Sprintf("| CA | %d days before it expires, or %s of its life if that is less | when it has expired |", before(ca.Warning, day), share(briefCA.Warning)),
 		fmt.Sprintf("| CRL | %d hours after its next update", int(late.Warning.Sub(end)/hour)),
 		fmt.Sprintf("| %d hours before `VERNEGATE_CRL_EXPIRED_GRACE` ends |", before(graceEnds.Critical, hour)),
 		fmt.Sprintf("With a grace of less than %s hours, a CRL is critical after half of it.", map[int]string{8: "eight"}[half]),

@@ -143,17 +143,47 @@ func (a *attempt) judgeCAs() {
 	if slices.ContainsFunc(a.next.cas, func(p part[caFile]) bool { return p.good == nil }) {
 		return // before the start, which waits for all of them
 	}
-	b := newBundle(a.certs())
-	err := a.checkBundle(b)
-	if err == nil {
-		a.next.bundle = b
-		return
+	if err := a.takeBundle(); err != nil {
+		a.takeCAsOneByOne(err)
 	}
+}
+
+// takeBundle takes the CAs of all files together, unless they cannot be used.
+func (a *attempt) takeBundle() error {
+	b := newBundle(a.certs())
+	if err := a.checkBundle(b); err != nil {
+		return err
+	}
+	a.next.bundle = b
+	return nil
+}
+
+// takeCAsOneByOne takes those of the changed files with which the CAs can be used, and refuses the others, all of which
+// cannot be used together. What takes a CA away does not wait for what another file adds.
+func (a *attempt) takeCAsOneByOne(together error) {
+	taken := slices.Clone(a.next.cas)
+	var removing, adding []int
 	for i := range a.next.cas {
-		if part, old := &a.next.cas[i], a.before.cas[i]; part.good != old.good {
-			*part = old
-			a.refuse(problem{Refusal: Refusal{Kind: KindCAs, File: a.set.cas[i].Path, Err: err}, start: fails, none: old.good == nil})
+		switch part, old := &a.next.cas[i], a.before.cas[i]; {
+		case part.good == old.good:
+			continue
+		case old.good != nil && part.good.lacks(old.good) != "":
+			removing = append(removing, i)
+		default:
+			adding = append(adding, i)
 		}
+		a.next.cas[i] = a.before.cas[i]
+	}
+	for _, i := range slices.Concat(removing, adding) {
+		old, err := a.before.cas[i], together
+		if a.next.bundle != nil { // else this is the start, which needs all of them
+			a.next.cas[i] = taken[i]
+			if err = a.takeBundle(); err == nil {
+				continue
+			}
+			a.next.cas[i] = old
+		}
+		a.refuse(problem{Refusal: Refusal{Kind: KindCAs, File: a.set.cas[i].Path, Err: err}, start: fails, none: old.good == nil})
 	}
 }
 

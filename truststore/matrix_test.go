@@ -106,6 +106,11 @@ func TestGoodPartsCountWhateverElseIsBroken(t *testing.T) {
 			m.write("ca.crl", revoking(m.root, 2, revoked.Leaf), revoking(m.other, 2)[:100])
 			return func() bool { return errors.Is(m.connects(revoked), pki.ErrRevoked) }
 		}},
+		"device revoked by a list behind one that is cut": {"", func(m *matrix) func() bool {
+			revoked := m.root.Issue("acme:gone")
+			m.write("ca.crl", revoking(m.other, 2)[:100], []byte("\n"), revoking(m.root, 2, revoked.Leaf))
+			return func() bool { return errors.Is(m.connects(revoked), pki.ErrRevoked) }
+		}},
 		"device of the other CA revoked": {"more.crl", func(m *matrix) func() bool {
 			revoked := m.other.Issue("acme:gone")
 			m.write("more.crl", revoking(m.other, 3, revoked.Leaf))

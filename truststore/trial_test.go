@@ -77,6 +77,32 @@ func TestNamesOfCAsAreLeftOutWhereTheyDoNotFit(t *testing.T) {
 	}
 }
 
+// A file that adds more names than fit is refused by itself.
+func TestARemovedCADoesNotWaitForAFileWhoseNamesDoNotFit(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	removed, added := certtest.NewCA("removed"), certtest.NewCA("added")
+	v.write("ca.crt", v.root.PEM(), removed.PEM())
+	v.write("more.crt", certtest.NewCA("other").PEM())
+	v.write("third.crt", certtest.NewCA("third").PEM())
+	config := v.config()
+	config.CAs = append(config.CAs, v.path("more.crt"), v.path("third.crt"))
+	config.CANames = truststore.CANamesAll
+	store := open(t, config)
+	v.write("more.crt", manyCAs(t))
+	v.write("ca.crt", v.root.PEM())
+	v.write("third.crt", added.PEM())
+	err := store.Reload(t.Context())
+	if refused := store.Refusals(); err == nil || len(refused) != 1 || refused[0].File != v.path("more.crt") {
+		t.Errorf("got error %v and refusals %v, want more.crt alone to be refused", err, refused)
+	}
+	for device, good := range map[*certtest.Cert]bool{v.root.Issue("acme:lamp"): true, added.Issue("acme:lamp"): true, removed.Issue("acme:lamp"): false} {
+		if _, err := bothVersions(t, store.Current(), device.TLS()); (err == nil) != good {
+			t.Errorf("got %v, want the device let in %v", err, good)
+		}
+	}
+}
+
 // What no handshake succeeds with does not count, whoever says that it fits.
 func TestPartsAreTriedBeforeTheyCount(t *testing.T) {
 	t.Parallel()

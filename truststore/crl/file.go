@@ -25,7 +25,7 @@ var (
 // Read calls visit for every list in a file: that of each of its PEM blocks, or the file itself, which is then DER.
 // visit gets what Parse returns, with an error that says which list it is about; for a PEM block of another type, the
 // list is nil and the error is ErrUnsupported. The error of Read says why there is nothing to read, or where the file is
-// no PEM any more: it may end there or be in the middle of being written. Lists before that place have been visited.
+// no PEM: it may end there or be in the middle of being written. The lists before and behind that place have been visited.
 func Read(file io.Reader, t *pace.Throttle, visit func(*List, error)) error {
 	n := 0
 	parse := func(der io.Reader) (*List, error) {
@@ -52,8 +52,11 @@ func eachList(file io.Reader, parse func(der io.Reader) (*List, error), visit fu
 	_, _ = in.Discard(len(begin) - len(pki.WithoutBOM(begin)))
 	stream := newPEMStream(in)
 	blocks, lists := 0, 0
-	for kind, err := stream.next(); err != io.EOF; kind, err = stream.next() {
-		if err != nil {
+	for {
+		kind, err := stream.next()
+		if err == io.EOF {
+			break
+		} else if err != nil {
 			return err
 		}
 		blocks++
@@ -62,15 +65,17 @@ func eachList(file io.Reader, parse func(der io.Reader) (*List, error), visit fu
 			list, wrong = parse(stream)
 			lists++
 		}
-		if _, err := io.Copy(io.Discard, stream); err != nil {
+		switch _, err := io.Copy(io.Discard, stream); {
+		case err == nil:
+			visit(list, wrong)
+		case !errors.Is(err, errBroken):
 			return err
 		}
-		visit(list, wrong)
 	}
-	if lists == 0 {
+	if stream.wrong == nil && lists == 0 {
 		return errNoList
 	}
-	return nil
+	return stream.wrong
 }
 
 // isDER tells a list in DER from text by its first bytes: a SEQUENCE of more than 127 bytes, as every signed list is,

@@ -113,8 +113,40 @@ func TestListsBeforeACutAreRead(t *testing.T) {
 	}
 }
 
+// So does what is behind a block that is broken, whatever breaks it.
+func TestListsBehindABrokenBlockAreRead(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	list := func(number int64) []byte { return certtest.PEMEncodeCRL(root.CRL(certtest.CRLOptions{Number: number})) }
+	one, two, three := list(1), list(2), list(3)
+	for name, test := range map[string]struct {
+		file []byte
+		want []int64
+	}{
+		"cut":                        {slices.Concat(one, two[:len(two)/2], []byte("\n"), three), []int64{1, 3}},
+		"cut at its end":             {slices.Concat(one, two[:len(two)-5], []byte("\n"), three), []int64{1, 3}},
+		"without its beginning":      {slices.Concat(one, two[len(two)/2:], three), []int64{1, 3}},
+		"with another letter":        {slices.Concat(one, bytes.Replace(two, []byte("-----\nM"), []byte("-----\n!"), 1), three), []int64{1, 3}},
+		"of another end":             {slices.Concat(one, bytes.Replace(two, []byte("END X509"), []byte("END X510"), 1), three), []int64{1, 3}},
+		"joined without end of line": {slices.Concat(bytes.TrimSpace(one), bytes.TrimSpace(two), three), []int64{1, 2, 3}},
+		"in one long line":           {slices.Concat(one, []byte("-----BEGIN X509 CRL-----\n!"), bytes.Repeat([]byte("A"), 3*pieceSize), []byte("\n"), three), []int64{1, 3}},
+	} {
+		var got []int64
+		err := Read(bytes.NewReader(test.file), nil, func(l *List, err error) {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			got = append(got, l.Number.Int64())
+		})
+		if err == nil || !slices.Equal(got, test.want) {
+			t.Errorf("%s: got lists %v and error %v, want %v and an error", name, got, err, test.want)
+		}
+	}
+}
+
 // FuzzFile compares with pki.ReadPEM, which has all of the file in memory: what the stream accepts has the same blocks
-// there.
+// there. Whatever a file is, a list behind it is read.
 func FuzzFile(f *testing.F) {
 	list := certtest.PEMEncodeCRL(certtest.NewCA("root").CRL(certtest.CRLOptions{Fill: 3}))
 	f.Add(list)
@@ -128,6 +160,11 @@ func FuzzFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if isDER(data[:min(len(data), 2)]) {
 			return
+		}
+		var withList [][]byte
+		_ = eachDER(bytes.NewReader(slices.Concat(data, []byte("\n"), list)), &withList)
+		if len(withList) == 0 || !bytes.Equal(certtest.PEMEncodeCRL(withList[len(withList)-1]), list) {
+			t.Errorf("the list behind it is not read: got %d lists", len(withList))
 		}
 		var lists [][]byte
 		if err := eachDER(bytes.NewReader(data), &lists); err != nil {

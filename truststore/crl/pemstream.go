@@ -7,8 +7,10 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/vernegate/vernegate/internal/pki"
 )
@@ -16,7 +18,11 @@ import (
 var (
 	pemDashes = []byte("-----")
 	pemBegin  = []byte("-----BEGIN ")
+	pemEnd    = []byte("-----END ")
 )
+
+// errBroken is what Read returns in a block that is broken. What is wrong with it is in the field wrong.
+var errBroken = errors.New("the PEM block is broken")
 
 // textSize is how much base64 a pemStream decodes at a time.
 const textSize = 4 << 10
@@ -24,12 +30,14 @@ const textSize = 4 << 10
 // A pemStream reads PEM blocks of any size, one after the other, under the rules
 // of pki.ReadPEM but for headers inside of blocks, and white space inside of lines or
 // before them, which it does not allow. It is an io.Reader of what the block
-// contains that next has found.
+// contains that next has found. What is broken is passed over: the blocks behind it are read.
 type pemStream struct {
 	in    *bufio.Reader
-	line  int   // how many have ended
-	fresh bool  // a line begins
-	err   error // what Read returns when out is empty; nil inside of a block
+	line  int    // how many have ended
+	fresh bool   // a line begins
+	err   error  // what Read returns when out is empty; nil inside of a block
+	held  []byte // a line that begins a block, which was found where another one had to end; nil = none
+	wrong error  // where the text is no PEM first; nil = nowhere so far
 
 	kind   string // of the block
 	begun  int    // the line it begins with
@@ -44,24 +52,43 @@ func newPEMStream(in *bufio.Reader) *pemStream {
 }
 
 // next finds the next block, once the one before it is read to its end, and
-// returns its type; io.EOF when there is none.
+// returns its type; io.EOF when there is none. Other errors are those of reading.
 func (s *pemStream) next() (kind string, err error) {
+	for s.held == nil && !s.fresh { // the rest of a line in which a block broke
+		if _, err := s.piece(); err != nil {
+			return "", err
+		}
+	}
 	for {
 		text, whole, err := s.wholeLine()
-		switch {
-		case err != nil:
+		if err != nil {
 			return "", err
-		case bytes.HasPrefix(text, pemBegin):
-			kind, ok := bytes.CutSuffix(text[len(pemBegin):], pemDashes)
-			if !ok {
-				return "", fmt.Errorf("line %d: %q begins no PEM block", s.line, pki.Clip(text))
-			}
-			s.kind, s.begun = string(kind), s.line
-			s.text, s.out, s.padded, s.err = s.text[:0], nil, false, nil
-			return s.kind, nil
-		case pki.IsPieceOfPEM(text, whole):
-			return "", fmt.Errorf("line %d: %q begins no PEM block", s.line, pki.Clip(text))
 		}
+		if kind, ok := beginOfPEM(text); ok {
+			s.kind, s.begun = kind, s.line
+			s.text, s.out, s.padded, s.err = s.text[:0], nil, false, nil
+			return kind, nil
+		}
+		if pki.IsPieceOfPEM(text, whole) {
+			s.note("line %d: %q begins no PEM block", s.line, pki.Clip(text))
+		}
+	}
+}
+
+// beginOfPEM returns the type of the block that a line begins.
+func beginOfPEM(line []byte) (kind string, ok bool) {
+	after, ok := bytes.CutPrefix(line, pemBegin)
+	if !ok {
+		return "", false
+	}
+	after, ok = bytes.CutSuffix(after, pemDashes)
+	return string(after), ok
+}
+
+// note keeps what is wrong, if it is the first such thing.
+func (s *pemStream) note(format string, args ...any) {
+	if s.wrong == nil {
+		s.wrong = fmt.Errorf(format, args...)
 	}
 }
 
@@ -86,14 +113,14 @@ func (s *pemStream) fill() error {
 		text, err := s.piece()
 		switch {
 		case err == io.EOF:
-			return fmt.Errorf("line %d: the PEM block of type %q does not end", s.begun, pki.Clip([]byte(s.kind)))
+			s.note("line %d: the PEM block of type %q does not end", s.begun, pki.Clip([]byte(s.kind)))
+			return errBroken
 		case err != nil:
 			return err
 		case begins && bytes.HasPrefix(text, pemDashes):
-			if string(text) != "-----END "+s.kind+"-----" {
+			if ended = s.ends(text); !ended {
 				return s.undecodable()
 			}
-			ended = true
 		case s.padded && len(text) > 0:
 			return s.undecodable()
 		default:
@@ -110,6 +137,23 @@ func (s *pemStream) fill() error {
 		return s.undecodable()
 	}
 	return io.EOF
+}
+
+// ends reports whether a line ends the block. What begins another one is held, whether the line ends this one or not: a
+// block may have been cut, or files were joined of which one had no end of line.
+func (s *pemStream) ends(line []byte) bool {
+	after, ends := bytes.CutPrefix(line, slices.Concat(pemEnd, []byte(s.kind), pemDashes))
+	if ends && len(after) == 0 {
+		return true
+	}
+	if _, begins := beginOfPEM(after); !begins {
+		return false
+	}
+	s.held = bytes.Clone(after)
+	if ends {
+		s.note("line %d: %q ends a PEM block and begins another one", s.line, pki.Clip(line))
+	}
+	return ends
 }
 
 // decode moves what can be decoded of text to out.
@@ -129,12 +173,17 @@ func (s *pemStream) decode() error {
 }
 
 func (s *pemStream) undecodable() error {
-	return fmt.Errorf("line %d: the PEM block of type %q does not decode", s.begun, pki.Clip([]byte(s.kind)))
+	s.note("line %d: the PEM block of type %q does not decode", s.begun, pki.Clip([]byte(s.kind)))
+	return errBroken
 }
 
 // wholeLine reads a line without trailing white space, or what fits into memory
 // of a longer one, and reports whether it had an end.
 func (s *pemStream) wholeLine() (text []byte, whole bool, err error) {
+	if text = s.held; text != nil {
+		s.held = nil
+		return text, true, nil
+	}
 	if text, err = s.piece(); err != nil {
 		return nil, false, err
 	}

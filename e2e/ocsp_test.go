@@ -79,6 +79,30 @@ func TestOCSPEndsSessions(t *testing.T) {
 	}
 }
 
+// TestUnknownDoesNotEndARevocation has a responder lose its data after it has revoked a device, and then fail. The device
+// stays out, where others whose status cannot be found out come in.
+func TestUnknownDoesNotEndARevocation(t *testing.T) {
+	t.Parallel()
+	s := prepareFixture(t)
+	r := s.startResponder(t)
+	s.withOCSP(t, r.URL, "VERNEGATE_OCSP_ON_ERROR", "allow")
+	lamp := s.device("acme:lamp")
+	r.Revoke(lamp)
+	s.checkRefused(t, s.through(lamp, 0), "tls_revoked", "keyCompromise")
+
+	r.Behave(certtest.OCSPFunc(func(serial *big.Int) []byte {
+		return s.pki.Root.OCSP(certtest.OCSPOptions{}, certtest.OCSPAnswer{Serial: serial, Status: certtest.OCSPUnknown})
+	}))
+	eventually(t, stepTime, "the responder is asked again", func() bool {
+		s.checkRefused(t, s.through(lamp, 0), "tls_revoked", "keyCompromise")
+		return s.answered(t, "unknown") > 0
+	})
+	s.checkRefused(t, s.through(lamp, 0), "tls_revoked", "keyCompromise")
+	r.Close()
+	_ = s.live(t, s.device("acme:door")).Close()
+	s.checkRefused(t, s.through(lamp, 0), "tls_revoked", "keyCompromise")
+}
+
 // TestOCSPOfOpenSSL does the same with the responder of Debian's openssl: it is delegated, and says until when its answers
 // hold. It does not know the last device.
 func TestOCSPOfOpenSSL(t *testing.T) {

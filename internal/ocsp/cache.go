@@ -77,7 +77,7 @@ type Cache struct {
 // Status returns what is known of a certificate, and when to call again about its live sessions. It answers from memory,
 // or waits for a request until ctx ends; the request then goes on for the others and for memory. If live, it does not
 // wait, and returns ErrUnderWay. With an error nothing is known. A certificate that was revoked stays so, also past the end
-// of that answer, until a younger one says otherwise.
+// of that answer, until a younger one says that it is good.
 func (c *Cache) Status(ctx context.Context, cert Certificate, live bool) (answer Answer, again time.Time, err error) {
 	answer, again, outcome, err := c.find(ctx, cert, live)
 	if c.Observe != nil {
@@ -176,7 +176,7 @@ func (e entry) holds(now time.Time) bool { return e.status != 0 && now.UnixMilli
 func (e entry) again() time.Time         { return time.UnixMilli(e.next) }
 
 func (e entry) answer() Answer {
-	a := Answer{Status: e.status, Until: time.UnixMilli(e.until), Reason: int(e.reason)}
+	a := Answer{Status: e.status, ThisUpdate: time.UnixMilli(e.since), Until: time.UnixMilli(e.until), Reason: int(e.reason)}
 	if e.status == Revoked {
 		a.RevokedAt = time.Unix(e.revokedAt, 0)
 	}
@@ -184,7 +184,7 @@ func (e entry) answer() Answer {
 }
 
 // unanswered is the result of Status where no answer holds. A certificate that was revoked stays so until an answer says
-// otherwise: else a responder that is down would let it in where a policy does so. Of others nothing is known.
+// that it is good: else a responder that is down would let it in where a policy does so. Of others nothing is known.
 func (e entry) unanswered(again time.Time, outcome Outcome, err error) (Answer, time.Time, Outcome, error) {
 	if e.status == Revoked {
 		return e.answer(), again, outcome, nil
@@ -192,13 +192,24 @@ func (e entry) unanswered(again time.Time, outcome Outcome, err error) (Answer, 
 	return Answer{}, again, outcome, err
 }
 
-// takenBack returns an *Error if an answer would take back a revocation that is younger: it was signed before that, and
-// comes from a cache on the way, or from somebody there.
-func (e entry) takenBack(a Answer) error {
-	if e.status == Revoked && a.Status != Revoked && a.ThisUpdate.UnixMilli() < e.since {
-		return wrong(KindStale, "it says %v, and is older than the answer that the certificate is revoked", a.Status)
+// amended returns an answer as it counts beside what is remembered. Only a younger one that says good ends a revocation; the
+// error is an *Error if a good one is not younger, and so comes from a cache on the way, or from somebody there.
+func (e entry) amended(a Answer) (Answer, error) {
+	if e.status != Revoked {
+		return a, nil
 	}
-	return nil
+	switch younger := a.ThisUpdate.UnixMilli() > e.since; {
+	case a.Status == Unknown: // which does not say that it is not revoked
+		revoked := e.answer()
+		revoked.Until = a.Until
+		return revoked, nil
+	case younger:
+		return a, nil
+	case a.Status == Revoked:
+		a.ThisUpdate = time.UnixMilli(e.since) // lest a good one count that is older than what is known
+		return a, nil
+	}
+	return Answer{}, wrong(KindStale, "it says %v, and is not younger than the answer that the certificate is revoked", a.Status)
 }
 
 // answered returns the entry of an answer that came at now.

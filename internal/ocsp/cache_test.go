@@ -40,6 +40,13 @@ func (s *script) say(status ocsp.Status, holds, delay time.Duration) {
 	})
 }
 
+// sayAsOf answers at once, with a status that was true at a time.
+func (s *script) sayAsOf(status ocsp.Status, at time.Time, holds time.Duration) {
+	s.set(func(context.Context) (ocsp.Answer, error) {
+		return ocsp.Answer{Status: status, ThisUpdate: at, Until: time.Now().Add(holds)}, nil
+	})
+}
+
 // fail answers nothing, after a delay.
 func (s *script) fail(delay time.Duration) {
 	s.set(func(context.Context) (ocsp.Answer, error) {
@@ -126,27 +133,77 @@ func TestRevokedCertificatesStayRevoked(t *testing.T) {
 				t.Errorf("live: got %v, %v", got.Status, err)
 			}
 		}
-		said := func(status ocsp.Status, at time.Time) {
-			s.set(func(context.Context) (ocsp.Answer, error) {
-				return ocsp.Answer{Status: status, ThisUpdate: at, Until: time.Now().Add(time.Hour)}, nil
-			})
-		}
 		before := time.Now()
 		time.Sleep(time.Minute)
-		said(ocsp.Revoked, time.Now())
+		s.sayAsOf(ocsp.Revoked, time.Now(), time.Hour)
 		wantStatus(t, c, ocsp.Revoked, 0)
 		s.fail(time.Second)
 		time.Sleep(2 * time.Hour)
 		wantStatus(t, c, ocsp.Revoked, time.Second)
 		live()
-		said(ocsp.Good, before)
+		s.sayAsOf(ocsp.Good, before, time.Hour)
 		for range 3 {
 			time.Sleep(2 * time.Hour)
 			wantStatus(t, c, ocsp.Revoked, 0)
 			synctest.Wait()
 			live()
 		}
-		said(ocsp.Good, time.Now()) // it was on hold
+		s.sayAsOf(ocsp.Good, time.Now(), time.Hour) // it was on hold
+		wantStatus(t, c, ocsp.Good, 0)
+	})
+}
+
+// A responder that has lost its data does not know the certificate any more, and that does not make it a good one.
+func TestRevokedCertificatesStayRevokedWhenTheyBecomeUnknown(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *script, c *ocsp.Cache) {
+		before := time.Now()
+		time.Sleep(time.Minute)
+		s.set(func(context.Context) (ocsp.Answer, error) {
+			return ocsp.Answer{Status: ocsp.Revoked, ThisUpdate: time.Now(), Until: time.Now().Add(time.Hour), RevokedAt: before, Reason: 1}, nil
+		})
+		wantStatus(t, c, ocsp.Revoked, 0)
+		time.Sleep(2 * time.Hour)
+		s.sayAsOf(ocsp.Unknown, time.Now(), time.Minute)
+		for _, live := range []bool{false, true} {
+			got, again, err := c.Status(t.Context(), lamp(), live)
+			if got.Status != ocsp.Revoked || !got.RevokedAt.Equal(before) || got.Reason != 1 || err != nil {
+				t.Errorf("live %t: got %+v, %v", live, got, err)
+			}
+			if d := time.Until(again); d < 30*time.Second || d > time.Minute {
+				t.Errorf("live %t: to be asked again in %v, want within a minute", live, d)
+			}
+		}
+		if n := s.asked.Load(); n != 2 {
+			t.Errorf("asked %d times, want twice: unknown holds for a minute", n)
+		}
+		s.fail(time.Second)
+		time.Sleep(2 * time.Minute)
+		wantStatus(t, c, ocsp.Revoked, time.Second)
+		s.sayAsOf(ocsp.Good, before, 24*time.Hour)
+		time.Sleep(2 * time.Minute)
+		wantStatus(t, c, ocsp.Revoked, 0)
+		s.sayAsOf(ocsp.Good, time.Now(), time.Hour)
+		wantStatus(t, c, ocsp.Good, 0)
+	})
+}
+
+// A certificate was on hold, was good again, and is revoked for good now. Whoever replays the first two answers in their
+// order gains nothing; nor does one who has a good answer from the second in which it was revoked.
+func TestReplayedAnswersDoNotEndARevocation(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *script, c *ocsp.Cache) {
+		onHold := time.Now()
+		good := onHold.Add(time.Minute)
+		revoked := good.Add(time.Minute)
+		time.Sleep(time.Hour)
+		for _, said := range []struct {
+			status ocsp.Status
+			at     time.Time
+		}{{ocsp.Revoked, revoked}, {ocsp.Revoked, onHold}, {ocsp.Good, good}, {ocsp.Good, revoked}} {
+			s.sayAsOf(said.status, said.at, time.Hour)
+			wantStatus(t, c, ocsp.Revoked, 0)
+			time.Sleep(2 * time.Hour)
+		}
+		s.sayAsOf(ocsp.Good, revoked.Add(time.Second), time.Hour)
 		wantStatus(t, c, ocsp.Good, 0)
 	})
 }

@@ -60,7 +60,7 @@ func (c *Cache) finish(cert Certificate, f *flight) {
 	c.mu.Lock()
 	e := c.remembered(cert.Fingerprint)
 	if f.err == nil {
-		f.err = e.takenBack(f.answer)
+		f.answer, f.err = e.amended(f.answer)
 	}
 	if f.err == nil {
 		e = answered(f.answer, now, c.Refresh)

@@ -209,6 +209,49 @@ func TestBadListsFromTheNetworkChangeNothing(t *testing.T) {
 	eventually(t, stepTime, "a good list counts again", func() bool { return s.mayConnect(t, bad) })
 }
 
+// TestAnotherCAsListTakesNoOverdueOneAway has somebody on the way answer with the list of another CA while that of the
+// devices' CA is overdue, as a CA without a list refuses nobody by default.
+func TestAnotherCAsListTakesNoOverdueOneAway(t *testing.T) {
+	t.Parallel()
+	fake := startFakeBroker(t)
+	s, ca := prepareFixture(t), startPublisher(t)
+	other := certtest.NewCA("other")
+	s.pki.Trust(other)
+	if err := s.folder.Rename(s.pki.Set()); err != nil {
+		t.Fatal(err)
+	}
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
+	device := s.device("acme:lamp")
+	ca.Publish("/ca.crl", s.pki.Root.CRL(certtest.CRLOptions{Number: 5, ThisUpdate: ago(2 * time.Hour), NextUpdate: ago(time.Hour)}))
+	env := []string{"VERNEGATE_TLS_CRL", ca.URL + "/ca.crl", "VERNEGATE_CRL_REFRESH", crlRefresh, "VERNEGATE_CRL_EXPIRED", "deny",
+		"VERNEGATE_STATE_DIR", filepath.Join(t.TempDir(), "state")}
+	refused := func() {
+		t.Helper()
+		eventually(t, stepTime, "the other list is refused", func() bool {
+			return len(s.Records(func(r stack.Record) bool {
+				err, _ := r["err"].(string)
+				return strings.Contains(err, `it has no newer list of "CN=`+s.pki.Root.Cert.Subject.CommonName+`"`)
+			})) > 0
+		})
+		if s.mayConnect(t, device) {
+			t.Error("a device of the CA whose list is overdue connects")
+		}
+	}
+	first := s.startAlone(t, fake.Addr, env...)
+	if s.mayConnect(t, device) {
+		t.Error("a device connects although the list of its CA is overdue")
+	}
+	ca.Publish("/ca.crl", other.CRL(certtest.CRLOptions{Number: 6}))
+	refused()
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.startBefore(t, fake.Addr, env...)
+	refused()
+	ca.Publish("/ca.crl", s.rootList(6))
+	eventually(t, stepTime, "the CA's next list counts", func() bool { return s.mayConnect(t, device) })
+}
+
 // TestListsAreFetchedFromDistributionPoints has certificates name where their list is.
 func TestListsAreFetchedFromDistributionPoints(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,10 +125,10 @@ func (t *triedLists) forget(before map[string]*listFile, files []*listFile, foll
 // hasSuccessors returns which list from one place would be lost with what has been found there now.
 func (g *Generation) hasSuccessors(found *listFile, now time.Time) error {
 	for _, used := range g.read {
-		if used.path != found.Path || used.authorityIn(g.bundle) == nil || used.isOverdue(now) && !found.has(used.series()) {
+		if used.path != found.Path || used.authorityIn(g.bundle) == nil {
 			continue
 		}
-		if !found.succeeds(used) {
+		if !found.succeeds(used) && !(used.isOverdue(now) && found.standsInFor(used)) {
 			return fmt.Errorf("it has no newer list of %q than the one in use (%s)", used.Issuer, used.Age())
 		}
 	}
@@ -150,4 +151,13 @@ func (f *listFile) succeeds(used *list) bool {
 		}
 	}
 	return false
+}
+
+// standsInFor reports whether a file has a newer complete list of the CA of another one, whose place it may take once that is
+// overdue: a CA may partition its lists in another way, or give up making deltas. Others that the CA has
+// signed, such as a part about other certificates, would take the list away.
+func (f *listFile) standsInFor(used *list) bool {
+	return slices.ContainsFunc(f.lists, func(l *list) bool {
+		return l.issuer == used.issuer && l.BaseNumber == nil && l.ThisUpdate.After(used.ThisUpdate) && l.Includes(used.List, f.Path)
+	})
 }

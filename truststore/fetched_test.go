@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"os"
@@ -181,6 +182,7 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 		"one from the future":              {opts: future, want: "it is from the future"},
 		"one of a stranger":                {opts: users(6), another: "stranger", want: "its issuer is no CA of the bundle"},
 		"one of another CA":                {opts: users(6), another: "other", want: "it has no newer list of \"CN=root\""},
+		"one of another CA, when due":      {opts: users(6), another: "other", overdue: true, want: "it has no newer list of \"CN=root\""},
 		"one of the CA's next key":         {opts: renewed, another: "root"},
 		"an older one of the CA's old key": {opts: older, another: "root", want: "it has no newer list"},
 		"a delta":                          {opts: certtest.CRLOptions{Number: 6, Extensions: append(deltaOf(5), distributionPoint(usersOnlyField)...)}, want: "it has no newer list"},
@@ -204,6 +206,66 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 				t.Errorf("got %v, due %v", err, due)
 			case row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)):
 				t.Errorf("got %v, want it to say %q", err, row.want)
+			}
+		})
+	}
+}
+
+// TestNoOtherListTakesAnOverdueOneAway goes all the way to who gets in: somebody on the way to the CA's server has every
+// list that CAs publish, and a CA without a list refuses nobody by default.
+func TestNoOtherListTakesAnOverdueOneAway(t *testing.T) {
+	t.Parallel()
+	here, elsewhere := pointField(listURL), pointField("http://crl.example.org/other.crl")
+	for name, row := range map[string]struct {
+		used, offered []pkix.Extension
+		another       bool // CA
+		takes         bool // the place of the one in use
+	}{
+		"of another CA":                      {another: true},
+		"the delta to it":                    {offered: deltaOf(5)},
+		"about CAs only":                     {offered: distributionPoint(casOnlyField)},
+		"about CAs, in place of users":       {used: distributionPoint(usersOnlyField), offered: distributionPoint(casOnlyField)},
+		"about some reasons":                 {offered: distributionPoint(compromisedField)},
+		"about other reasons":                {used: distributionPoint(compromisedField), offered: distributionPoint(otherReasonsField)},
+		"another part":                       {used: distributionPoint(here), offered: distributionPoint(elsewhere)},
+		"a part":                             {offered: distributionPoint(elsewhere)},
+		"the part of this URL":               {offered: distributionPoint(here), takes: true},
+		"the users of this URL":              {offered: distributionPoint(here, usersOnlyField)},
+		"about all, in place of a part":      {used: distributionPoint(elsewhere), takes: true},
+		"about all, in place of users":       {used: distributionPoint(usersOnlyField), takes: true},
+		"about all, in place of a delta":     {used: deltaOf(4), takes: true},
+		"another delta, in place of a delta": {used: append(deltaOf(4), distributionPoint(usersOnlyField)...), offered: deltaOf(4)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, config := newRemoteScene(t)
+			config.CRLExpired = truststore.Deny
+			other := certtest.NewCA("other")
+			s.write("ca.crt", s.root.PEM(), other.PEM())
+			signer := s.root
+			if row.another {
+				signer = other
+			}
+			s.write("fetched.crl", s.list(certtest.CRLOptions{Number: 5, ThisUpdate: pastHours(3), NextUpdate: pastHours(1), Extensions: row.used}))
+			store := open(t, config)
+			s.write("next.crl", signer.CRL(certtest.CRLOptions{Number: 6, Extensions: row.offered}))
+			_, err := store.TryFetched(t.Context(), fetched(t, s.path("next.crl")), time.Now())
+			if err == nil { // as its fetcher does
+				if err := os.Rename(s.path("next.crl"), s.path("fetched.crl")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if (err == nil) != row.takes || err != nil && !strings.Contains(err.Error(), "it has no newer list of \"CN=root\"") {
+				t.Errorf("got %v, want that it takes the place %v", err, row.takes)
+			}
+			if row.takes {
+				return
+			}
+			_ = store.Reload(t.Context()) // as an operator has it done, which gives up what is missing at once
+			for when, store := range map[string]*truststore.Store{"reloaded": store, "started again": open(t, config)} {
+				if got := store.Current().CRLs(); row.used == nil && !errors.Is(verify(store, s.root.Issue("acme:lamp")), pki.ErrRevocationUnknown) {
+					t.Errorf("%s: a device comes in, with %+v in use", when, got)
+				}
 			}
 		})
 	}

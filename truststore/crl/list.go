@@ -112,6 +112,10 @@ func (l *List) Scope() string { return l.scope.extension }
 // list: none if the list does not speak of it.
 func (l *List) Covers(cert *x509.Certificate) Reasons { return l.scope.covers(cert) }
 
+// Includes reports whether a list speaks of all that another one of its CA speaks of. One that names a URL as its
+// distribution point is what the CA has there for everybody, whatever names the other one has.
+func (l *List) Includes(other *List, url string) bool { return l.scope.includes(&other.scope, url) }
+
 // NewerThan orders lists of one CA and scope by their number, or by time when one has none or both have the same.
 func (l *List) NewerThan(other *List) bool {
 	if order := l.order(other); order != 0 {

@@ -99,6 +99,23 @@ func (s *scope) covers(cert *x509.Certificate) Reasons {
 	return covered
 }
 
+// includes is as List.Includes.
+func (s *scope) includes(other *scope, url string) bool {
+	switch {
+	case s.usersOnly && !other.usersOnly, s.casOnly && !other.casOnly, other.reasons&^s.reasons != 0:
+		return false
+	case !s.named || slices.Contains(s.point.uris, url):
+		return true
+	}
+	return other.named && s.point.hasAll(&other.point)
+}
+
+// hasAll reports whether a distribution point has all names of another one.
+func (p *point) hasAll(other *point) bool {
+	return !slices.ContainsFunc(other.uris, func(uri string) bool { return !slices.Contains(p.uris, uri) }) &&
+		!slices.ContainsFunc(other.others, func(name string) bool { return !slices.Contains(p.others, name) })
+}
+
 // meets reports whether two distribution points have a name in common (RFC 5280 §6.3.3(b)(2)(i)).
 func (p *point) meets(other *point) bool {
 	return slices.ContainsFunc(p.uris, func(uri string) bool { return slices.Contains(other.uris, uri) }) ||

@@ -33,7 +33,7 @@ func TestForgetAsksAgain(t *testing.T) {
 				}
 				wantReply(t, cache, acl, door, 1)
 
-				tell(t, cache, lamp, time.Now(), true) // an operator overrules events, too
+				tell(t, cache, lamp, time.Now(), certacl.Counts) // an operator overrules events, too
 				forget(cache)
 				wantReply(t, cache, acl, door, 1)
 
@@ -134,7 +134,7 @@ func TestRememberedSaysFromWhereAndHowOld(t *testing.T) {
 
 		time.Sleep(time.Second)
 		now := time.Now()
-		tell(t, cache, nobody, now, true)
+		tell(t, cache, nobody, now, certacl.Counts)
 		want(certacl.Memory{Told: true, Since: now, FreshUntil: now.Add(hold), UsableUntil: now.Add(hold)}, true)
 		time.Sleep(hold)
 		want(certacl.Memory{}, false)

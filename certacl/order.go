@@ -18,33 +18,48 @@ type order struct {
 }
 
 type change struct {
-	at    time.Time // by the clock of whoever told it
-	until time.Time // it is remembered
+	at   time.Time // by the clock of whoever told it
+	came time.Time // by the clock of this machine
 }
 
-// take notes a change, and reports whether none of the same certificate that happened later has come before it. It
-// remembers as many as size, and for as long as keep.
-func (o *order) take(fp pki.Fingerprint, at, now time.Time, size int, keep time.Duration) bool {
-	o.drop(now)
+// A place is where a change stands among those of the same certificate that came before it.
+type place int
+
+const (
+	later   place = iota // than all of them, by their times
+	earlier              // than one of them
+	unclear              // earlier than one of them by its time, but that one had a time that was still to come
+)
+
+// take notes a change, unless its place is another one than later. It remembers as many as size, and for as long as keep.
+//
+// A time that was still to come when its change came is that of a clock that is ahead. If the same clock has timed both,
+// their times tell their order. If not, it would have what truly happens later not count, for as long as it is ahead.
+func (o *order) take(fp pki.Fingerprint, at, now time.Time, size int, keep time.Duration) place {
+	o.drop(now, keep)
 	if size <= 0 || keep <= 0 {
-		return true
+		return later
 	}
 	if o.latest == nil {
 		// The error is for sizes that are not positive.
 		o.latest, _ = simplelru.NewLRU[pki.Fingerprint, change](size, nil)
 	}
-	if before, known := o.latest.Peek(fp); known && at.Before(before.at) { // and not Get, which would change the order of time
-		return false
+	before, known := o.latest.Peek(fp) // and not Get, which would change the order of time
+	switch {
+	case !known || !at.Before(before.at):
+		o.latest.Add(fp, change{at, now})
+		return later
+	case at.Before(before.came):
+		return earlier
 	}
-	o.latest.Add(fp, change{at, now.Add(keep)})
-	return true
+	return unclear
 }
 
 // drop forgets what was remembered for long enough.
-func (o *order) drop(now time.Time) {
+func (o *order) drop(now time.Time, keep time.Duration) {
 	for o.latest != nil {
 		_, oldest, found := o.latest.GetOldest()
-		if !found || now.Before(oldest.until) {
+		if !found || now.Before(oldest.came.Add(keep)) {
 			return
 		}
 		o.latest.RemoveOldest()

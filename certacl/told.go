@@ -20,32 +20,54 @@ type told struct {
 	until time.Time
 }
 
+// A Verdict is what a Cache makes of a change that it is told of.
+type Verdict int
+
+// The verdicts.
+const (
+	Outdated Verdict = iota // it happened before another one of the same certificate, and changes nothing
+	Counts                  // the cache answers so from now on
+	Unclear                 // nobody knows which one happened last: the certificate is forgotten, and Owner asks
+)
+
 // Tell is told that the certificate belongs to owner since at, or with ok false to nobody. For Hold the cache answers
 // so without asking; a question that is under way is overtaken, and its callers get this answer, too. What happened
-// before something else that Tell or Doubt was told of the same certificate changes nothing, and Tell returns false: events
-// of one certificate may come by different partitions, and then in any order. at must not be further back than Order.
-func (c *Cache) Tell(fp pki.Fingerprint, owner string, ok bool, at time.Time) bool {
+// before something else that Tell or Doubt was told of the same certificate is Outdated: events of one certificate may
+// come by different partitions, and then in any order. at must not be further back than Order.
+//
+// at is by the clock of whoever has published the change, and may be still to come if that is ahead. Where another change
+// follows with an earlier time, but one that is younger than the arrival of the first, the clocks do not tell which of the
+// two was the last. Then one after which the certificate has no owner counts, whichever it is; with two owners Tell does what
+// Doubt does, and returns Unclear.
+func (c *Cache) Tell(fp pki.Fingerprint, owner string, ok bool, at time.Time) Verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	c.dropTold(now)
-	if !c.order.take(fp, at, now, c.Size, c.Order) {
-		return false
+	switch place := c.order.take(fp, at, now, c.Size, c.Order); {
+	case place == earlier, place == unclear && ok && c.heldByNobody(fp, now):
+		return Outdated
+	case place == unclear && ok:
+		c.overtake(fp)
+		c.drop(fp)
+		return Unclear
 	}
 	c.hold(fp, told{owner, ok, now, now.Add(c.Hold)})
 	if c.answers != nil && c.answers.Contains(fp) { // others would make those leave that devices need
 		c.remember(fp, c.withTimes(answer{owner: owner, ok: ok, told: true, since: now}, now), now)
 	}
 	c.overtake(fp)
-	return true
+	return Counts
 }
 
 // Doubt is Tell for a change that does not say whose the certificate is now: it forgets the certificate, as Forget does,
-// unless something that happened later was told before.
+// and returns true, unless the change is Outdated.
 func (c *Cache) Doubt(fp pki.Fingerprint, at time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.order.take(fp, at, time.Now(), c.Size, c.Order) {
+	now := time.Now()
+	place := c.order.take(fp, at, now, c.Size, c.Order)
+	if place == earlier || place == unclear && c.heldByNobody(fp, now) {
 		return false
 	}
 	c.overtake(fp)
@@ -72,6 +94,12 @@ func (c *Cache) heldAt(fp pki.Fingerprint, now time.Time) (told, bool) {
 	}
 	t, known := c.tolds.Peek(fp) // and not Get, which would change the order of time
 	return t, known && now.Before(t.until)
+}
+
+// heldByNobody reports whether it was told that the certificate has no owner, and still counts. The caller holds mu.
+func (c *Cache) heldByNobody(fp pki.Fingerprint, now time.Time) bool {
+	t, held := c.heldAt(fp, now)
+	return held && !t.ok
 }
 
 // dropTold forgets what was told and does not count any more. The caller holds mu.

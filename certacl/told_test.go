@@ -24,11 +24,11 @@ func newHoldingCache(acl *certificateACL) *certacl.Cache {
 	return cache
 }
 
-// tell tells a cache of fingerprint 0, and wants that to count or not.
-func tell(t *testing.T, cache *certacl.Cache, said reply, at time.Time, want bool) {
+// tell tells a cache of fingerprint 0, and wants a verdict.
+func tell(t *testing.T, cache *certacl.Cache, said reply, at time.Time, want certacl.Verdict) {
 	t.Helper()
 	if got := cache.Tell(pki.Fingerprint{}, said.owner, said.owner != "", at); got != want {
-		t.Errorf("Tell(%q) = %t, want %t", said.owner, got, want)
+		t.Errorf("Tell(%q) = %v, want %v", said.owner, got, want)
 	}
 }
 
@@ -47,7 +47,7 @@ func TestWhatIsToldOverrulesCertificateACLForAWhile(t *testing.T) {
 				defer cache.Close()
 				wantReply(t, cache, acl, row.before, 1)
 
-				tell(t, cache, row.told, time.Now(), true)
+				tell(t, cache, row.told, time.Now(), certacl.Counts)
 				wantReply(t, cache, acl, row.told, 0)
 				time.Sleep(hold - instant)
 				wantReply(t, cache, acl, row.told, 0)
@@ -62,7 +62,7 @@ func TestCertificateACLHasTheLastWord(t *testing.T) {
 		cache := newHoldingCache(acl)
 		defer cache.Close()
 		wantReply(t, cache, acl, lamp, 1)
-		tell(t, cache, nobody, time.Now(), true)
+		tell(t, cache, nobody, time.Now(), certacl.Counts)
 		time.Sleep(hold)
 		wantReply(t, cache, acl, lamp, 1) // the event was none of certificate-acl's
 	})
@@ -74,7 +74,7 @@ func TestToldOwnerHasATTLOnceItIsKnown(t *testing.T) {
 		cache := newHoldingCache(acl)
 		defer cache.Close()
 		wantReply(t, cache, acl, lamp, 1)
-		tell(t, cache, door, time.Now(), true)
+		tell(t, cache, door, time.Now(), certacl.Counts)
 		acl.set("", errDown)
 		time.Sleep(ttl - instant)
 		wantReply(t, cache, acl, door, 0)
@@ -88,9 +88,9 @@ func TestALaterEventCounts(t *testing.T) {
 		acl := &certificateACL{owner: lamp.owner}
 		cache := newHoldingCache(acl)
 		defer cache.Close()
-		tell(t, cache, nobody, time.Now(), true)
+		tell(t, cache, nobody, time.Now(), certacl.Counts)
 		time.Sleep(time.Second)
-		tell(t, cache, door, time.Now(), true)
+		tell(t, cache, door, time.Now(), certacl.Counts)
 		wantReply(t, cache, acl, door, 0)
 	})
 }
@@ -102,10 +102,10 @@ func TestAnEarlierEventThatComesLaterDoesNotCount(t *testing.T) {
 		cache := newHoldingCache(acl)
 		defer cache.Close()
 		created := time.Now()
-		tell(t, cache, door, created, true)
-		tell(t, cache, nobody, created.Add(-time.Millisecond), false)
+		tell(t, cache, door, created, certacl.Counts)
+		tell(t, cache, nobody, created.Add(-time.Millisecond), certacl.Outdated)
 		wantReply(t, cache, acl, door, 0)
-		tell(t, cache, nobody, created, true) // of two at once, the one that comes last
+		tell(t, cache, nobody, created, certacl.Counts) // of two at once, the one that comes last
 		wantReply(t, cache, acl, nobody, 0)
 	})
 }
@@ -127,19 +127,83 @@ func TestAnEarlierEventDoesNotCountLongAfter(t *testing.T) {
 				defer cache.Close()
 				created := time.Now()
 				time.Sleep(time.Second)
-				tell(t, cache, nobody, time.Now(), true)
+				tell(t, cache, nobody, time.Now(), certacl.Counts)
 				since(cache)
 				wantReply(t, cache, acl, nobody, 1)
-				tell(t, cache, lamp, created, false)
+				tell(t, cache, lamp, created, certacl.Outdated)
 				if cache.Doubt(pki.Fingerprint{}, created) {
 					t.Error("an earlier doubt counts")
 				}
 				wantReply(t, cache, acl, nobody, 0)
-				tell(t, cache, lamp, time.Now(), true)
+				tell(t, cache, lamp, time.Now(), certacl.Counts)
 				wantReply(t, cache, acl, lamp, 0)
 			})
 		})
 	}
+}
+
+// TestTimesThatAreStillToCome has a change come from a clock that is 3 s ahead, and a second later another one.
+func TestTimesThatAreStillToCome(t *testing.T) {
+	const ahead = 3 * time.Second
+	for name, row := range map[string]struct {
+		first, second reply
+		after         time.Duration // that the second one is timed at, from the first
+		want          certacl.Verdict
+		then          reply
+		asked         int
+	}{
+		"in order":                        {nobody, door, time.Second, certacl.Counts, door, 0},
+		"at once":                         {nobody, door, 0, certacl.Counts, door, 0},
+		"create before delete":            {nobody, door, -instant, certacl.Outdated, nobody, 0},
+		"delete before create":            {door, nobody, -instant, certacl.Counts, nobody, 0},
+		"two owners":                      {door, lamp, -instant, certacl.Unclear, lamp, 1},
+		"two owners, as soon as it came":  {door, lamp, -ahead, certacl.Unclear, lamp, 1},
+		"two owners, before it came":      {door, lamp, -ahead - instant, certacl.Outdated, door, 0},
+		"delete before it came":           {door, nobody, -ahead - instant, certacl.Outdated, door, 0},
+		"delete by a clock that is right": {door, nobody, time.Second - ahead, certacl.Counts, nobody, 0},
+		"create by a clock that is right": {nobody, door, time.Second - ahead, certacl.Outdated, nobody, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				acl := &certificateACL{owner: lamp.owner}
+				cache := newHoldingCache(acl)
+				defer cache.Close()
+				at := time.Now().Add(ahead)
+				tell(t, cache, row.first, at, certacl.Counts)
+				time.Sleep(time.Second)
+				tell(t, cache, row.second, at.Add(row.after), row.want)
+				wantReply(t, cache, acl, row.then, row.asked)
+			})
+		})
+	}
+}
+
+// TestAClockThatIsFarAheadHasNotTheLastWord: what another clock says after that is asked for, and no longer than Order.
+func TestAClockThatIsFarAheadHasNotTheLastWord(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		acl := &certificateACL{owner: lamp.owner}
+		cache := newHoldingCache(acl)
+		defer cache.Close()
+		tell(t, cache, nobody, time.Now().AddDate(1, 0, 0), certacl.Counts)
+		time.Sleep(time.Second)
+		if cache.Doubt(pki.Fingerprint{}, time.Now()) {
+			t.Error("it is nobody's, and in doubt")
+		}
+		tell(t, cache, door, time.Now(), certacl.Outdated)
+		wantReply(t, cache, acl, nobody, 0)
+		time.Sleep(hold)
+		tell(t, cache, door, time.Now(), certacl.Unclear)
+		wantReply(t, cache, acl, lamp, 1)
+		if !cache.Doubt(pki.Fingerprint{}, time.Now()) {
+			t.Error("it is not in doubt")
+		}
+		wantReply(t, cache, acl, lamp, 1)
+		tell(t, cache, nobody, time.Now(), certacl.Counts)
+		wantReply(t, cache, acl, nobody, 0)
+		time.Sleep(order)
+		tell(t, cache, door, time.Now(), certacl.Counts)
+		wantReply(t, cache, acl, door, 0)
+	})
 }
 
 // An askedBefore answers what was true when it was asked.

@@ -111,6 +111,30 @@ func TestDeletedOwnerFallsAtOnce(t *testing.T) {
 	}
 }
 
+// TestTimesOfEventsDecideWhereTheirClockIsAhead has a delete come before the create that it follows, both from a clock that
+// is ahead of vernegate's.
+func TestTimesOfEventsDecideWhereTheirClockIsAhead(t *testing.T) {
+	t.Parallel()
+	s := newTold(t, broker)
+	device := s.device("acme:lamp")
+	w, fp := s.live(t, device), stack.Fingerprint(device.Leaf)
+	deleted := time.Now().Add(stepTime)
+	publish := func(kind string, after time.Duration, owners string) {
+		t.Helper()
+		publishes(t, s.kafka.Publish(within(t, stepTime), "acme", stack.EventAt(deleted.Add(after), kind, fp, "acme", owners)))
+	}
+	publish("delete", 0, `"previousBelongsTo":{"device":"lamp"}`)
+	s.wantEnded(t, w)
+	s.acl.Disown(fp)
+	publish("create", -100*time.Millisecond, `"belongsTo":{"device":"lamp"}`)
+	eventually(t, stepTime, "both are read", func() bool { return s.sum(t, "vernegate_ownership_events_total") == 2 })
+	if !s.refused(t, device, stack.V5) {
+		t.Error("the owner that was taken away counts")
+	}
+	publish("create", 100*time.Millisecond, `"belongsTo":{"device":"lamp"}`)
+	eventually(t, stepTime, "it comes in again", func() bool { return !s.refused(t, device, stack.V5) })
+}
+
 // TestUpdatedOwnerFallsAtOnce gives a device to another owner, before and after certificate-acl has heard of it.
 func TestUpdatedOwnerFallsAtOnce(t *testing.T) {
 	t.Parallel()

@@ -90,7 +90,12 @@ func (k *Kafka) Disown(ctx context.Context, cert *x509.Certificate, tenant, devi
 
 // Event is an event as x509-identity-mgmt writes it, but for the certificate.
 func Event(kind, fingerprint, tenant, owners string) []byte {
+	return EventAt(time.Now(), kind, fingerprint, tenant, owners)
+}
+
+// EventAt is Event by a clock that shows another time.
+func EventAt(at time.Time, kind, fingerprint, tenant, owners string) []byte {
 	return fmt.Appendf(nil, `{"metadata":{"msgid":"b3e9a7f2-2f53-4f2b-a3cb-5a4f6ac0e1d4","timestamp":%d,"service":"x509-identity-mgmt","tenant":%q,`+
 		`"contentType":"application/vnd.dojot.x509-identities+json"},"data":{"eventType":"ownership.%s","eventData":{"fingerprint":%q,`+
-		`"issuedByDojotPki":true,"autoRegistered":false,%s}}}`, time.Now().UnixMilli(), tenant, kind, fingerprint, owners)
+		`"issuedByDojotPki":true,"autoRegistered":false,%s}}}`, at.UnixMilli(), tenant, kind, fingerprint, owners)
 }

@@ -36,12 +36,16 @@ func newOwnerEvents(cfg config.Config, cache *certacl.Cache, server *proxy.Serve
 		Topics:  string(cfg.KafkaTopics),
 		Access:  cfg.KafkaAccess(),
 		Valid:   proxy.CheckOwner,
-		Changed: func(e ownerevents.Event) bool {
-			if !cache.Tell(e.Fingerprint, e.Owner, e.Owner != "", e.At) {
-				return false
+		Changed: func(e ownerevents.Event) ownerevents.Result {
+			switch cache.Tell(e.Fingerprint, e.Owner, e.Owner != "", e.At) {
+			case certacl.Counts:
+				server.RecheckNow(e.Fingerprint)
+				return ownerevents.Told
+			case certacl.Unclear:
+				server.RecheckSoon(proxy.Filter{Fingerprint: e.Fingerprint}, 0)
+				return ownerevents.Asked
 			}
-			server.RecheckNow(e.Fingerprint)
-			return true
+			return ownerevents.Outdated
 		},
 		Unclear: func(e ownerevents.Event) bool {
 			if !cache.Doubt(e.Fingerprint, e.At) {

@@ -61,10 +61,10 @@ type Config struct {
 
 	// Valid judges owners; one that it refuses is as good as unknown.
 	Valid func(owner string) error
-	// Changed is told of an event whose owner is known, and reports whether it counts: one does not that happened before
-	// another one of the same certificate. At is set.
-	Changed func(Event) bool
-	// Unclear is told of an event after which the owner has to be asked for, and reports the same as Changed.
+	// Changed is told of an event whose owner is known. It is Told if it counts, Outdated if it happened before another one
+	// of the same certificate, and Asked if that is not clear. At is set, and may be a time that is still to come.
+	Changed func(Event) Result
+	// Unclear is told of an event after which the owner has to be asked for, and reports whether it is not Outdated.
 	Unclear func(Event) bool
 	// Missed is told that events may have been missed, and why, in a word.
 	Missed func(Gap)
@@ -317,9 +317,6 @@ func (c *Consumer) handle(r *kgo.Record) {
 	if event.At.IsZero() {
 		event.At = r.Timestamp
 	}
-	if event.At.After(now) { // by another clock; later ones must count nevertheless
-		event.At = now
-	}
 	result := c.act(event, err, now)
 	if err != nil {
 		event.Type = Other
@@ -342,8 +339,8 @@ func (c *Consumer) act(event Event, err error, now time.Time) Result {
 		if c.cfg.Unclear(event) {
 			return Asked
 		}
-	case c.cfg.Changed(event):
-		return Told
+	default:
+		return c.cfg.Changed(event)
 	}
 	return Outdated
 }

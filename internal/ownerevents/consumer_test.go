@@ -121,9 +121,15 @@ func follow(t *testing.T, change func(*ownerevents.Config)) *journal {
 			}
 			return nil
 		},
-		Changed: func(e ownerevents.Event) bool {
+		Changed: func(e ownerevents.Event) ownerevents.Result {
 			j.note("%s %02x %s", e.Type, e.Fingerprint[0], e.Owner)
-			return e.Owner != "admin:outdated"
+			switch e.Owner {
+			case "admin:outdated":
+				return ownerevents.Outdated
+			case "admin:doubtful":
+				return ownerevents.Asked
+			}
+			return ownerevents.Told
 		},
 		Unclear: func(e ownerevents.Event) bool { j.note("unclear %02x", e.Fingerprint[0]); return true },
 		Missed:  func(gap ownerevents.Gap) { j.note("missed: %s", gap) },
@@ -218,6 +224,8 @@ func TestChangesAreTold(t *testing.T) {
 	j.wants("delete 02 ", "= delete told")
 	p.send(admin, event("update", 3, belongsTo("outdated")))
 	j.wants("update 03 admin:outdated", "= update outdated")
+	p.send(admin, event("update", 3, belongsTo("doubtful")))
+	j.wants("update 03 admin:doubtful", "= update asked")
 	if s := j.consumer.Status(); s.Lag != 0 || s.LastEvent.IsZero() || s.Answered.IsZero() {
 		t.Errorf("status is %+v", s)
 	}

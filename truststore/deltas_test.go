@@ -164,6 +164,33 @@ func TestAnOlderDeltaIsAReplay(t *testing.T) {
 	}
 }
 
+// A CA that was restored from a backup counts anew. Until the new list has come, nothing that the delta to the one before
+// has revoked comes in again; from then on, that delta says nothing.
+func TestDeltasOfACAThatCountsAnew(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.delta(8, 5, s.held, s.lost)
+	s.wants("before", s.lost)
+	old := s.began
+	s.began = s.began.Add(30 * time.Minute)
+	s.delta(4, 2, nil, s.lost)
+	s.wants("a new delta without its list", s.lost)
+	if notices := fmt.Sprint(s.store.Notices()); !strings.Contains(notices, "the delta has number 4 and is from later: the CA has begun to count anew") {
+		t.Errorf("notices %s", notices)
+	}
+	s.complete(2, s.held)
+	s.wants("the new list", s.held, s.lost)
+	s.complete(7, s.held, s.good)
+	s.wants("the next one", s.held, s.good)
+	s.began = old
+	s.delta(8, 5, s.held, s.lost)
+	s.wants("the old delta is replayed", s.held, s.good)
+	config := s.config()
+	config.CRLs = []string{s.path("ca.crl"), s.path("delta.crl")}
+	s.store = open(t, config)
+	s.wants("and is all there is at the start", s.held, s.good)
+}
+
 // Somebody who puts the delta where the list was has not meant to take the list away.
 func TestADeltaInThePlaceOfItsListLeavesTheList(t *testing.T) {
 	t.Parallel()

@@ -145,7 +145,7 @@ func (l *list) isOverdue(now time.Time) bool {
 func (f *listFile) succeeds(used *list) bool {
 	for _, l := range f.lists {
 		switch {
-		case l.series() == used.series() && !l.IsReplay(used.List),
+		case l.series() == used.series() && !used.NewerThan(l.List),
 			l.issuer == used.issuer && l.key != used.key && (l.BaseNumber == nil) == (used.BaseNumber == nil) && l.Scope() == used.Scope() && l.ThisUpdate.After(used.ThisUpdate):
 			return true
 		}

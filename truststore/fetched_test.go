@@ -156,6 +156,8 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 	users := func(number int64) certtest.CRLOptions {
 		return certtest.CRLOptions{Number: number, Extensions: distributionPoint(usersOnlyField)}
 	}
+	replayed := users(100) // from before its numbers began anew
+	replayed.ThisUpdate = pastHours(1)
 	older := users(4)
 	older.ThisUpdate = pastHours(1)
 	oldest := users(4)
@@ -175,6 +177,7 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 		"the next one":                     {opts: users(6)},
 		"the same":                         {opts: users(5)},
 		"an older one":                     {opts: older, want: "it has no newer list of \"CN=root\""},
+		"an older one of a higher number":  {opts: replayed, want: "it has no newer list of \"CN=root\""},
 		"an older one, when due":           {opts: oldest, overdue: true, want: "it has no newer list of \"CN=root\""},
 		"one of another scope":             {opts: certtest.CRLOptions{Number: 6}, want: "it has no newer list"},
 		"one of another scope, when due":   {opts: certtest.CRLOptions{Number: 6}, overdue: true},

@@ -14,10 +14,6 @@ import (
 	"time"
 )
 
-// clockSkew is how far ahead of this machine's clock a CA's may be: the same
-// five minutes that Kerberos allows (RFC 4120 §8.2).
-const clockSkew = 5 * time.Minute
-
 // Generation is what is in use at a time of all parts: server certificates, CA
 // certificates, CRLs and ticket keys, each in its last good version. It never
 // changes, may be used by any number of goroutines, and what its methods return

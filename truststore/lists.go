@@ -146,8 +146,8 @@ func (f *listFile) add(l *crl.List, err error, now time.Time) {
 		err = found.findSigner(candidates)
 	}
 	l.Release()
-	if err == nil && l.ThisUpdate.After(now.Add(clockSkew)) {
-		f.again = earlier(f.again, l.ThisUpdate.Add(-clockSkew))
+	if err == nil && l.ThisUpdate.After(now.Add(crl.ClockSkew)) {
+		f.again = earlier(f.again, l.ThisUpdate.Add(-crl.ClockSkew))
 		err = fmt.Errorf("it is from the future: this update is %s", l.ThisUpdate.Format(time.RFC3339))
 	}
 	if err == nil {
@@ -222,8 +222,8 @@ func (u *listsInUse) offers(issuer string) bool {
 }
 
 // judgeLists reads the files of CRLs and decides which lists count: of each series the newest that the files have,
-// unless it is a replay, and else the last good one. A list that its file does not hold any more is given up when it has
-// been missing for a while. A list that has come waits for nothing.
+// unless it is older than the one in use, and else the last good one. A list that its file does not hold any more is
+// given up when it has been missing for a while. A list that has come waits for nothing.
 func (a *attempt) judgeLists() {
 	before := a.next.lists
 	after := listsInUse{lists: make(map[string]*list), pending: make(map[string]candidate)}
@@ -248,7 +248,7 @@ func (a *attempt) judgeLists() {
 		switch offered := after.lists[series]; {
 		case offered == nil:
 			a.keepMissing(&after, series, used)
-		case offered.IsReplay(used.List):
+		case used.NewerThan(offered.List):
 			after.lists[series] = used
 			a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: offered.path, Name: offered.Issuer, Err: fmt.Errorf(
 				"CRL file %s: the list of %q is older (%s) than the one in use (%s)", offered.path, offered.Issuer, offered.Age(), used.Age())}})

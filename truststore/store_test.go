@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -291,7 +292,9 @@ func TestOlderCRLIsRefused(t *testing.T) {
 		"same number, earlier":                {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, true},
 		"no numbers, earlier":                 {certtest.CRLOptions{Number: -1, ThisUpdate: now}, certtest.CRLOptions{Number: -1, ThisUpdate: now.Add(-time.Hour)}, true},
 		"same number, signed again":           {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 5, ThisUpdate: now}, false},
-		"higher number, earlier":              {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 6, ThisUpdate: now.Add(-time.Hour)}, false},
+		"lower number, hardly later":          {certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Minute)}, certtest.CRLOptions{Number: 4, ThisUpdate: now}, true},
+		"higher number, earlier":              {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 6, ThisUpdate: now.Add(-time.Hour)}, true},
+		"higher number, hardly earlier":       {certtest.CRLOptions{Number: 5, ThisUpdate: now}, certtest.CRLOptions{Number: 6, ThisUpdate: now.Add(-time.Minute)}, false},
 		"lower number of another scope":       {certtest.CRLOptions{Number: 5}, certtest.CRLOptions{Number: 4, Extensions: distributionPoint(usersOnlyField)}, false},
 		"no number any more, but it is later": {certtest.CRLOptions{Number: 5, ThisUpdate: now.Add(-time.Hour)}, certtest.CRLOptions{Number: -1, ThisUpdate: now}, false},
 	} {
@@ -306,6 +309,38 @@ func TestOlderCRLIsRefused(t *testing.T) {
 				t.Errorf("got %v, want refused %v", err, row.refused)
 			}
 		})
+	}
+}
+
+// TestACAThatCountsAnewIsBelieved has a CA that was restored from a backup: its lists have lower numbers than those before,
+// which anybody can put in their place again.
+func TestACAThatCountsAnewIsBelieved(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	bad := v.root.Issue("acme:bad")
+	before := v.root.CRL(certtest.CRLOptions{Number: 100, ThisUpdate: pastHours(2)})
+	after := v.root.CRL(certtest.CRLOptions{Number: 5, ThisUpdate: pastHours(1), Serials: []*big.Int{bad.Leaf.SerialNumber}})
+	v.write("ca.crl", before)
+	store := open(t, v.config())
+	if err := verify(store, bad); err != nil {
+		t.Fatal(err)
+	}
+	v.write("ca.crl", after)
+	if err := store.Reload(t.Context()); err != nil || !errors.Is(verify(store, bad), pki.ErrRevoked) {
+		t.Errorf("restored: %v, %v", err, verify(store, bad))
+	}
+	v.write("ca.crl", before)
+	if err := store.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "is older (number 100 of ") || !errors.Is(verify(store, bad), pki.ErrRevoked) {
+		t.Errorf("replayed: %v, %v", err, verify(store, bad))
+	}
+	v.write("first.crl", before)
+	v.write("second.crl", after)
+	for _, files := range [][]string{{"first.crl", "second.crl"}, {"second.crl", "first.crl"}} {
+		config := v.config()
+		config.CRLs = []string{v.path(files[0]), v.path(files[1])}
+		if err := verify(open(t, config), bad); !errors.Is(err, pki.ErrRevoked) {
+			t.Errorf("with both, in %v: got %v", files, err)
+		}
 	}
 }
 

@@ -25,16 +25,19 @@ var (
 // it costs next to nothing however long the complete list is; a list that has a delta already takes no other one.
 //
 // The number of the complete list has to be at least that which the delta is based on, and below that of the delta:
-// the first so that nothing is missing in between, the second so that nothing is taken back. The result is of the
-// number and time of the delta; it is overdue only when both are.
+// the first so that nothing is missing in between, the second so that nothing is taken back. A CA may have begun to count
+// anew in between: neither does a delta apply to a list that is later by more than ClockSkew, whatever the numbers. The
+// result is of the number of the delta and the later of both times; it is overdue only when both are.
 func (l *List) WithDelta(delta *List, t *pace.Throttle) (*List, error) {
 	switch {
 	case l.BaseNumber != nil || l.delta != nil || delta.BaseNumber == nil || delta.Number == nil:
 		return nil, fmt.Errorf("%w: they are not a complete list and a delta", ErrNotBase)
 	case l.Number == nil:
 		return nil, fmt.Errorf("%w: that has no number", ErrNotBase)
-	case l.Number.Cmp(delta.Number) >= 0:
+	case l.muchLaterThan(delta), l.Number.Cmp(delta.Number) >= 0 && !delta.muchLaterThan(l):
 		return nil, ErrSuperseded
+	case l.Number.Cmp(delta.Number) >= 0:
+		return nil, fmt.Errorf("%w: that is number %v, and the delta has number %v and is from later: the CA has begun to count anew", ErrNotBase, l.Number, delta.Number)
 	case l.Number.Cmp(delta.BaseNumber) < 0:
 		return nil, fmt.Errorf("%w: that is number %v, and number %v or later is needed", ErrNotBase, l.Number, delta.BaseNumber)
 	}

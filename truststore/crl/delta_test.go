@@ -48,8 +48,12 @@ func numbers(values ...byte) (list []*big.Int) {
 func TestADeltaAppliesToTheListsThatItFits(t *testing.T) {
 	t.Parallel()
 	root := certtest.NewCA("root")
-	complete := func(number int64) *List { return parse(t, root.CRL(certtest.CRLOptions{Number: number})) }
-	delta := parse(t, root.CRL(certtest.CRLOptions{Number: 9, Extensions: deltaExtension(5)}))
+	now := time.Now()
+	later := func(number int64, by time.Duration) *List {
+		return parse(t, root.CRL(certtest.CRLOptions{Number: number, ThisUpdate: now.Add(by)}))
+	}
+	complete := func(number int64) *List { return later(number, 0) }
+	delta := parse(t, root.CRL(certtest.CRLOptions{Number: 9, ThisUpdate: now, Extensions: deltaExtension(5)}))
 	for _, row := range []struct {
 		name        string
 		base, delta *List
@@ -60,6 +64,11 @@ func TestADeltaAppliesToTheListsThatItFits(t *testing.T) {
 		{"between", complete(8), delta, nil},
 		{"of the same number", complete(9), delta, ErrSuperseded},
 		{"newer", complete(10), delta, ErrSuperseded},
+		{"of the same number, hardly earlier", later(9, -time.Minute), delta, ErrSuperseded},
+		{"newer, hardly earlier", later(10, -time.Minute), delta, ErrSuperseded},
+		{"between, hardly later", later(8, time.Minute), delta, nil},
+		{"between by a count that began anew", later(8, time.Hour), delta, ErrSuperseded},
+		{"from before the count began anew", later(10, -time.Hour), delta, ErrNotBase},
 		{"without number", complete(-1), delta, ErrNotBase},
 		{"a delta", delta, delta, ErrNotBase},
 		{"no delta", complete(5), complete(9), ErrNotBase},

@@ -19,6 +19,10 @@ import (
 	"github.com/vernegate/vernegate/internal/pace"
 )
 
+// ClockSkew is how far apart the clocks may be of machines that make lists, and of this one: the same five minutes that
+// Kerberos allows (RFC 4120 §8.2).
+const ClockSkew = 5 * time.Minute
+
 // Errors of Parse and Read; others tell what is wrong with a list in their words alone.
 var (
 	// ErrMalformed: these bytes are no list, or not all of one.
@@ -116,32 +120,24 @@ func (l *List) Covers(cert *x509.Certificate) Reasons { return l.scope.covers(ce
 // distribution point is what the CA has there for everybody, whatever names the other one has.
 func (l *List) Includes(other *List, url string) bool { return l.scope.includes(&other.scope, url) }
 
-// NewerThan orders lists of one CA and scope by their number, or by time when one has none or both have the same.
+// NewerThan orders two lists of one CA and scope by time. Times that are no further apart than ClockSkew may come from two
+// machines of the CA: then the number decides (RFC 5280 §5.2.3), unless one has none or both have the same. Over a
+// longer time it does not, as a CA that was restored from a backup counts anew.
 func (l *List) NewerThan(other *List) bool {
-	if order := l.order(other); order != 0 {
-		return order > 0
-	}
-	return l.ThisUpdate.After(other.ThisUpdate)
-}
-
-// IsReplay reports whether a list comes before another one by number and is not newer by time either. A CA that was
-// restored from a backup counts its lists anew, but not its time.
-func (l *List) IsReplay(of *List) bool {
-	switch order := l.order(of); {
-	case order > 0:
+	switch {
+	case l.muchLaterThan(other):
+		return true
+	case other.muchLaterThan(l):
 		return false
-	case order < 0:
-		return !l.ThisUpdate.After(of.ThisUpdate)
+	case l.Number == nil || other.Number == nil || l.Number.Cmp(other.Number) == 0:
+		return l.ThisUpdate.After(other.ThisUpdate)
 	}
-	return l.ThisUpdate.Before(of.ThisUpdate)
+	return l.Number.Cmp(other.Number) > 0
 }
 
-// order compares the numbers, and returns 0 if they are equal or not comparable.
-func (l *List) order(other *List) int {
-	if l.Number == nil || other.Number == nil {
-		return 0
-	}
-	return l.Number.Cmp(other.Number)
+// muchLaterThan reports whether a list is from later, whatever the clocks.
+func (l *List) muchLaterThan(other *List) bool {
+	return l.ThisUpdate.Sub(other.ThisUpdate) > ClockSkew
 }
 
 // Age says where the list stands among others of its kind.

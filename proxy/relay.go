@@ -5,6 +5,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -47,6 +48,9 @@ func (s *session) upEnded(r relay.Result) {
 	case relay.ProtocolViolation:
 		s.stop(protocolReason(r.Err), r.Err)
 	case relay.DestinationFailed:
+		if errors.Is(r.Err, os.ErrDeadlineExceeded) { // that of Linger, unless the session was over already
+			s.over(ClientClosed, errNotTaken)
+		}
 		s.over(BackendClosed, r.Err)
 	default:
 		s.clientOver(r.Err)
@@ -61,13 +65,51 @@ func (s *session) upEnded(r relay.Result) {
 	_ = s.client.SetWriteDeadline(soon)
 }
 
+// errNotTaken is the detail of a client that has left behind what its broker does not take.
+var errNotTaken = fmt.Errorf("the broker took nothing of what the client had sent for %v", lingerTimeout)
+
+// Linger implements relay.Handler. A broker that stops reading may hold up a client for as long as the client likes, but not
+// what the session has acquired once the client has left. Clients that do not read are ended by the system, see package listen.
+func (s *session) Linger(p *relay.Pipe) (until time.Time) {
+	if soon := time.Now().Add(lingerTimeout); p == &s.up && s.extendWriting(soon) {
+		until = soon
+	}
+	return until
+}
+
+// Wake implements relay.Handler.
+func (s *session) Wake(p *relay.Pipe) {
+	if p == &s.up {
+		s.extendWriting(aLongTimeAgo)
+	}
+}
+
+// extendWriting gives the broker until t to take what is written to it, unless it has its last deadline.
+func (s *session) extendWriting(t time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.written {
+		return false
+	}
+	_ = s.backend.SetWriteDeadline(t)
+	return true
+}
+
+// endWriting gives the broker until t to take what is written to it, for good.
+func (s *session) endWriting(t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written = true
+	_ = s.backend.SetWriteDeadline(t)
+}
+
 // sayCloseNotify ends TLS with the broker, if there is TLS, from our side (RFC 8446 §6.1): without that a broker takes the
 // end for a loss. Only the first call does something.
 func (s *session) sayCloseNotify() {
 	if over := s.up.DestinationTLS(); over != nil {
 		_ = s.backend.WriteLater(func() error {
 			err := over.CloseWrite() // sets a write deadline that has passed
-			_ = s.backend.SetWriteDeadline(time.Now().Add(silenceTimeout))
+			s.endWriting(time.Now().Add(silenceTimeout))
 			return err
 		})
 	}
@@ -89,7 +131,7 @@ func (s *session) downEnded(r relay.Result) {
 		s.writeFailed = !endedByFrame(r.Err)
 		soon := time.Now().Add(lingerTimeout)
 		s.setReadDeadline(s.client.NetConn(), soon)
-		_ = s.backend.SetWriteDeadline(soon)
+		s.endWriting(soon)
 		return
 	}
 	s.over(BackendClosed, r.Err)
@@ -97,7 +139,7 @@ func (s *session) downEnded(r relay.Result) {
 		s.sendDisconnect(reason)
 	}
 	_ = s.client.SetReadDeadline(aLongTimeAgo)
-	_ = s.backend.SetWriteDeadline(aLongTimeAgo)
+	s.endWriting(aLongTimeAgo)
 }
 
 // sendDisconnect completes the packet that is half way to the client and then tells a 5.0 client why its session ends:

@@ -57,6 +57,7 @@ type session struct {
 	mu      sync.Mutex
 	backend *relay.Conn // nil until a broker has answered
 	stopped bool        // reads are to end at once
+	written bool        // what goes to the broker has its last deadline
 	reason  Reason      // 0 until over; the first one counts
 	err     error       // the detail of reason, or nil
 }

@@ -4,9 +4,42 @@
 package proxy
 
 import (
+	"net"
 	"reflect"
 	"testing"
+
+	"github.com/vernegate/vernegate/proxy/relay"
 )
+
+// A broker that is slow gets more time, but never more than the end of a session leaves it.
+func TestLastDeadlineOfABrokerCounts(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*session){
+		"stopped":      func(s *session) { s.stop(CertRevoked, nil) },
+		"no one hears": func(s *session) { s.endWriting(aLongTimeAgo) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &session{backend: new(relay.Conn)}
+			client, _ := net.Pipe()
+			backend, _ := net.Pipe()
+			s.client.Open(client)
+			s.backend.Open(backend)
+			s.up.Detach() // which they are when a session is over
+			if s.Linger(&s.up).IsZero() {
+				t.Error("got no time for the broker, want some")
+			}
+			if !s.Linger(&s.down).IsZero() {
+				t.Error("got time for the client, want none: it has its own")
+			}
+			end(s)
+			if !s.Linger(&s.up).IsZero() {
+				t.Error("got more time for the broker, want none")
+			}
+			s.Wake(&s.up)
+		})
+	}
+}
 
 // Go's allocator has sizes for objects: the next one takes 128 bytes more for each session, and 32 for each certificate.
 func TestSessionsFitTheSizesOfTheAllocator(t *testing.T) {

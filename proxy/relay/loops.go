@@ -244,11 +244,16 @@ func (l *loop) collectReady(events []syscall.EpollEvent) {
 		if p == nil {
 			continue
 		}
+		leaves := false
 		if e.Events&^syscall.EPOLLIN != 0 {
 			p.src.ending.Store(true)
+			leaves = !p.state.leaving.Swap(true)
 		}
-		if p.state.start() {
+		switch {
+		case p.state.start():
 			l.ready = append(l.ready, p)
+		case leaves:
+			go p.handler.Wake(p) // it may wait for the destination, and does not see the end of the source then
 		}
 	}
 }

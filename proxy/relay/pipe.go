@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/vernegate/vernegate/packets"
 )
@@ -246,7 +248,33 @@ func (p *Pipe) flush() error {
 	if p.src.overfull() {
 		_ = p.src.Flush() // the pipe that writes to src will see the error, too
 	}
-	return p.dst.Flush()
+	if p.state.leaving.Load() && p.dst.Pending() {
+		return p.flushLast()
+	}
+	err := p.dst.Flush()
+	if p.state.leaving.Load() && errors.Is(err, os.ErrDeadlineExceeded) { // Wake
+		return p.flushLast()
+	}
+	return err
+}
+
+// flushLast is flush when the source has ended: for as long as the destination takes something between one deadline and the
+// next.
+func (p *Pipe) flushLast() error {
+	unsent := p.dst.unsent()
+	until := p.handler.Linger(p)
+	for {
+		err := p.dst.Flush()
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded) || until.IsZero():
+			return err
+		case time.Now().Before(until): // a Wake that came late
+		case p.dst.unsent() >= unsent:
+			return err
+		}
+		unsent = p.dst.unsent()
+		until = p.handler.Linger(p)
+	}
 }
 
 // carry pumps, and waits in between, until one of the sides ends.
@@ -276,10 +304,13 @@ func (p *Pipe) pumpOnce() Result {
 	return p.pump(s)
 }
 
-// end tells the handler what has ended the pipe, once everything is written that was read before.
+// end tells the handler what has ended the pipe, once everything is written that was read before, or cannot be.
 func (p *Pipe) end(r Result) {
-	if err := p.flush(); err != nil && r.Cause != DestinationFailed {
-		r = Result{Cause: DestinationFailed, Err: err}
+	if r.Cause != DestinationFailed {
+		p.state.leaving.Store(true) // or is to: nothing more is taken from the source
+		if err := p.flush(); err != nil && r.Cause == SourceEnded {
+			r = Result{Cause: DestinationFailed, Err: err}
+		}
 	}
 	p.sourceEnded = r.Cause == SourceEnded && r.Err == io.EOF
 	p.handler.PipeEnded(p, r)

@@ -7,7 +7,67 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 )
+
+// A slowBroker takes some bytes in each time that it is given.
+type slowBroker struct {
+	net.Conn
+	each  int // bytes
+	times int // that it was given
+	end   Result
+}
+
+func (b *slowBroker) PipeEnded(_ *Pipe, r Result) { b.end = r }
+func (*slowBroker) Wake(*Pipe)                    {}
+
+func (b *slowBroker) Linger(p *Pipe) time.Time {
+	b.times++
+	if b.each > 0 {
+		_, _ = b.Read(make([]byte, b.each)) // there are some, as the socket is full
+	}
+	until := time.Now().Add(20 * time.Millisecond)
+	_ = p.dst.SetWriteDeadline(until)
+	return until
+}
+
+// What a source has left behind goes to a destination for as long as that takes something of it.
+func TestDestinationIsWaitedForWhileItTakesSomething(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		each  int
+		cause EndCause
+		most  int
+	}{
+		"slow": {64 << 10, SourceEnded, 1000},
+		"dead": {0, DestinationFailed, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			toBroker, there := sockets(t)
+			b := &slowBroker{Conn: there, each: test.each}
+			var p Pipe
+			src, dst := new(Conn), new(Conn)
+			here, _ := sockets(t)
+			src.Open(here)
+			dst.Open(toBroker)
+			p.Connect(End{Conn: src}, End{Conn: dst}, b)
+			_ = toBroker.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			_, _ = toBroker.Write(make([]byte, 4<<20)) // until the socket takes no more
+			dst.out = make([]byte, 1<<20)
+			p.end(Result{Cause: SourceEnded, Err: io.EOF})
+			if b.end.Cause != test.cause || b.times > test.most {
+				t.Errorf("got cause %v (%v) after %d times, want %v", b.end.Cause, b.end.Err, b.times, test.cause)
+			}
+			if whole := test.cause == SourceEnded; whole == dst.Pending() {
+				t.Errorf("all was written: %v, want %v", !dst.Pending(), whole)
+			}
+			if p.SourceEnded() != (test.cause == SourceEnded) {
+				t.Errorf("got %v for the end of the source", p.SourceEnded())
+			}
+		})
+	}
+}
 
 // What a message of 64 bytes costs on its way through a pipe, without the system calls: to be compared with and
 // without counting.

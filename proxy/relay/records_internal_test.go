@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vernegate/vernegate/internal/tlstest"
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -30,6 +31,8 @@ type upward struct {
 }
 
 func (*upward) PipeEnded(*Pipe, Result) {}
+func (*upward) Linger(*Pipe) time.Time  { return time.Time{} }
+func (*upward) Wake(*Pipe)              {}
 
 func newUpward(t testing.TB, version uint16) *upward {
 	t.Helper()

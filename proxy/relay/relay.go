@@ -8,7 +8,7 @@
 // It knows no sessions: when a pipe ends, it tells the pipe's [Handler] why, and the handler decides what becomes of the
 // other direction.
 //
-// It does not shake hands, set deadlines or close connections.
+// It does not shake hands, set deadlines or close connections; it asks its handler for a deadline where it needs one.
 //
 // How a read turns into a write:
 //
@@ -22,6 +22,7 @@ package relay
 import (
 	"errors"
 	"io"
+	"time"
 )
 
 // A Handler is told how a pipe has ended.
@@ -29,6 +30,15 @@ type Handler interface {
 	// PipeEnded is called once for each pipe, on a goroutine that may wait. Everything that the pipe had read
 	// before is written, or cannot be.
 	PipeEnded(p *Pipe, r Result)
+
+	// Linger is called when the source of p has ended, or is about to, and the destination does not take at once what came
+	// from it. It gives the destination a deadline for that and returns it; the zero time if another deadline counts. It is
+	// called again once that has passed, if the destination has taken anything meanwhile: so a slow one gets everything, and
+	// a dead one holds nothing for ever.
+	Linger(p *Pipe) (until time.Time)
+	// Wake ends a wait for the destination of p at once, unless another deadline counts; Linger comes next. It may be called
+	// concurrently, and late.
+	Wake(p *Pipe)
 }
 
 // A Framing stands between TLS and MQTT on one side of a session, as WebSocket does. Its methods do not wait, and may be

@@ -22,6 +22,7 @@ import "sync/atomic"
 type pipeState struct {
 	run      atomic.Uint32
 	detached atomic.Bool // the loop is not to be returned to
+	leaving  atomic.Bool // the source has ended, or is about to
 }
 
 const (

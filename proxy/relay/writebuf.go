@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // A writeBuffer is the writing half of a Conn. While it is corked it collects what is written, so that TLS records go out
@@ -103,6 +105,21 @@ func (c *Conn) Pending() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.out) > 0 && !c.lent
+}
+
+// unsent returns how many bytes the peer has not taken yet, of which the system holds some. It may be called concurrently.
+func (c *Conn) unsent() int {
+	c.mu.Lock()
+	n := len(c.out)
+	c.mu.Unlock()
+	if c.raw != nil {
+		_ = c.raw.Control(func(fd uintptr) {
+			if queued, err := unix.IoctlGetInt(int(fd), unix.TIOCOUTQ); err == nil {
+				n += queued
+			}
+		})
+	}
+	return n
 }
 
 // overfull reports whether more is to be written than pumps of one pipe leave behind: crypto/tls goes on answering a client

@@ -286,31 +286,56 @@ func TestTheOrderInWhichListsComeDoesNotMatter(t *testing.T) {
 	}
 }
 
-// TestAnyOrderOfListsAndDeltasEndsTheSame is the property for a longer history, in which newer complete lists come, too: once
-// everything has come, the newest list with the newest delta counts, whatever came last.
+// TestAnyOrderOfListsAndDeltasEndsTheSame is the property for longer histories, in which newer complete lists come, too: once
+// everything has come, the newest list with the newest delta counts, whatever came last. In one of them the CA begins to count anew.
 func TestAnyOrderOfListsAndDeltasEndsTheSame(t *testing.T) {
 	t.Parallel()
-	steps := []func(*deltaScene){
-		func(s *deltaScene) { s.delta(7, 5, nil, s.lost) },
-		func(s *deltaScene) { s.complete(8, s.held, s.lost) },
-		func(s *deltaScene) { s.delta(9, 8, s.held, s.good) },
-		func(s *deltaScene) { s.delta(10, 8, nil, s.good) },
-		func(s *deltaScene) { s.complete(11, s.held, s.good) },
-		func(s *deltaScene) { s.delta(12, 11, s.good, s.lost) },
+	anew := func(step func(*deltaScene)) func(*deltaScene) {
+		return func(s *deltaScene) {
+			before := s.began
+			s.began = before.Add(30 * time.Minute)
+			step(s)
+			s.began = before
+		}
 	}
-	seed := uint64(time.Now().UnixNano())
-	random := rand.New(rand.NewPCG(seed, 0))
-	for range 40 {
-		order := random.Perm(len(steps))
-		s := newDeltaScene(t)
-		for _, step := range order {
-			steps[step](s)
-			_ = s.store.Reload(t.Context()) // which refuses what is older than what is in use
-		}
-		s.wants(fmt.Sprintf("seed %d, order %v", seed, order), s.held, s.lost)
-		list := s.store.Current().CRLs()
-		if len(list) != 1 || list[0].Number.Int64() != 12 || list[0].BaseNumber.Int64() != 11 {
-			t.Errorf("seed %d, order %v: %+v is in use", seed, order, list)
-		}
+	for name, row := range map[string]struct {
+		steps        []func(*deltaScene)
+		number, base int64 // of what counts in the end
+	}{
+		"one count": {[]func(*deltaScene){
+			func(s *deltaScene) { s.delta(7, 5, nil, s.lost) },
+			func(s *deltaScene) { s.complete(8, s.held, s.lost) },
+			func(s *deltaScene) { s.delta(9, 8, s.held, s.good) },
+			func(s *deltaScene) { s.delta(10, 8, nil, s.good) },
+			func(s *deltaScene) { s.complete(11, s.held, s.good) },
+			func(s *deltaScene) { s.delta(12, 11, s.good, s.lost) },
+		}, 12, 11},
+		"counted anew": {[]func(*deltaScene){
+			func(s *deltaScene) { s.complete(8, s.good) },
+			func(s *deltaScene) { s.delta(9, 5, s.held, s.good) },
+			anew(func(s *deltaScene) { s.complete(3, s.held) }),
+			anew(func(s *deltaScene) { s.delta(4, 3, s.held, s.good) }),
+			anew(func(s *deltaScene) { s.complete(6, s.held, s.good) }),
+			anew(func(s *deltaScene) { s.delta(7, 6, s.good, s.lost) }),
+		}, 7, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := uint64(time.Now().UnixNano())
+			random := rand.New(rand.NewPCG(seed, 0))
+			for range 40 {
+				order := random.Perm(len(row.steps))
+				s := newDeltaScene(t)
+				for _, step := range order {
+					row.steps[step](s)
+					_ = s.store.Reload(t.Context()) // which refuses what is older than what is in use
+				}
+				s.wants(fmt.Sprintf("seed %d, order %v", seed, order), s.held, s.lost)
+				list := s.store.Current().CRLs()
+				if len(list) != 1 || list[0].Number.Int64() != row.number || list[0].BaseNumber.Int64() != row.base {
+					t.Errorf("seed %d, order %v: %+v is in use", seed, order, list)
+				}
+			}
+		})
 	}
 }

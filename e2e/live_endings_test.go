@@ -121,20 +121,32 @@ const expiringAfter = 10 * time.Second
 // server's key is no good and a piece of another list is behind.
 func (s *fixture) revokeOddly(t *testing.T, cert *x509.Certificate) {
 	t.Helper()
-	name := pkix.RDNSequence{{{
-		Type:  asn1.ObjectIdentifier{2, 5, 4, 3},
-		Value: asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(strings.ToUpper(s.pki.Root.Cert.Subject.CommonName) + " ")},
-	}}}
 	list := certtest.PEMEncodeCRL(s.pki.Root.CRL(certtest.CRLOptions{
-		Number: -1, Revoked: []*x509.Certificate{cert}, RawIssuer: must(asn1.Marshal(name))(t),
+		Number: -1, Revoked: []*x509.Certificate{cert}, RawIssuer: utf8Name(t, strings.ToUpper(s.pki.Root.Cert.Subject.CommonName)+" "),
 	}))
 	replace(t, filepath.Join(string(s.folder), "server.key"), []byte("no key"))
 	replace(t, filepath.Join(string(s.folder), "ca.crl"), append(list, list[:len(list)/2]...))
 }
 
+// utf8Name returns a name with a text as its common name, which Go would encode as a PrintableString.
+func utf8Name(t *testing.T, text string) []byte {
+	t.Helper()
+	return must(asn1.Marshal(pkix.RDNSequence{{{
+		Type:  asn1.ObjectIdentifier{2, 5, 4, 3},
+		Value: asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(text)},
+	}}}))(t)
+}
+
+// reissued returns the CA with a new certificate, signed by the root, that encodes its name in another way.
+func (s *fixture) reissued(t *testing.T, ca *certtest.CA) *certtest.CA {
+	t.Helper()
+	name := utf8Name(t, ca.Cert.Subject.CommonName)
+	return s.pki.Root.Intermediate("", certtest.Key(ca.Key), certtest.Template(func(c *x509.Certificate) { c.RawSubject = name }))
+}
+
 // liveEndings are those that one fixture can show one after the other. It trusts the
-// acquired CA, and asks certificate-acl again every recheck.
-func liveEndings(acquired *certtest.CA) []liveEnding {
+// acquired CA and plant, which is below the root, and asks certificate-acl again every recheck.
+func liveEndings(acquired, plant *certtest.CA) []liveEnding {
 	return []liveEnding{
 		{"certificate revoked", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			device := s.device("acme:lamp")
@@ -147,6 +159,10 @@ func liveEndings(acquired *certtest.CA) []liveEnding {
 		{"intermediate revoked", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			plant := s.pki.Root.Intermediate("plant 7")
 			return s.deviceOf(plant, "acme:lamp"), func([]*floodClient) { s.revoke(t, plant.Cert) }
+		}},
+		{"certificate revoked below a CA issued anew", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
+			device := s.deviceOf(s.reissued(t, plant), "acme:lamp")
+			return device, func([]*floodClient) { s.revoke(t, device.Leaf) }
 		}},
 		{"CA removed", "cert_revoked", 0x87, func(t *testing.T, s *fixture) (*certtest.Cert, func([]*floodClient)) {
 			return s.deviceOf(acquired, "acme:lamp"), func([]*floodClient) {
@@ -189,12 +205,14 @@ func TestLiveSessionsEnd(t *testing.T) {
 			t.Parallel()
 			s, acquired := prepareFixture(t), certtest.NewCA("acquired company")
 			s.overWebSocket = v.overWebSocket
+			plant := s.pki.Root.Intermediate("plant 8")
 			s.pki.Trust(acquired)
+			s.pki.Trust(plant)
 			s.rewrite(t)
 			s.startBefore(t, v.addr, "VERNEGATE_SESSION_RECHECK", "300ms", "VERNEGATE_ACL_TTL", "0s")
 			healthyClient := s.live(t, s.device("acme:healthyClient"))
 
-			for _, e := range liveEndings(acquired) {
+			for _, e := range liveEndings(acquired, plant) {
 				t.Run(e.name, func(t *testing.T) {
 					s.checkLiveEnding(t, v, e)
 					ping(t, healthyClient)

@@ -35,7 +35,7 @@ func issuerOf(cert *x509.Certificate) string { return untrusted.Text(cert.Issuer
 type clientCert struct {
 	certificate
 	der  []byte
-	name certName
+	name certName // since it was bound to its first chain
 
 	prev, next *clientCert         // of the same name
 	sent       []*x509.Certificate // by the client beside it; see boundedSent
@@ -50,11 +50,13 @@ type clientCert struct {
 // An issuerChain is a verified chain without the client's certificate. Most clients share a few of them. A client
 // certificate that is in the bundle itself is its own issuer.
 type issuerChain struct {
-	key    pki.Fingerprint // of all its CAs together
-	cas    []*x509.Certificate
-	names  []certName // of the CAs
-	issuer string     // of the certificates below, as in SessionInfo
-	certs  []*clientCert
+	key   pki.Fingerprint // of the issuer's name and all CAs together
+	cas   []*x509.Certificate
+	names []certName // of the CAs
+	certs []*clientCert
+
+	// Who has issued the certificates below, as in SessionInfo, and as pki.CanonicalName has it.
+	issuer, issuerName string
 }
 
 // issuersIn returns the part of a chain that an issuerChain holds.
@@ -94,11 +96,10 @@ func (c *clientCert) parse() (*x509.Certificate, error) {
 }
 
 // newClientCert makes the entry of a certificate that has no sessions yet.
-func newClientCert(leaf *x509.Certificate, name certName) *clientCert {
+func newClientCert(leaf *x509.Certificate) *clientCert {
 	c := &clientCert{
 		certificate: summarize(leaf),
 		der:         bytes.Clone(leaf.Raw), // which is a part of the handshake message
-		name:        name,
 	}
 	c.fp = pki.FingerprintOf(leaf)
 	c.expiry.about, c.recheck.about, c.authorize.about = c, c, c

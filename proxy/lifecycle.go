@@ -29,9 +29,9 @@ const (
 type Withdrawal struct {
 	// CAs were trusted, as themselves or through CAs above them, and are not any more.
 	CAs []*x509.Certificate
-	// Revoked are the certificates that are on a CRL now: the raw name of the issuer and the serial number,
-	// big-endian and without leading zeros. Nil = none.
-	Revoked iter.Seq2[[]byte, []byte]
+	// Revoked are the certificates that are on a CRL now: the name of the issuer, as pki.CanonicalName has it, and the
+	// serial number, big-endian and without leading zeros. Nil = none.
+	Revoked iter.Seq2[string, []byte]
 }
 
 // Withdraw ends the live sessions that Config.Trust does not trust any more, of those that w names; the others

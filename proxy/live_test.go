@@ -24,10 +24,10 @@ import (
 )
 
 // revoking is what a trust store says when certificates have been put on a CRL.
-func revoking(certs ...*x509.Certificate) iter.Seq2[[]byte, []byte] {
-	return func(yield func([]byte, []byte) bool) {
+func revoking(certs ...*x509.Certificate) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
 		for _, c := range certs {
-			if !yield(c.RawIssuer, c.SerialNumber.Bytes()) {
+			if !yield(pki.CanonicalName(c.RawIssuer), c.SerialNumber.Bytes()) {
 				return
 			}
 		}

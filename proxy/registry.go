@@ -68,18 +68,19 @@ func newRegistry() *registry {
 	return r
 }
 
-// name hashes an issuer's raw name and a serial number, big-endian and without leading zeros.
-func (r *registry) name(issuer, serial []byte) certName {
+// name hashes an issuer's canonical name and a serial number, big-endian and without leading zeros.
+func (r *registry) name(issuer string, serial []byte) certName {
 	var h maphash.Hash
 	h.SetSeed(r.seed)
-	_, _ = h.Write(issuer)
+	_, _ = h.WriteString(issuer)
 	_ = h.WriteByte(byte(len(serial)))
 	_, _ = h.Write(serial)
 	return certName(h.Sum64())
 }
 
+// nameOf takes much longer than name: it is not for each certificate of a client.
 func (r *registry) nameOf(cert *x509.Certificate) certName {
-	return r.name(cert.RawIssuer, cert.SerialNumber.Bytes())
+	return r.name(pki.CanonicalName(cert.RawIssuer), cert.SerialNumber.Bytes())
 }
 
 // times are when something is to be done about a session that enters the registry; zero = never.
@@ -120,13 +121,18 @@ func (r *registry) add(s *session, peer, chain []*x509.Certificate, at times) (*
 }
 
 func (r *registry) addCert(leaf *x509.Certificate) *clientCert {
-	c := newClientCert(leaf, r.nameOf(leaf))
+	c := newClientCert(leaf)
 	r.certs[c.fp] = c
-	if first := r.names[c.name]; first != nil {
+	return c
+}
+
+// nameCert notes by which name a certificate is found.
+func (r *registry) nameCert(c *clientCert, name certName) {
+	c.name = name
+	if first := r.names[name]; first != nil {
 		c.next, first.prev = first, c
 	}
-	r.names[c.name] = c
-	return c
+	r.names[name] = c
 }
 
 func (r *registry) addSession(c *clientCert, s *session) {
@@ -156,12 +162,10 @@ func (r *registry) bind(c *clientCert, chain []*x509.Certificate) bool {
 		return false
 	}
 	r.unbind(c)
-	l := r.chainOf(cas)
-	if l.issuer == "" { // to spell it takes longer than all else that is noted of a session
-		l.issuer = issuerOf(chain[0])
-	}
-	if c.issuer == "" {
+	l := r.chainOf(chain[0], cas)
+	if c.issuers == nil {
 		c.issuer = l.issuer
+		r.nameCert(c, r.name(l.issuerName, chain[0].SerialNumber.Bytes()))
 	}
 	c.issuers, c.index = l, len(l.certs)
 	l.certs = append(l.certs, c)
@@ -181,9 +185,10 @@ func (r *registry) unbind(c *clientCert) {
 	}
 }
 
-// chainOf finds or makes the issuerChain of these CAs.
-func (r *registry) chainOf(cas []*x509.Certificate) *issuerChain {
+// chainOf finds or makes the issuerChain of a client's certificate below these CAs.
+func (r *registry) chainOf(leaf *x509.Certificate, cas []*x509.Certificate) *issuerChain {
 	h := sha256.New()
+	_, _ = h.Write(leaf.RawIssuer)
 	for _, ca := range cas {
 		_, _ = h.Write(ca.Raw)
 	}
@@ -191,7 +196,8 @@ func (r *registry) chainOf(cas []*x509.Certificate) *issuerChain {
 	if l := r.chains[key]; l != nil {
 		return l
 	}
-	l := &issuerChain{key: key, cas: slices.Clone(cas)}
+	// To spell names takes longer than all else that is noted of a session.
+	l := &issuerChain{key: key, cas: slices.Clone(cas), issuer: issuerOf(leaf), issuerName: pki.CanonicalName(leaf.RawIssuer)}
 	r.chains[key] = l
 	for _, ca := range cas {
 		name := r.nameOf(ca)
@@ -331,9 +337,10 @@ func (r *registry) named(name certName) (found []*clientCert) {
 
 // below returns the certificates that are bound to a chain with a CA in it.
 func (r *registry) below(ca *x509.Certificate) (found []*clientCert) {
+	name := r.nameOf(ca)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for l := range r.above[r.nameOf(ca)] {
+	for l := range r.above[name] {
 		if slices.ContainsFunc(l.cas, ca.Equal) {
 			found = append(found, l.certs...)
 		}

@@ -5,6 +5,8 @@ package proxy
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
@@ -13,6 +15,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // The registry is tested from inside: what it finds shows outside, what it forgets does not.
@@ -29,10 +33,20 @@ func device(n int, ca *x509.Certificate) []*x509.Certificate {
 }
 
 func authority(name string) *x509.Certificate {
+	raw := encodedName(name, asn1.TagPrintableString)
 	return &x509.Certificate{
-		Raw: []byte(name), RawSubject: []byte(name), RawIssuer: []byte(name), SerialNumber: big.NewInt(1 << 40),
+		Raw: []byte(name), RawSubject: raw, RawIssuer: raw, SerialNumber: big.NewInt(1 << 40),
 		NotAfter: time.Now().Add(time.Hour),
 	}
+}
+
+// encodedName returns a name of one attribute in DER, with a text of a certain type.
+func encodedName(text string, tag int) []byte {
+	raw, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: asn1.RawValue{Tag: tag, Bytes: []byte(text)}}}})
+	if err != nil {
+		panic(err)
+	}
+	return raw
 }
 
 func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
@@ -45,9 +59,9 @@ func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
 		enter(t, r, s, device(n/2, []*x509.Certificate{one, two}[n/2%2]), time.Time{})
 		sessions = append(sessions, s)
 	}
-	revoked := func(yield func([]byte, []byte) bool) {
-		_ = yield(one.RawSubject, big.NewInt(4).Bytes()) && // certificate 4 is one's
-			yield(two.RawSubject, big.NewInt(4).Bytes()) // and not two's
+	revoked := func(yield func(string, []byte) bool) {
+		_ = yield(pki.CanonicalName(one.RawSubject), big.NewInt(4).Bytes()) && // certificate 4 is one's
+			yield(pki.CanonicalName(two.RawSubject), big.NewInt(4).Bytes()) // and not two's
 	}
 	for name, test := range map[string]struct {
 		got, want []*session
@@ -60,6 +74,26 @@ func TestRegistryFindsWhatIsNamedAndNothingElse(t *testing.T) {
 	} {
 		if !sameSessions(test.got, test.want) {
 			t.Errorf("%s: got %d sessions, want the right %d", name, len(test.got), len(test.want))
+		}
+	}
+}
+
+// What is revoked is found whatever way the certificates, and those of the CAs above them, spell the names of their issuers.
+func TestRegistryFindsNamesHoweverTheyAreEncoded(t *testing.T) {
+	t.Parallel()
+	name := pki.CanonicalName(encodedName("devices", asn1.TagPrintableString))
+	r := newRegistry()
+	for n, tag := range []int{asn1.TagPrintableString, asn1.TagUTF8String} {
+		ca := authority(fmt.Sprintf("devices %d", tag)) // two certificates of one CA
+		ca.RawSubject = encodedName("devices", tag)
+		ca.RawIssuer = ca.RawSubject
+		enter(t, r, &session{}, device(n, ca), time.Time{})
+		for what, serial := range map[string]*big.Int{"its own": big.NewInt(int64(n)), "its CA's": ca.SerialNumber} {
+			revoked := func(yield func(string, []byte) bool) { _ = yield(name, serial.Bytes()) }
+			found := r.affected(Withdrawal{Revoked: revoked})
+			if !slices.ContainsFunc(found, func(c *clientCert) bool { return c.serial == fmt.Sprint(n) }) {
+				t.Errorf("certificate %d is not found by %s serial number", n, what)
+			}
 		}
 	}
 }
@@ -199,6 +233,32 @@ func TestRegistryFindsACertificateThatIsItsOwnIssuer(t *testing.T) {
 	}
 }
 
+// A CA whose certificate is in the bundle may be a client itself, beside those that it has issued certificates to.
+func TestRegistryTellsACAFromItsClients(t *testing.T) {
+	t.Parallel()
+	root, ca := authority("root"), authority("devices")
+	ca.RawIssuer = root.RawSubject
+	for name, chains := range map[string][][]*x509.Certificate{
+		"the CA first":     {{ca}, device(1, ca)},
+		"its client first": {device(1, ca), {ca}},
+	} {
+		r := newRegistry()
+		for _, chain := range chains {
+			enter(t, r, &session{}, chain, time.Time{})
+		}
+		for _, chain := range chains {
+			leaf := chain[0]
+			revoked := func(yield func(string, []byte) bool) {
+				_ = yield(pki.CanonicalName(leaf.RawIssuer), leaf.SerialNumber.Bytes())
+			}
+			found := r.affected(Withdrawal{Revoked: revoked})
+			if !slices.ContainsFunc(found, func(c *clientCert) bool { return c.fp == pki.FingerprintOf(leaf) }) {
+				t.Errorf("%s: certificate %v is not found by its issuer and serial number", name, leaf.SerialNumber)
+			}
+		}
+	}
+}
+
 func TestNoSessionWithoutAChain(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()
@@ -240,9 +300,10 @@ func BenchmarkRegistry(b *testing.B) {
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/full, "B/session")
 	})
 	b.Run("find-revoked", func(b *testing.B) {
+		issuer := pki.CanonicalName(ca.RawSubject)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i = (i + 1) % full {
-			if len(r.named(r.nameOf(chains[i][0]))) != 1 {
+			if len(r.named(r.name(issuer, chains[i][0].SerialNumber.Bytes()))) != 1 {
 				b.Fatal("not found")
 			}
 		}

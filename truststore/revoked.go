@@ -31,27 +31,21 @@ func (g *Generation) Withdrawn(next *Generation, now time.Time) []*x509.Certific
 }
 
 // Revoked iterates over the certificates that are revoked in next and were not
-// in g, each as the raw name of its issuer and its serial number, big-endian
-// without leading zeros. The name is that of the CA certificate, which is what a
-// certificate that it has issued names: a CRL may encode it in another way. Both
-// are only valid until the next one.
-func (g *Generation) Revoked(next *Generation) iter.Seq2[[]byte, []byte] {
-	return func(yield func(issuer, serial []byte) bool) {
+// in g, each as the name of its issuer and its serial number, big-endian without
+// leading zeros. The name is as pki.CanonicalName has it: a CRL, the certificates
+// of its CA and those that it has issued may each encode it in another way. The
+// serial number is only valid until the next one.
+func (g *Generation) Revoked(next *Generation) iter.Seq2[string, []byte] {
+	return func(yield func(issuer string, serial []byte) bool) {
 		throttle, n := pace.NewThrottle(nil), 0
 		for _, l := range next.lists {
-			subjects := next.subjectsOf(l)
 			known := g.known(l, next)
 			for serial := range l.Since(known) {
 				if n++; n%yieldEvery == 0 {
 					throttle.Yield()
 				}
-				if known.HasBytes(serial) {
-					continue
-				}
-				for _, subject := range subjects {
-					if !yield([]byte(subject), serial) {
-						return
-					}
+				if !known.HasBytes(serial) && !yield(l.issuer, serial) {
+					return
 				}
 			}
 		}
@@ -62,20 +56,8 @@ func (g *Generation) Revoked(next *Generation) iter.Seq2[[]byte, []byte] {
 // throttle.
 const yieldEvery = 256
 
-// subjectsOf returns the raw names of the CAs whose certificates a list speaks
-// of.
-func (g *Generation) subjectsOf(l *list) (subjects []string) {
-	for auth, r := range g.revocation {
-		if slices.Contains(r.lists, l) {
-			subjects = append(subjects, auth.subjects...)
-		}
-	}
-	slices.Sort(subjects)
-	return slices.Compact(subjects)
-}
-
-// known returns the version of a list of next that g has. It is nil if there is none, or if it did not speak of the
-// certificates of all CAs that the list of next speaks of: then none of those that the list names was known to be revoked.
+// known returns the version of a list of next that g has. It is nil if there is none, or if that did not speak of the
+// certificates of all CAs that the list of next speaks of: then what it names may not have been revoked in g.
 func (g *Generation) known(l *list, next *Generation) *crl.List {
 	series := l.series()
 	i := slices.IndexFunc(g.lists, func(other *list) bool { return other.series() == series })

@@ -43,7 +43,7 @@ func names(old, current *truststore.Generation, cas ...*certtest.CA) []string {
 	for issuer, serial := range old.Revoked(current) {
 		name := "unknown"
 		for _, ca := range cas {
-			if string(issuer) == string(ca.Cert.RawSubject) {
+			if issuer == pki.CanonicalName(ca.Cert.RawSubject) {
 				name = ca.Cert.Subject.CommonName
 			}
 		}

@@ -4,7 +4,10 @@
 package truststore_test
 
 import (
+	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"slices"
 	"strings"
@@ -131,8 +134,8 @@ func TestPartOfAPartitionedListIsAboutItsOwnCertificates(t *testing.T) {
 	}
 }
 
-// Live sessions are found by what their certificates name, not by how a list spells it.
-func TestRevokedCertificatesAreNamedAsTheyNameTheirIssuer(t *testing.T) {
+// Live sessions are found whatever way a list spells the name of its CA.
+func TestRevokedCertificatesAreNamedHoweverTheListIsEncoded(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "issuer-encoding")
 	s.remove("ca.crl")
@@ -145,15 +148,50 @@ func TestRevokedCertificatesAreNamedAsTheyNameTheirIssuer(t *testing.T) {
 	if err := store.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ca := store.Current().CAs()[0]
+	want := pki.CanonicalName(store.Current().CAs()[0].RawSubject)
 	n := 0
 	for issuer := range old.Revoked(current) {
 		n++
-		if string(issuer) != string(ca.RawSubject) {
-			t.Errorf("issuer %x, want %x", issuer, ca.RawSubject)
+		if issuer != want {
+			t.Errorf("issuer %q, want %q", issuer, want)
 		}
 	}
 	if n == 0 {
 		t.Error("nothing is revoked")
+	}
+}
+
+// A CA that has had its certificate issued anew may have another encoding of its name since. Its devices send that
+// certificate, and the bundle has the one from before.
+func TestRevokedCertificatesAreNamedHoweverTheirIssuerIsEncoded(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	before := v.root.Intermediate("devices")
+	name, err := asn1.Marshal(pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte("devices")}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := v.root.Intermediate("", certtest.Key(before.Key), certtest.Template(func(c *x509.Certificate) { c.RawSubject = name }))
+	device := after.Issue("acme:lamp")
+	if bytes.Equal(device.Leaf.RawIssuer, before.Cert.RawSubject) {
+		t.Fatal("both are encoded in one way: this shows nothing")
+	}
+	v.write("ca.crt", bundleOf(v.root, before))
+	old, current := swap(t, v, func() { v.write("ca.crl", revoking(v.root, 1), revoking(before, 1, device.Leaf)) })
+	if err := bothWays(t, old, device); err != nil {
+		t.Fatalf("before: %v", err)
+	}
+	if err := bothWays(t, current, device); !errors.Is(err, pki.ErrRevoked) {
+		t.Fatalf("after: got %v, want %v", err, pki.ErrRevoked)
+	}
+	n := 0
+	for issuer, serial := range old.Revoked(current) {
+		n++
+		if want := pki.CanonicalName(device.Leaf.RawIssuer); issuer != want || !bytes.Equal(serial, device.Leaf.SerialNumber.Bytes()) {
+			t.Errorf("got issuer %q and serial %x, want %q and %x", issuer, serial, want, device.Leaf.SerialNumber)
+		}
+	}
+	if n != 1 {
+		t.Errorf("got %d names, want 1", n)
 	}
 }

@@ -119,7 +119,7 @@ func (s *Server) Serve(l Listener) error {
 			continue
 		}
 		retry = backoff{}
-		if overdrawn && !s.pending.DisplaceOne() {
+		if overdrawn && s.descriptors.Overdrawn() && !s.pending.DisplaceOne() { // others may have ended since Wait
 			// There is no room. At a shared address, a client that tries again comes to a process that has some.
 			if l.shared() != nil || !s.descriptors.WaitCovered() {
 				_ = conn.Close()

@@ -162,6 +162,29 @@ func TestSilentClientsDoNotStopThoseInside(t *testing.T) {
 	await(t, "no more descriptors to be used than there are", func() bool { used, _ := g.Descriptors(); return used <= 64 })
 }
 
+// A connection that comes when there is room again takes nobody's place, although there was none when it was waited for.
+func TestRoomAgainDisplacesNobody(t *testing.T) {
+	t.Parallel()
+	const most = 10
+	g := startGate(t, func(c *proxy.Config) { c.MaxDescriptors, c.HandshakeTimeout = most, time.Hour })
+	oldest := dialRaw(t, g.addr)
+	for range most - 2 {
+		dialRaw(t, g.addr)
+	}
+	last := dialRaw(t, g.addr)
+	used := func(n int) func() bool {
+		return func() bool { used, _ := g.Descriptors(); return used == n }
+	}
+	await(t, "one to be taken for the next connection", used(most+1))
+	_ = last.Close()
+	await(t, "room", used(most))
+	dialRaw(t, g.addr)
+	await(t, "one to be taken for the next connection", used(most+1))
+	if err := tls.Client(oldest, clientConfig(testPKI().device)).Handshake(); err != nil {
+		t.Errorf("got %v from the oldest connection, want a handshake", err)
+	}
+}
+
 // Connections that come one by one, each when the one before is through its handshake and has its broker, exceed the limit no
 // more than those that come at once. It is told once that no more are accepted, and once that they are again.
 func TestDescriptorsAreUsedUpOnce(t *testing.T) {

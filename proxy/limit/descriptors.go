@@ -52,7 +52,8 @@ func NewDescriptors(n int, changed func(usedUp time.Time)) *Descriptors {
 }
 
 // Wait takes a descriptor as soon as there is one. When yields reports that a connection can be closed in favour of the
-// next, it takes one of the reserve: overdrawn says that this has to be done. open is false after Close.
+// next, it takes one of the reserve: overdrawn says that this has to be done, unless Overdrawn says by then that there is no
+// need any more. open is false after Close.
 func (d *Descriptors) Wait(yields func() bool) (open, overdrawn bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -62,6 +63,13 @@ func (d *Descriptors) Wait(yields func() bool) (open, overdrawn bool) {
 	}
 	d.taken++
 	return true, d.limit > 0 && d.taken > d.limit
+}
+
+// Overdrawn reports whether more are taken than Wait takes without closing a connection.
+func (d *Descriptors) Overdrawn() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.limit > 0 && d.taken > d.limit
 }
 
 // WaitCovered waits until a descriptor that Wait has overdrawn is covered, as no connection was left that could be closed for

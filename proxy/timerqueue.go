@@ -15,9 +15,12 @@ type timers[T any] struct {
 	mu     *sync.Mutex
 	queue  timerQueue[T]
 	sooner chan struct{} // has room for one; says that another timer is the first now
+	now    func() time.Time
 }
 
-func (t *timers[T]) init(mu *sync.Mutex) { t.mu, t.sooner = mu, make(chan struct{}, 1) }
+func (t *timers[T]) init(mu *sync.Mutex) {
+	t.mu, t.sooner, t.now = mu, make(chan struct{}, 1), time.Now
+}
 
 // set sets a timer, and wakes serve when that one is the first now. mu must be held.
 func (t *timers[T]) set(timer *timer[T], at time.Time) {
@@ -29,19 +32,23 @@ func (t *timers[T]) set(timer *timer[T], at time.Time) {
 	}
 }
 
+// longestSleep is how late a timer may be whose time comes all at once, as the clock was set forward or the machine was
+// suspended: a time.Timer knows nothing of that.
+const longestSleep = time.Minute
+
 // serve calls fire with what each timer is about whose time has come, one after the other, until ctx ends.
 func (t *timers[T]) serve(ctx context.Context, fire func(*T)) {
 	first := time.NewTimer(0)
 	defer first.Stop()
 	for ctx.Err() == nil {
 		t.mu.Lock()
-		timer, wait := t.queue.due(time.Now())
+		timer, wait := t.queue.due(t.now())
 		t.mu.Unlock()
 		if timer != nil {
 			fire(timer.about)
 			continue
 		}
-		first.Reset(wait)
+		first.Reset(min(wait, longestSleep))
 		select {
 		case <-first.C:
 		case <-t.sooner:

@@ -263,7 +263,7 @@ func (b *backends) connect(ctx context.Context, latest time.Time, addr string, h
 		first = slices.Concat(hello.header, hello.connect)
 	}
 	r := bufio.NewReaderSize(link.stream(), replyBuffer)
-	reply, err := exchange(link.stream(), r, first, v, earlier(latest, time.Now().Add(b.connackTimeout)))
+	reply, err := exchange(ctx, link.stream(), r, first, v, earlier(latest, time.Now().Add(b.connackTimeout)))
 	if err != nil {
 		_ = link.conn.Close()
 		return nil, b.unanswered(addr, err)
@@ -334,10 +334,14 @@ func (b *backends) shakeHands(ctx context.Context, link brokerLink, header []byt
 	return err
 }
 
-// exchange writes the CONNECT and reads the first packet back, both before a deadline.
-func exchange(conn net.Conn, r *bufio.Reader, connect []byte, v packets.Version, deadline time.Time) (*packets.FirstPacket, error) {
+// exchange writes the CONNECT and reads the first packet back, both before a deadline. When ctx ends, the caller sets one that
+// has passed.
+func exchange(ctx context.Context, conn net.Conn, r *bufio.Reader, connect []byte, v packets.Version, deadline time.Time) (*packets.FirstPacket, error) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return nil, err
+	}
+	if ctx.Err() != nil { // and the caller's deadline may be overwritten
+		return nil, context.Cause(ctx)
 	}
 	if _, err := conn.Write(connect); err != nil {
 		return nil, err

@@ -19,7 +19,7 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) {
 	began := time.Now()
 	leaving := s.snapshot()
 	for i, c := range leaving {
-		due := began.Add(over * time.Duration(i) / time.Duration(len(leaving)))
+		due := began.Add(share(over, i, len(leaving)))
 		for s.has(c) && time.Now().Before(due) {
 			if !sleepUntil(ctx, earlier(due, time.Now().Add(drainTick))) {
 				return
@@ -27,6 +27,12 @@ func (s *Server) Drain(ctx context.Context, over time.Duration) {
 		}
 		c.stop(Shutdown, nil)
 	}
+}
+
+// share is i parts of a time that is divided into n, where over times i may be more than a Duration holds.
+func share(over time.Duration, i, n int) time.Duration {
+	part, rest := over/time.Duration(n), over%time.Duration(n)
+	return part*time.Duration(i) + rest*time.Duration(i)/time.Duration(n)
 }
 
 // drainTick is how soon Drain notices that the session that is next has ended by itself.

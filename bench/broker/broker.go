@@ -178,11 +178,10 @@ func (s *session) packet(first byte, remaining int) error {
 	case wire.Connect:
 		return s.answer(remaining, wire.Connack)
 	case wire.Subscribe:
-		err := s.answer(remaining, wire.Suback)
-		s.broker.mu.Lock()
+		s.broker.mu.Lock() // from the SUBACK on, the client gets every packet
+		defer s.broker.mu.Unlock()
 		s.broker.subscribers[s.conn] = struct{}{}
-		s.broker.mu.Unlock()
-		return err
+		return s.answer(remaining, wire.Suback)
 	case wire.Publish:
 		return s.published(first, remaining)
 	case wire.Disconnect:

@@ -30,7 +30,7 @@ const (
 	crowdPoll    = 250 * time.Millisecond
 	crowdReturn  = 10 * time.Minute // of all devices
 	crowdRevoke  = time.Minute      // of a CRL that ends sessions
-	crowdStop    = 5 * time.Second  // of a vernegate, after it has drained
+	crowdStop    = 10 * time.Second // of a vernegate, after it has drained
 	crowdCalm    = 10 * time.Second // messages before something happens, for comparison
 	crowdSources = 16               // loopback addresses that devices connect from
 )

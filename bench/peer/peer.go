@@ -202,5 +202,8 @@ func (p *Proxy) Drain(patience time.Duration) error {
 func (p *Proxy) Kill() error {
 	err := p.cmd.Process.Kill()
 	<-p.done
+	if errors.Is(err, os.ErrProcessDone) { // it has ended by itself meanwhile
+		return nil
+	}
 	return err
 }

@@ -24,10 +24,10 @@ import (
 const tryUsername = "vernegate/check"
 
 // TryBroker speaks MQTT to the broker at addr, an IP address and a port or a Unix socket as in package dial, as a session of
-// 3.1.1 would: with the PROXY header, TLS and the timeouts of cfg, of which it uses nothing else. It has a clean session, a client id of its own and a username that
-// no owner can have, and leaves with a DISCONNECT once its session has lasted for hold, which may be 0. It returns the code
-// of the CONNACK, with which the broker may refuse this client alone; the error is what would keep any client from being
-// served.
+// 3.1.1 would: with the PROXY header, TLS and the timeouts of cfg, of which it uses nothing else. It has a clean session, a
+// client id of its own and a username that no owner can have, and leaves with a DISCONNECT once its session has lasted for
+// hold, which may be 0. It returns the code of the CONNACK, with which the broker may refuse this client alone; the error is
+// what would keep any client from being served.
 func TryBroker(ctx context.Context, cfg Config, addr string, hold time.Duration) (packets.ReturnCode, error) {
 	cfg.setDefaults()
 	header, err := tryHeader(cfg.BackendProxyProtocol, addr)

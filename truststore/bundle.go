@@ -27,7 +27,6 @@ type bundle struct {
 type authority struct {
 	name      string            // canonical
 	publicKey []byte            // RawSubjectPublicKeyInfo
-	subjects  []string          // as its certificates encode the name
 	crlSigner *x509.Certificate // one that may sign CRLs, or nil
 	anchors   []*anchor
 
@@ -71,8 +70,7 @@ func (b *bundle) add(cert *x509.Certificate) {
 		auth = &authority{name: pki.CanonicalName(cert.RawSubject), publicKey: cert.RawSubjectPublicKeyInfo}
 		b.byName[auth.name] = append(b.byName[auth.name], auth)
 	}
-	if subject := string(cert.RawSubject); !slices.Contains(auth.subjects, subject) {
-		auth.subjects = append(auth.subjects, subject)
+	if subject := string(cert.RawSubject); !slices.Contains(b.bySubject[subject], auth) {
 		b.bySubject[subject] = append(b.bySubject[subject], auth)
 	}
 	if maySignCRLs(cert) {

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/proxy"
-	"github.com/vernegate/vernegate/proxy/relay"
 )
 
 func TestUsernameBecomesTheOwner(t *testing.T) {
@@ -337,47 +336,6 @@ func TestCutClientEndsTheBrokersSide(t *testing.T) {
 	wantEOF(t, backend)
 	_ = backend.Close()
 	g.wantEnd(proxy.ClientClosed)
-}
-
-// A client that leaves while its broker takes nothing, as a frozen one, gives back what its session holds.
-func TestFrozenBrokerKeepsNoSessionWithoutClient(t *testing.T) {
-	t.Parallel()
-	if !relay.Polls {
-		t.Skip("without epoll, nobody sees that the client has left")
-	}
-	for name, leave := range map[string]func(*net.TCPConn){
-		"reset": func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() },
-		"end":   func(c *net.TCPConn) { _ = c.Close() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			frozen, healthy := startBroker(t), startBroker(t)
-			g := startGate(t, func(c *proxy.Config) { brokers(frozen, healthy)(c); c.MaxConnectionsPerOwner = 1 })
-			client, _ := session(g, frozen)
-			publishUntilStuck(t, g, client)
-			leave(client.NetConn().(*net.TCPConn))
-			line := g.wantEnd(proxy.ClientClosed)
-			if want := "the broker took nothing of what the client had sent for 10s"; line["err"] != want {
-				t.Errorf("got the error %q, want %q", line["err"], want)
-			}
-			session(g, healthy)
-		})
-	}
-}
-
-// publishUntilStuck sends until the gate reads no more, since the broker takes no more.
-func publishUntilStuck(t *testing.T, g *gate, client *tls.Conn) {
-	t.Helper()
-	up := map[string]string{"listener": "devices", "direction": "up"}
-	carried := func() float64 { return counter(t, g.metrics, "vernegate_relayed_bytes_total", up) }
-	chunk := bytes.Repeat(pingreq, 16<<10)
-	for sent := carried(); carried() == sent; {
-		write(t, client, chunk)
-		sent += float64(len(chunk))
-		for began := time.Now(); carried() < sent && time.Since(began) < time.Second; {
-			<-time.After(time.Millisecond)
-		}
-	}
 }
 
 // Records that arrive in pieces, split anywhere, with the reads that would block in between.

@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"bytes"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/proxy/relay"
+)
+
+// A client that leaves while its broker takes nothing, as a frozen one, gives back what its session holds.
+func TestFrozenBrokerKeepsNoSessionWithoutClient(t *testing.T) {
+	t.Parallel()
+	if !relay.Polls {
+		t.Skip("without epoll, nobody sees that the client has left")
+	}
+	for name, leave := range map[string]func(*net.TCPConn){
+		"reset": func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() },
+		"end":   func(c *net.TCPConn) { _ = c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			frozen, healthy := startBroker(t), startBroker(t)
+			g := startGate(t, func(c *proxy.Config) { brokers(frozen, healthy)(c); c.MaxConnectionsPerOwner = 1 })
+			client, backend := session(g, frozen)
+			fixBuffers(t, backend)
+			publishUntilStuck(t, g, client)
+			leave(client.NetConn().(*net.TCPConn))
+			line := g.wantEnd(proxy.ClientClosed)
+			if want := "the broker took nothing of what the client had sent for 10s"; line["err"] != want {
+				t.Errorf("got the error %q, want %q", line["err"], want)
+			}
+			session(g, healthy)
+		})
+	}
+}
+
+// fixBuffers keeps what the system holds of what is sent to c, by this process, from growing.
+func fixBuffers(t *testing.T, c net.Conn) {
+	t.Helper()
+	const size = 64 << 10
+	if err := c.(*net.TCPConn).SetReadBuffer(size); err != nil {
+		t.Fatal(err)
+	}
+	from := netip.MustParseAddrPort(c.RemoteAddr().String())
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range fds {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr, _ := unix.Getsockname(fd) // fails where fd is no socket
+		if local, ok := addr.(*unix.SockaddrInet4); ok && netip.AddrPortFrom(netip.AddrFrom4(local.Addr), uint16(local.Port)) == from {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, size); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatalf("no socket of this process is at %v", from)
+}
+
+// publishUntilStuck sends until the gate reads no more, since the broker takes no more.
+func publishUntilStuck(t *testing.T, g *gate, client *tls.Conn) {
+	t.Helper()
+	up := map[string]string{"listener": "devices", "direction": "up"}
+	carried := func() float64 { return counter(t, g.metrics, "vernegate_relayed_bytes_total", up) }
+	chunk := bytes.Repeat(pingreq, 16<<10)
+	for sent := carried(); carried() == sent; {
+		write(t, client, chunk)
+		sent += float64(len(chunk))
+		for began := time.Now(); carried() < sent && time.Since(began) < time.Second; {
+			<-time.After(time.Millisecond)
+		}
+	}
+}

@@ -21,11 +21,11 @@ type certificate struct {
 
 // summarize describes a certificate, but for its fingerprint and issuer, which others share.
 func summarize(leaf *x509.Certificate) certificate {
-	return certificate{serial: leaf.SerialNumber.Text(16), subject: untrusted.Text(leaf.Subject.String())}
+	return certificate{serial: untrusted.Text(leaf.SerialNumber.Text(16)), subject: untrusted.Text(pki.SubjectOf(leaf))}
 }
 
 // issuerOf returns the name of the issuer of a certificate, as in SessionInfo.
-func issuerOf(cert *x509.Certificate) string { return untrusted.Text(cert.Issuer.String()) }
+func issuerOf(cert *x509.Certificate) string { return untrusted.Text(pki.IssuerOf(cert)) }
 
 // A clientCert is a client certificate with live sessions, and the chain that the latest verification has accepted: its
 // sessions end when a certificate of that chain expires or is no longer trusted, and no other chain leads to a CA. The

@@ -34,7 +34,7 @@ type caFile struct {
 func (f *caFile) lacks(earlier *caFile) string {
 	for _, cert := range earlier.certs {
 		if !slices.ContainsFunc(f.certs, cert.Equal) {
-			return fmt.Sprintf("CA certificate %q", cert.Subject)
+			return fmt.Sprintf("CA certificate %q", pki.SubjectOf(cert))
 		}
 	}
 	return ""

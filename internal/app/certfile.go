@@ -93,7 +93,7 @@ func onlyCAs(behind []*x509.Certificate) error {
 	for i, cert := range behind {
 		if !cert.IsCA && cert.Version >= 3 { // before, certificates did not say it
 			return fmt.Errorf("certificate %d, %q, is not a CA, expected that of one device first and CAs behind it",
-				i+2, untrusted.Text(cert.Subject.String()))
+				i+2, untrusted.Text(pki.SubjectOf(cert)))
 		}
 	}
 	return nil

@@ -114,7 +114,7 @@ func (r *report) overheard(cfg config.Config, authorize proxy.AuthorizeFunc) pro
 
 // tellCertificate says which certificate it is.
 func (r *report) tellCertificate(leaf *x509.Certificate) {
-	r.print("value", "certificate %q, serial %x, SHA-256 fingerprint %v", untrusted.Text(leaf.Subject.String()), leaf.SerialNumber, pki.FingerprintOf(leaf))
+	r.print("value", "certificate %q, serial %x, SHA-256 fingerprint %v", untrusted.Text(pki.SubjectOf(leaf)), leaf.SerialNumber, pki.FingerprintOf(leaf))
 	r.print("value", "valid from %s to %s", leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339))
 }
 
@@ -125,14 +125,14 @@ func (r *report) tellChain(cfg config.Config, g *truststore.Generation, chain []
 	}
 	var names []string
 	for _, cert := range chain {
-		names = append(names, fmt.Sprintf("%q", untrusted.Text(cert.Subject.String())))
+		names = append(names, fmt.Sprintf("%q", untrusted.Text(pki.SubjectOf(cert))))
 	}
 	r.ok("chain: %s", strings.Join(names, ", issued by "))
 	for i, ca := range chain[1:] {
 		cert := chain[i]
 		lists := g.CRLsAbout(ca)
 		if len(lists) == 0 {
-			r.warn("revocation of %s: there is no CRL of %q (VERNEGATE_CRL_MISSING=%v)", names[i], untrusted.Text(ca.Subject.String()), cfg.CRLMissing)
+			r.warn("revocation of %s: there is no CRL of %q (VERNEGATE_CRL_MISSING=%v)", names[i], untrusted.Text(pki.SubjectOf(ca)), cfg.CRLMissing)
 		}
 		for _, list := range lists {
 			r.ok("revocation of %s: %s does not list serial %x", names[i], nameOfCRL(list), cert.SerialNumber)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/ocsp"
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 )
 
@@ -35,11 +36,11 @@ func (r *report) checkOCSP(ctx context.Context, cfg config.Config, g *truststore
 		answer, err := client.Ask(ctx, ocsp.Certificate{Leaf: nobodys(), Issuer: ca}, true)
 		switch {
 		case ocsp.KindOf(err) == ocsp.KindRefused: // RFC 5019 §2.2.3: also about what it does not know
-			r.warn("OCSP responder for %q: %v", ca.Subject, err)
+			r.warn("OCSP responder for %q: %v", pki.SubjectOf(ca), err)
 		case err != nil:
-			r.failedLines("OCSP responder for \""+ca.Subject.String()+"\": ", err)
+			r.failedLines("OCSP responder for \""+pki.SubjectOf(ca)+"\": ", err)
 		default:
-			r.ok("OCSP responder %s answers for %q (%v about a certificate that does not exist)", cfg.OCSPURL.Host, ca.Subject, answer.Status)
+			r.ok("OCSP responder %s answers for %q (%v about a certificate that does not exist)", cfg.OCSPURL.Host, pki.SubjectOf(ca), answer.Status)
 		}
 	}
 	if !asked {

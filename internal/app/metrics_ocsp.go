@@ -15,6 +15,7 @@ import (
 
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/ocsp"
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/internal/untrusted"
 )
 
@@ -92,7 +93,7 @@ func newOCSPMetrics(r prometheus.Registerer, issuers ocsp.Issuers, cas []*x509.C
 func (m *ocspMetrics) watch(cache *ocsp.Cache) { m.cache = cache }
 
 // issuerName is what metrics and the status page call a CA.
-func issuerName(ca *x509.Certificate) string { return untrusted.Text(ca.Subject.String()) }
+func issuerName(ca *x509.Certificate) string { return untrusted.Text(pki.SubjectOf(ca)) }
 
 // answered is an ocsp.Cache's observer.
 func (m *ocspMetrics) answered(o ocsp.Outcome) { m.answers.WithLabelValues(string(o)).Inc() }

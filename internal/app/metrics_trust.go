@@ -14,6 +14,7 @@ import (
 
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/due"
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/truststore"
 )
@@ -146,11 +147,11 @@ func newCertificatesDue() *prometheus.GaugeVec {
 }
 
 func setExpiry(m *prometheus.GaugeVec, kind string, cert *x509.Certificate) {
-	m.WithLabelValues(kind, untrusted.Text(cert.Subject.String()), cert.SerialNumber.Text(16)).Set(unixSeconds(cert.NotAfter))
+	m.WithLabelValues(kind, untrusted.Text(pki.SubjectOf(cert)), cert.SerialNumber.Text(16)).Set(unixSeconds(cert.NotAfter))
 }
 
 func setCertificateDue(m *prometheus.GaugeVec, kind string, cert *x509.Certificate) {
-	setDue(m, certificateDue(kind, cert), kind, untrusted.Text(cert.Subject.String()), cert.SerialNumber.Text(16))
+	setDue(m, certificateDue(kind, cert), kind, untrusted.Text(pki.SubjectOf(cert)), cert.SerialNumber.Text(16))
 }
 
 func expiriesOf(g *truststore.Generation) prometheus.Collector {

@@ -13,6 +13,7 @@ import (
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/config"
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/internal/untrusted"
 	"github.com/vernegate/vernegate/proxy"
 	"github.com/vernegate/vernegate/truststore"
@@ -186,7 +187,7 @@ func partsStatus(c *components) (refused []admin.Part, notices []string) {
 func certificateStatus(kind string, cert *x509.Certificate, now time.Time) admin.Certificate {
 	return admin.Certificate{
 		Kind:     kind,
-		Subject:  untrusted.Text(cert.Subject.String()),
+		Subject:  untrusted.Text(pki.SubjectOf(cert)),
 		Serial:   cert.SerialNumber.Text(16),
 		NotAfter: cert.NotAfter,
 		DaysLeft: int(math.Floor(cert.NotAfter.Sub(now).Hours() / 24)),

@@ -196,7 +196,7 @@ func checkSignedBy(signer *x509.Certificate, parsed *ocsp.Response, issuer *x509
 		}
 	}
 	if err := parsed.CheckSignatureFrom(signer); err != nil {
-		return wrong(KindSigner, "%q has not signed it: %w", signer.Subject, err)
+		return wrong(KindSigner, "%q has not signed it: %w", pki.SubjectOf(signer), err)
 	}
 	return nil
 }
@@ -223,7 +223,7 @@ var oidNoCheck = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
 func checkDelegated(signer, issuer *x509.Certificate, now time.Time, checkSigner SignerFunc) error {
 	const name = "the certificate of its signer "
 	if pki.CanonicalName(signer.RawIssuer) != pki.CanonicalName(issuer.RawSubject) {
-		return wrong(KindSigner, name+"is from %q", signer.Issuer)
+		return wrong(KindSigner, name+"is from %q", pki.IssuerOf(signer))
 	}
 	if isBroken(signer.SignatureAlgorithm) {
 		return wrong(KindSigner, name+"is signed with %v", signer.SignatureAlgorithm)
@@ -233,17 +233,17 @@ func checkDelegated(signer, issuer *x509.Certificate, now time.Time, checkSigner
 	}
 	switch {
 	case !slices.Contains(signer.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning): // that of any usage does not do
-		return wrong(KindSigner, name+"%q is not for signing OCSP responses", signer.Subject)
+		return wrong(KindSigner, name+"%q is not for signing OCSP responses", pki.SubjectOf(signer))
 	case signer.KeyUsage != 0 && signer.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0:
-		return wrong(KindSigner, name+"%q is not for signatures", signer.Subject)
+		return wrong(KindSigner, name+"%q is not for signatures", pki.SubjectOf(signer))
 	case now.Before(signer.NotBefore.Add(-clockSkew)) || now.After(signer.NotAfter):
-		return wrong(KindSigner, name+"%q is valid from %s to %s", signer.Subject,
+		return wrong(KindSigner, name+"%q is valid from %s to %s", pki.SubjectOf(signer),
 			signer.NotBefore.Format(time.RFC3339), signer.NotAfter.Format(time.RFC3339))
 	case checkSigner == nil || slices.ContainsFunc(signer.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidNoCheck) }):
 		return nil
 	}
 	if err := checkSigner(signer, issuer); err != nil {
-		return wrong(KindSigner, name+"%q: %v", signer.Subject, err) // it is not the client's certificate that is revoked
+		return wrong(KindSigner, name+"%q: %v", pki.SubjectOf(signer), err) // it is not the client's certificate that is revoked
 	}
 	return nil
 }

@@ -4,7 +4,6 @@
 package pki
 
 import (
-	"crypto/x509/pkix"
 	stdasn1 "encoding/asn1"
 	"encoding/binary"
 	"slices"
@@ -61,26 +60,6 @@ func joinName(rdns [][]attribute, spell func(attribute) string) string {
 		}
 	}
 	return string(name)
-}
-
-// NameString returns a distinguished name for people, as pkix.Name has it. It also reads names that crypto/x509
-// refuses for the characters in their strings; what is no name at all is "?".
-func NameString(raw []byte) string {
-	rdns, ok := readName(raw)
-	if !ok {
-		return "?"
-	}
-	var sequence pkix.RDNSequence
-	for _, rdn := range rdns {
-		var set pkix.RelativeDistinguishedNameSET
-		for _, a := range rdn {
-			set = append(set, pkix.AttributeTypeAndValue{Type: a.oid, Value: strings.ToValidUTF8(a.value, "\uFFFD")})
-		}
-		sequence = append(sequence, set)
-	}
-	var name pkix.Name
-	name.FillFromRDNSequence(&sequence)
-	return name.String()
 }
 
 // readName takes a Name (RFC 5280 §4.1.2.4) apart.

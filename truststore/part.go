@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -31,6 +32,17 @@ type Refusal struct {
 	Err   error
 	Since time.Time
 }
+
+// partID tells the parts from each other that Refusals are about.
+type partID struct {
+	kind       Kind
+	file, name string
+}
+
+func (r *Refusal) part() partID { return partID{r.Kind, r.File, r.Name} }
+
+// text returns the part and what is wrong with it.
+func (r *Refusal) text() string { return fmt.Sprintf("%q: %v", r.part(), r.Err) }
 
 // A Notice is something about parts that are in use, or were passed over, that the operator should know.
 type Notice struct {

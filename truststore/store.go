@@ -24,7 +24,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -275,37 +274,45 @@ func (s *Store) swap(next *Generation) {
 // each once, however often the files are read.
 func (s *Store) tell(a *attempt) {
 	before, now := s.report.Load(), &report{notices: a.notices}
+	since, told := before.history()
+	bad := make(map[partID]bool)
 	for _, p := range a.problems {
-		earlier := find(before.refusals, p.Refusal)
-		if p.Since = a.now; earlier != nil {
-			p.Since = earlier.Since
+		bad[p.part()] = true
+		if known, ok := since[p.part()]; ok {
+			p.Since = known
+		} else {
+			p.Since = a.now
 		}
 		now.refusals = append(now.refusals, p.Refusal)
-		if earlier == nil || earlier.Err.Error() != p.Err.Error() {
+		if !told[p.text()] {
 			s.logRefusal(p)
 		}
 	}
 	for _, r := range before.refusals {
-		if find(now.refusals, r) == nil {
+		if !bad[r.part()] {
 			s.log.Info("trust files are good again", "part", string(r.Kind), "file", r.File)
+			bad[r.part()] = true // say so once
 		}
 	}
 	for _, n := range now.notices {
-		if !slices.ContainsFunc(before.notices, func(other Notice) bool { return other.String() == n.String() }) {
+		if !told[n.String()] {
 			s.log.LogAttrs(context.Background(), slog.LevelWarn, n.Message, n.Attrs...)
 		}
 	}
 	s.report.Store(now)
 }
 
-// find returns the refusal of the same part, or nil.
-func find(refusals []Refusal, of Refusal) *Refusal {
-	for i, r := range refusals {
-		if r.Kind == of.Kind && r.File == of.File && r.Name == of.Name {
-			return &refusals[i]
-		}
+// history returns since when each part has been no good, and the texts of all that was told.
+func (r *report) history() (since map[partID]time.Time, told map[string]bool) {
+	since, told = make(map[partID]time.Time, len(r.refusals)), make(map[string]bool, len(r.refusals)+len(r.notices))
+	for _, refusal := range r.refusals {
+		since[refusal.part()] = refusal.Since
+		told[refusal.text()] = true
 	}
-	return nil
+	for _, n := range r.notices {
+		told[n.String()] = true
+	}
+	return since, told
 }
 
 func (s *Store) logRefusal(p problem) {

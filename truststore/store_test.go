@@ -424,6 +424,29 @@ func TestGoodSetWithOdditiesWarns(t *testing.T) {
 	})
 }
 
+func TestEachMistakeIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	var r record
+	config := v.config()
+	config.Logger = slog.New(slog.NewTextHandler(&r, nil))
+	store := open(t, config)
+	v.write("ca.crl", revoking(v.root, 1), block("X509 CRL", []byte("no list")), block("X509 CRL", []byte("nor this")))
+	for range 3 {
+		_ = store.Reload(t.Context())
+	}
+	for _, mistake := range []string{"list 2: ", "list 3: "} {
+		if got := strings.Count(r.logged(), mistake); got != 1 {
+			t.Errorf("%q is logged %d times, want once:\n%s", mistake, got, r.logged())
+		}
+	}
+	v.write("ca.crl", revoking(v.root, 1))
+	_ = store.Reload(t.Context())
+	if got := strings.Count(r.logged(), "good again"); got != 1 {
+		t.Errorf("that the file is good again is logged %d times, want once:\n%s", got, r.logged())
+	}
+}
+
 func TestOpenWaitsForAFirstGoodSet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

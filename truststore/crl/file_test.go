@@ -95,6 +95,41 @@ func TestBlocksOfOtherTypesArePassedOver(t *testing.T) {
 	}
 }
 
+// Whoever answers for a CA's server chooses how many there are: they are told of once.
+func TestManyBlocksOfOtherTypesAreOneMessage(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	file := slices.Concat(bytes.Repeat([]byte("-----BEGIN A-----\n-----END A-----\n"), 500), certtest.PEMEncodeCRL(root.CRL(certtest.CRLOptions{})), root.PEM())
+	var lists int
+	var said []string
+	err := Read(bytes.NewReader(file), nil, func(list *List, err error) {
+		if list == nil {
+			said = append(said, err.Error())
+			return
+		}
+		lists++
+	})
+	if want := []string{`PEM block 1: type "A" does not belong here, as well as 500 more`}; err != nil || lists != 1 || !slices.Equal(said, want) {
+		t.Errorf("got %d lists, error %v and %q, want one list and %q", lists, err, said, want)
+	}
+}
+
+func TestBlocksOfAFileAreBounded(t *testing.T) {
+	t.Parallel()
+	empty := []byte("-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n")
+	for blocks, want := range map[int]error{maxBlocks: nil, maxBlocks + 1: errBlocks, 2 * maxBlocks: errBlocks} {
+		visits := 0
+		err := Read(bytes.NewReader(bytes.Repeat(empty, blocks)), nil, func(_ *List, err error) {
+			if visits++; !errors.Is(err, ErrMalformed) {
+				t.Errorf("got %v of an empty block", err)
+			}
+		})
+		if err != want || visits != maxBlocks {
+			t.Errorf("%d blocks: got error %v and %d visits, want %v and %d", blocks, err, visits, want, maxBlocks)
+		}
+	}
+}
+
 // What is before the place where a file is cut counts.
 func TestListsBeforeACutAreRead(t *testing.T) {
 	t.Parallel()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -147,6 +148,59 @@ func TestTheStartWaitsForFirstListsForAWhileOnly(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestADamagedCopyDoesNotKeepFromStarting: what mends it may wait for the store.
+func TestADamagedCopyDoesNotKeepFromStarting(t *testing.T) {
+	t.Parallel()
+	const patience = 10 * time.Second
+	broken := []byte("-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n")
+	for name, row := range map[string]struct {
+		damage func(list []byte) []byte // in PEM
+		counts bool                     // the list does all the same
+		told   string
+	}{
+		"zeros":                {func(list []byte) []byte { return make([]byte, len(list)) }, false, "; until it is fetched, what is configured for missing ones (allow) decides"},
+		"empty":                {func([]byte) []byte { return nil }, false, "; until it is fetched"},
+		"cut":                  {func(list []byte) []byte { return list[:len(list)/2] }, false, "; until it is fetched"},
+		"cut behind a list":    {func(list []byte) []byte { return append(list, broken[:30]...) }, true, listURL},
+		"broken before a list": {func(list []byte) []byte { return append(broken, list...) }, true, listURL},
+	} {
+		for _, needed := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, needed %v", name, needed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s, config := newRemoteScene(t)
+					bad := s.root.Issue("acme:bad")
+					list := revoking(s.root, 5, bad.Leaf)
+					s.remotes[0].Needed = needed
+					config.StartTimeout, config.FetchTimeout = time.Minute, patience
+					s.write("fetched.crl", row.damage(slices.Clone(list)))
+					began := time.Now()
+					store := open(t, config)
+					if got, want := time.Since(began), map[bool]time.Duration{true: patience}[needed]; got != want {
+						t.Errorf("it took %v, want %v", got, want)
+					}
+					if got := store.Refusals(); len(got) != 1 || !strings.Contains(got[0].Err.Error(), row.told) {
+						t.Errorf("refusals %v, want one that says %q", got, row.told)
+					}
+					if got := errors.Is(verify(store, bad), pki.ErrRevoked); got != row.counts {
+						t.Errorf("with the damaged copy it is revoked %v, want %v", got, row.counts)
+					}
+					s.write("next.crl", list)
+					if _, err := store.TryFetched(t.Context(), fetched(t, s.path("next.crl")), time.Now()); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.Rename(s.path("next.crl"), s.path("fetched.crl")); err != nil {
+						t.Fatal(err)
+					}
+					if err := store.Reload(t.Context()); err != nil || !errors.Is(verify(store, bad), pki.ErrRevoked) {
+						t.Errorf("once it is fetched: %v, %v", err, verify(store, bad))
+					}
+				})
+			})
+		}
 	}
 }
 

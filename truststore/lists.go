@@ -298,26 +298,43 @@ func (a *attempt) reportFile(f *listFile) {
 	used := a.next.lists.find(a.next.bundle, func(l *list) bool { return l.path == f.Path })
 	switch absent := errors.Is(f.err, fs.ErrNotExist); {
 	case f.err == nil:
-	case absent && used == nil && f.remote != nil:
-		a.notFetched(f)
+	case used == nil && f.remote != nil:
+		a.notFetched(f, absent)
 	case absent && used == nil && a.config.CRLOptional:
 		a.notice("CRL file is absent, nothing is revoked by it", slog.String("file", f.Path))
 	case absent && used != nil:
 		a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: fmt.Errorf("CRL file %s was in use for %q and is gone", f.Path, used.Issuer)}})
 	default:
-		a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: f.err}, start: fails, none: used == nil})
+		a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: f.err}, start: f.whenBroken(), none: used == nil})
 	}
 }
 
-// notFetched reports a list that has never been fetched. What keeps it from being fetched is its fetcher's to tell.
-func (a *attempt) notFetched(f *listFile) {
-	if !f.remote.Needed {
+// whenBroken returns what it means for the start that the file cannot be read. One that is fetched is mended by its
+// fetcher, which may need the store for that.
+func (f *listFile) whenBroken() startRule {
+	switch {
+	case f.remote == nil:
+		return fails
+	case f.remote.Needed:
+		return fetches
+	}
+	return goesOn
+}
+
+// notFetched reports a list that has never been fetched (absent), or not since its copy was damaged. What keeps it from
+// being fetched is its fetcher's to tell.
+func (a *attempt) notFetched(f *listFile, absent bool) {
+	if absent && !f.remote.Needed {
 		a.notice("CRL has not been fetched yet", slog.String("file", f.Path))
 		return
 	}
+	why := f.err
+	if absent {
+		why = fmt.Errorf("CRL file %s has not been fetched yet", f.Path)
+	}
 	a.refuse(problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Err: fmt.Errorf(
-		"CRL file %s has not been fetched yet; until then, what is configured for missing ones (%v) decides about the clients of its CA", f.Path, a.config.CRLMissing)},
-		start: fetches, none: true})
+		"%w; until it is fetched, what is configured for missing ones (%v) decides about the clients of its CA", why, a.config.CRLMissing)},
+		start: f.whenBroken(), none: true})
 }
 
 // notNeeded reports a list that concerns no client.
@@ -328,6 +345,9 @@ func (a *attempt) notNeeded(path, issuer string, why error) {
 // reportUnused reports a list that does not count.
 func (a *attempt) reportUnused(f *listFile, u *unusedList) {
 	p := problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Name: u.name, Err: fmt.Errorf("CRL file %s: %w", f.Path, u.err)}, start: u.start()}
+	if p.start == fails {
+		p.start = f.whenBroken()
+	}
 	used := a.next.lists.find(a.next.bundle, func(l *list) bool { return l.issuer == u.issuer })
 	switch {
 	case u.stranger || u.start() == goesOn && a.next.lists.offers(u.issuer):

@@ -5,6 +5,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -214,6 +215,36 @@ func TestDistributionPointsAreRememberedOverARestart(t *testing.T) {
 	w.Vars["VERNEGATE_CRL_HOSTS"] = "crl.example.org"
 	if got := begin().remotes(); len(got) != 0 {
 		t.Errorf("%v are followed though their host is not allowed any more", got)
+	}
+}
+
+// TestADamagedCopyIsFetchedBeforeTheStart, which waits for that list.
+func TestADamagedCopyIsFetchedBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	w.Vars["VERNEGATE_TLS_CRL"], w.Vars["VERNEGATE_STATE_DIR"] = w.Publish(w.Root.CRL(certtest.CRLOptions{Number: 7})), t.TempDir()
+	cfg := mustLoad(t, w.Environ()...)
+	for range 2 { // the second finds the copy of the first
+		l, err := newListFetcher(cfg, nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(l.close)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		l.fetcher.FetchOnce(ctx)
+		cancel()
+		trust := trustConfig(cfg, nil)
+		trust.Remotes = l.remotes
+		store, err := openTrust(t.Context(), cfg, trust)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := store.Current().CRLs(); len(got) != 1 || len(store.Refusals()) != 0 {
+			t.Errorf("in use are %v, and refused %v", got, store.Refusals())
+		}
+		if err := os.WriteFile(l.status()[0].File, make([]byte, 500), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

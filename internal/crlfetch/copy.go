@@ -4,13 +4,18 @@
 package crlfetch
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pace"
 )
 
 // Names of the files of a copy: what was fetched, what is known of it, and one that is
@@ -31,7 +36,8 @@ const maxTempAge = time.Hour
 type copyFile struct {
 	path string // of the list; the note is beside it
 	held bool
-	note note // of the newest version
+	note note        // of the newest version
+	seen os.FileInfo // of the list when it was found whole; nil if it was not looked at yet
 
 	data    []byte            // the newest version, where the disk has an older one or none; else nil
 	sum     [sha256.Size]byte // of data
@@ -61,8 +67,8 @@ func copyIn(dir, name string, m *memory) copyFile {
 
 func (c *copyFile) notePath() string { return strings.TrimSuffix(c.path, listSuffix) + noteSuffix }
 
-// load reads the note of a copy, and reports whether there is a copy. One whose note
-// cannot be read is good all the same: its server is asked for all of it again.
+// load reads the note of a copy, and reports whether there is a copy. What is in it is
+// looked at before its server is asked, as it may be long.
 func (c *copyFile) load() bool {
 	info, err := os.Stat(c.path)
 	if err != nil {
@@ -71,9 +77,14 @@ func (c *copyFile) load() bool {
 	c.held = true
 	text, err := os.ReadFile(c.notePath())
 	if err != nil || json.Unmarshal(text, &c.note) != nil || c.note.Size != info.Size() {
-		c.note = note{Size: info.Size(), Changed: info.ModTime(), Confirmed: info.ModTime()}
+		c.note = noteOf(info)
 	}
 	return true
+}
+
+// noteOf returns the note of a list of which nothing is known: its server is asked for all of it again.
+func noteOf(info os.FileInfo) note {
+	return note{Size: info.Size(), Changed: info.ModTime(), Confirmed: info.ModTime()}
 }
 
 // replace makes a complete download the copy. It fails only when there is no room for it anywhere.
@@ -85,6 +96,7 @@ func (c *copyFile) replace(s *spool, n note, sum [sha256.Size]byte) error {
 	c.setData(data)
 	c.held, c.note, c.sum, c.notKept = true, n, sum, s.notKept
 	if c.data == nil {
+		c.seen, _ = os.Stat(c.path)
 		c.notKept = c.writeNote()
 	}
 	return nil
@@ -108,22 +120,37 @@ func (c *copyFile) setData(data []byte) {
 	c.data = data
 }
 
-// isLost reports whether there was a copy and it is gone.
-func (c *copyFile) isLost() bool {
-	if !c.held || c.data != nil {
+// isAsSeen reports whether nobody has written to the file since it was found whole.
+func (c *copyFile) isAsSeen() bool {
+	if c.seen == nil {
 		return false
 	}
-	_, err := os.Stat(c.path)
-	return err != nil
+	info, err := os.Stat(c.path)
+	return err == nil && os.SameFile(info, c.seen) && info.Size() == c.seen.Size() && info.ModTime().Equal(c.seen.ModTime())
 }
 
-// has reports whether the copy is there and has a hash.
+// digest reads the file for its hash, slowly enough that nothing else feels it. info is from before that.
+func (c *copyFile) digest(ctx context.Context) (info os.FileInfo, sum [sha256.Size]byte, err error) {
+	file, err := os.OpenFile(c.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a pipe would be to wait for its writer
+	if err != nil {
+		return nil, sum, err
+	}
+	defer file.Close()
+	if info, err = file.Stat(); err != nil {
+		return nil, sum, err
+	}
+	digest := sha256.New()
+	_, err = io.Copy(digest, pace.NewThrottle(ctx.Done()).Reader(file))
+	return info, [sha256.Size]byte(digest.Sum(nil)), err
+}
+
+// has reports whether the copy has a hash.
 func (c *copyFile) has(sum [sha256.Size]byte) bool {
-	return c.held && c.note.SHA256 == hex.EncodeToString(sum[:]) && !c.isLost()
+	return c.held && c.note.SHA256 == hex.EncodeToString(sum[:])
 }
 
 // writeNote writes the note. A crash before leaves one with another size or hash, which does
-// no harm.
+// no harm: see Fetcher.check.
 func (c *copyFile) writeNote() error {
 	text, err := json.MarshalIndent(c.note, "", "  ")
 	if err != nil {

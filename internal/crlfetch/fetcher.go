@@ -74,7 +74,8 @@ type Config struct {
 
 	// Try decides whether a complete download may take the place of the copy, or become
 	// the first one. due is when it will be replaced by its publisher, zero if that is
-	// not known. It may be called for several downloads at a time, and may wait.
+	// not known. It may be called for several downloads at a time, and may wait. It is also
+	// asked about a copy that is not as it was written, as if that were a first download.
 	Try func(ctx context.Context, d Download) (due time.Time, err error)
 
 	// OnChange, if not nil, is called when a copy was replaced, or when other sources
@@ -256,6 +257,7 @@ func (f *Fetcher) run(ctx context.Context, s *source) {
 
 // ask asks a server once, and notes what came of it.
 func (f *Fetcher) ask(ctx context.Context, s *source) {
+	f.check(ctx, s)
 	before := s.snapshot()
 	result, err := f.fetch(ctx, s)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -275,6 +277,30 @@ func (f *Fetcher) ask(ctx context.Context, s *source) {
 	}
 }
 
+// check looks whether the copy is as it was written, and gives up one that is gone or damaged: its server would say for
+// ever that nothing has changed. A crash may leave a good list beside the note of another one, and so a list that is
+// not that of its note is tried.
+func (f *Fetcher) check(ctx context.Context, s *source) {
+	c := &s.copy
+	if !c.held || c.data != nil || c.isAsSeen() {
+		return
+	}
+	info, sum, err := c.digest(ctx)
+	if err == nil && !c.has(sum) {
+		if _, err = f.config.Try(ctx, Download{Name: s.Name, File: c.path, First: true, SHA256: sum}); err == nil {
+			c.note = noteOf(info)
+			s.keep()
+		}
+	}
+	switch {
+	case err == nil:
+		c.seen = info
+	case ctx.Err() == nil:
+		f.log.Warn("copy of a CRL cannot be used, it is fetched anew", "url", s.Name, "origin", string(s.Origin), "err", err)
+		s.giveUp()
+	}
+}
+
 // note keeps what came of a request, and logs it when it is another outcome than before.
 func (f *Fetcher) note(s *source, before Status, result Result, err error) {
 	now := time.Now()
@@ -282,7 +308,7 @@ func (f *Fetcher) note(s *source, before Status, result Result, err error) {
 	log := f.log.With("url", s.Name, "origin", string(s.Origin))
 	switch {
 	case err != nil && before.Err != err.Error() && !before.Held:
-		log.Error("CRL cannot be fetched, and there is none from before", "err", err)
+		log.Error("CRL cannot be fetched, and there is no copy of it", "err", err)
 	case err != nil && before.Err != err.Error():
 		log.Warn("CRL cannot be fetched, the last good one stays in use", "err", err, "last_success", before.LastSuccess)
 	case err == nil && before.Err != "":

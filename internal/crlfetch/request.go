@@ -110,10 +110,10 @@ func (s *source) request(ctx context.Context) (*http.Request, error) {
 }
 
 // isConditional reports whether the server can be asked for what is newer than the copy. It is asked for all of a list
-// that is gone from the disk, and of one that is overdue: it may have a new one under the old ETag.
+// that is overdue: it may have a new one under the old ETag.
 func (c *copyFile) isConditional(now time.Time) bool {
 	overdue := !c.note.Due.IsZero() && now.After(c.note.Due)
-	return c.held && !overdue && (c.note.ETag != "" || c.note.LastModified != "") && !c.isLost()
+	return c.held && !overdue && (c.note.ETag != "" || c.note.LastModified != "")
 }
 
 // retryAfter returns how long a busy server wants to be left alone (RFC 9110 §10.2.3).

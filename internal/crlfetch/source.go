@@ -81,6 +81,14 @@ func (s *source) keep() {
 	}
 }
 
+// giveUp goes on without a copy. The file stays until another one takes its place.
+func (s *source) giveUp() {
+	s.copy.held, s.copy.note = false, note{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Held, s.status.Size, s.status.Changed, s.status.Due = false, 0, time.Time{}, time.Time{}
+}
+
 func (s *source) snapshot() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()

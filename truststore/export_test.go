@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/watch"
@@ -33,4 +34,12 @@ func (s *Store) Tried() int { return len(s.tried.all()) }
 // TestingOnlyFailWatching makes watching impossible.
 func (s *Store) TestingOnlyFailWatching(err error) {
 	s.watch = func([]string, *slog.Logger) (*watch.Watcher, error) { return nil, err }
+}
+
+// ReadFailing reads a large file of CRLs whose content cannot be read, as that of a directory, and reports why and
+// whether it would be read again.
+func ReadFailing(dir *os.File, size int64, modified time.Time) (err error, again bool) {
+	file := &source{File: File{dir.Name(), [32]byte{1}}, large: dir, size: size, modified: modified}
+	found := readListFile(file, newBundle(nil), time.Now(), nil)
+	return found.err, !found.isCurrent(file, found.bundle, time.Now())
 }

@@ -43,6 +43,7 @@ type source struct {
 	large    *os.File // instead of data
 	size     int64    // of large
 	modified time.Time
+	failed   error // what contents could not be read for
 	err      error
 }
 
@@ -51,14 +52,28 @@ func (s *source) contents(t *pace.Throttle) io.Reader {
 	if s.large == nil {
 		return bytes.NewReader(s.data)
 	}
-	return t.Reader(io.NewSectionReader(s.large, 0, s.size))
+	return t.Reader(&failureNoting{io.NewSectionReader(s.large, 0, s.size), &s.failed})
+}
+
+// failureNoting keeps the error of a reader.
+type failureNoting struct {
+	io.Reader
+	failed *error
+}
+
+func (r *failureNoting) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if err != nil && err != io.EOF {
+		*r.failed = err
+	}
+	return n, err
 }
 
 // unchanged returns an error if contents may have returned something else than
-// what was read first.
+// what was read first, or not all of it.
 func (s *source) unchanged() error {
-	if s.large == nil {
-		return nil
+	if s.large == nil || s.failed != nil {
+		return s.failed
 	}
 	info, err := s.large.Stat()
 	if err != nil {

@@ -99,9 +99,10 @@ func (u *unusedList) start() startRule {
 	return waits
 }
 
-// isCurrent reports whether reading the file again would find the same.
+// isCurrent reports whether reading the file again would find the same, also where a part of it is broken. One that could
+// not be read has no hash, and is another one.
 func (f *listFile) isCurrent(file *source, b *bundle, now time.Time) bool {
-	if f == nil || f.err != nil || file.err != nil || f.File != file.File || !f.again.IsZero() && !now.Before(f.again) {
+	if f == nil || file.err != nil || f.File != file.File || !f.again.IsZero() && !now.Before(f.again) {
 		return false
 	}
 	// Signatures that were good stay so. Of the others there is nothing left to check.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/big"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -640,5 +641,57 @@ func TestAPipeIsRefused(t *testing.T) {
 		if err := verify(store, device); !errors.Is(err, pki.ErrRevoked) {
 			t.Errorf("%s: got %v, want the last good files in use", name, err)
 		}
+	}
+}
+
+// TestABrokenPartOfAFileMakesNoOtherGenerations: the file is as it was, and so are the lists that count.
+func TestABrokenPartOfAFileMakesNoOtherGenerations(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]string{
+		"cut":     "-----BEGIN X509 CRL-----\nMIIB\n",
+		"no list": "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n",
+		"garbled": "-----BEGIN X509 CRL-----\n!\n-----END X509 CRL-----\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := newVolume(t)
+			swaps := 0
+			config := v.config()
+			config.OnSwap = func(_, _ *truststore.Generation) { swaps++ }
+			store := open(t, config)
+			bad := v.root.Issue("acme:bad")
+			for number := int64(2); number < 4; number++ {
+				v.write("ca.crl", revoking(v.root, number, bad.Leaf), []byte(broken))
+				for range 3 {
+					if err := store.Reload(t.Context()); err == nil || !errors.Is(verify(store, bad), pki.ErrRevoked) {
+						t.Errorf("got %v and %v, want that the broken part is refused and the list counts", err, verify(store, bad))
+					}
+				}
+			}
+			if swaps != 2 {
+				t.Errorf("%d generations of two changes", swaps)
+			}
+			v.write("ca.crl", revoking(v.root, 4))
+			if err := store.Reload(t.Context()); err != nil || verify(store, bad) != nil {
+				t.Errorf("once it is whole: %v and %v", err, verify(store, bad))
+			}
+		})
+	}
+}
+
+// TestAFileThatCannotBeReadToItsEndIsReadAgain: it is as it was, and the reason may be gone.
+func TestAFileThatCannotBeReadToItsEndIsReadAgain(t *testing.T) {
+	t.Parallel()
+	dir, err := os.Open(newVolume(t).dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	info, err := dir.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err, again := truststore.ReadFailing(dir, info.Size(), info.ModTime()); !errors.Is(err, syscall.EISDIR) || !again {
+		t.Errorf("got %v and that it is read again %v", err, again)
 	}
 }

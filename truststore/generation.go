@@ -94,6 +94,23 @@ func (g *Generation) CRLsAbout(ca *x509.Certificate) []CRL {
 	return g.describe(r.lists)
 }
 
+// Needs reports whether something would be lost without the lists from a path or Remote: one of them is in use, and no
+// newer complete list from elsewhere is about all that it is about.
+func (g *Generation) Needs(path string) bool {
+	return slices.ContainsFunc(g.lists, func(l *list) bool {
+		return l.path == path && !g.isReplaced(l, l) || l.delta != nil && l.delta.path == path && !g.isReplaced(l, l.delta)
+	})
+}
+
+// isReplaced reports whether a list, which is in use by itself or as the delta of another one, could be done without: a
+// newer complete one from elsewhere speaks of the same certificates.
+func (g *Generation) isReplaced(whole, used *list) bool {
+	about := g.revocation[whole.authorityIn(g.bundle)].lists
+	return slices.ContainsFunc(about, func(l *list) bool {
+		return l != whole && l.path != used.path && l.ThisUpdate.After(used.ThisUpdate) && l.Includes(used.List, "")
+	})
+}
+
 func (g *Generation) describe(lists []*list) []CRL {
 	all := make([]CRL, len(lists))
 	for i, l := range lists {

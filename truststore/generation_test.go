@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
 	"os"
@@ -67,6 +68,57 @@ func TestGenerationTellsWhatItHolds(t *testing.T) {
 	}
 	if want := slices.Concat(config.Certs, config.Keys, config.CAs, config.CRLs); !slices.Equal(paths, want) {
 		t.Errorf("files %v, want %v", paths, want)
+	}
+}
+
+// TestListsThatAreNeeded has a list in ca.crl, and another one beside it.
+func TestListsThatAreNeeded(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	before, after := root.Intermediate("devices"), root.Intermediate("devices")
+	other, namesake := certtest.NewCA("other"), certtest.NewCA("devices")
+	cas := []*x509.Certificate{root.Cert, before.Cert, after.Cert, other.Cert, namesake.Cert}
+	users, part := distributionPoint(usersOnlyField), distributionPoint(pointField("http://one"))
+	list := func(number int64, ca *certtest.CA, extensions ...pkix.Extension) []byte {
+		return ca.CRL(certtest.CRLOptions{Number: number, ThisUpdate: pastHours(10 - int(number)), Extensions: extensions})
+	}
+	for name, row := range map[string]struct {
+		list, another []byte
+		needed        bool
+	}{
+		"the only one":                             {list(5, before), nil, true},
+		"of a CA that is not trusted":              {list(5, certtest.NewCA("devices")), nil, false},
+		"older than another one":                   {list(5, before), list(6, before), false},
+		"newer than another one":                   {list(5, before), list(4, before), true},
+		"beside that of another CA":                {list(5, before), list(6, other), true},
+		"beside one of the CA's new key":           {list(5, before), list(6, after), false},
+		"beside an older one of the new key":       {list(5, before), list(4, after), true},
+		"beside one of another CA of this name":    {list(5, before), list(6, namesake), true},
+		"about users, beside all":                  {list(5, before, users...), list(6, before), false},
+		"about users, beside older ones":           {list(5, before, users...), list(4, before), true},
+		"a part, beside all":                       {list(5, before, part...), list(6, before), false},
+		"about all, beside users":                  {list(5, before), list(6, before, users...), true},
+		"about all, beside a part":                 {list(5, before), list(6, before, part...), true},
+		"with a delta":                             {list(5, before), list(6, before, deltaOf(5)...), true},
+		"a delta":                                  {list(6, before, deltaOf(5)...), list(5, before), true},
+		"a delta that the list has caught up with": {list(6, before, deltaOf(5)...), list(7, before), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var path string
+			g := generation(t, cas, [][]byte{certtest.PEMEncodeCRL(row.list)}, func(c *truststore.Config) {
+				path = c.CRLs[0]
+				if row.another != nil {
+					c.CRLs = append(c.CRLs, path+".2")
+					if err := os.WriteFile(path+".2", row.another, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			if got := g.Needs(path); got != row.needed {
+				t.Errorf("needed %v, want %v", got, row.needed)
+			}
+		})
 	}
 }
 

@@ -71,7 +71,8 @@ type listFetcher struct {
 	mu      sync.Mutex
 	count   int // of noted
 	leafs   []crlfetch.Source
-	tooMany bool // and it was logged
+	kept    []crlfetch.Source // that nothing names any more
+	tooMany bool              // and it was logged
 }
 
 // newListFetcher returns what fetches the lists that cfg names and allows to be found,
@@ -261,8 +262,8 @@ func (l *listFetcher) swapped(current *truststore.Generation) {
 	}
 }
 
-// followAll follows what is configured, what the CAs and lists of a generation name, and
-// what certificates that came by have named.
+// followAll follows what is configured, what the CAs and lists of a generation name, what
+// certificates that came by have named, and what is needed all the same.
 func (l *listFetcher) followAll(g *truststore.Generation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -283,7 +284,27 @@ func (l *listFetcher) followAll(g *truststore.Generation) {
 			found = l.appendAllowed(found, u, crlfetch.Freshest)
 		}
 	}
-	l.fetcher.Follow(append(sources, found...))
+	sources = append(sources, found...)
+	l.kept = l.stillNeeded(g, sources)
+	l.fetcher.Follow(append(sources, l.kept...))
+}
+
+// stillNeeded returns what was found in CAs and lists, is not among the sources now, and must not be given up: a CA that
+// names another place would be without a list until that one has come. mu must be held.
+func (l *listFetcher) stillNeeded(g *truststore.Generation, sources []crlfetch.Source) (needed []crlfetch.Source) {
+	has := func(sources []crlfetch.Source, name string) bool {
+		return slices.ContainsFunc(sources, func(s crlfetch.Source) bool { return s.Name == name })
+	}
+	for _, s := range l.status() {
+		if s.Origin != crlfetch.CA && s.Origin != crlfetch.Freshest || has(sources, s.Name) || !g.Needs(s.Name) {
+			continue
+		}
+		needed = append(needed, s.Source)
+		if !has(l.kept, s.Name) {
+			l.log.Warn("CRL is followed although nothing names it any more, as no other one takes its place", "url", s.Name, "origin", string(s.Origin))
+		}
+	}
+	return needed
 }
 
 // note looks where the certificates of a verified chain say that their lists are. It is

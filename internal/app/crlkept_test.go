@@ -1,0 +1,171 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/app/apptest"
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// pointScene is a root whose list is where the certificate of a CA below it says, and a device that it revokes.
+type pointScene struct {
+	*apptest.World
+	t       *testing.T
+	revoked *certtest.Cert
+	hosts   []string
+	log     bytes.Buffer
+
+	lists *listFetcher
+	store *truststore.Store
+}
+
+func newPointScene(t *testing.T) *pointScene {
+	w := apptest.NewWorld(t)
+	delete(w.Vars, "VERNEGATE_TLS_CRL")
+	w.Vars["VERNEGATE_CRL_FROM_CDP"], w.Vars["VERNEGATE_STATE_DIR"] = "ca", t.TempDir()
+	return &pointScene{World: w, t: t, revoked: w.Root.Issue("acme:gone")}
+}
+
+// publish serves a list from a host that is allowed from the next start on.
+func (s *pointScene) publish(list []byte) string {
+	s.t.Helper()
+	at := s.Publish(list)
+	u, err := url.Parse(at)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.hosts = append(s.hosts, u.Host)
+	s.Vars["VERNEGATE_CRL_HOSTS"] = strings.Join(s.hosts, ",")
+	return at
+}
+
+// list is one of the root that revokes the device.
+func (s *pointScene) list(opts certtest.CRLOptions) []byte {
+	opts.Revoked = []*x509.Certificate{s.revoked.Leaf}
+	return s.Root.CRL(opts)
+}
+
+// trusts makes the root and a CA below it the bundle, whose certificate says that the list of the root is at these URLs.
+func (s *pointScene) trusts(points ...string) {
+	below := s.Root.Intermediate("plant", certtest.Template(func(c *x509.Certificate) { c.CRLDistributionPoints = points }))
+	s.Write("ca.crt", certtest.CertsPEM(s.Root.Cert, below.Cert))
+}
+
+// start begins as a process does, with what the one before has left.
+func (s *pointScene) start() {
+	s.t.Helper()
+	log := slog.New(slog.NewTextHandler(&s.log, nil))
+	cfg := mustLoad(s.t, s.Environ()...)
+	var err error
+	if s.lists, err = newListFetcher(cfg, nil, log, nil); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(s.lists.close)
+	trust := trustConfig(cfg, log)
+	trust.Remotes = s.lists.remotes
+	trust.OnSwap = func(_, current *truststore.Generation) { s.lists.swapped(current) }
+	if s.store, err = openTrust(s.t.Context(), cfg, trust); err != nil {
+		s.t.Fatal(err)
+	}
+	s.lists.open(s.store)
+}
+
+// settle fetches and reads everything until nothing follows from it any more.
+func (s *pointScene) settle() {
+	s.t.Helper()
+	for range 3 {
+		s.lists.fetcher.FetchOnce(s.t.Context())
+		_ = s.store.Reload(s.t.Context()) // which refuses what is older
+	}
+}
+
+// wants checks where the lists are from, and whether the device is revoked.
+func (s *pointScene) wants(when string, revoked bool, urls ...string) {
+	s.t.Helper()
+	var followed []string
+	for _, source := range s.lists.status() {
+		followed = append(followed, source.URL)
+	}
+	if !slices.Equal(followed, urls) {
+		s.t.Errorf("%s: followed are %v, want %v", when, followed, urls)
+	}
+	_, err := s.store.Current().Verify(s.revoked.Chain(), nil, time.Now())
+	if errors.Is(err, pki.ErrRevoked) != revoked {
+		s.t.Errorf("%s: got %v, want the device revoked %v", when, err, revoked)
+	}
+}
+
+// TestAListIsKeptUntilAnotherOneTakesItsPlace, also when the certificate that named it says another place now.
+func TestAListIsKeptUntilAnotherOneTakesItsPlace(t *testing.T) {
+	t.Parallel()
+	s := newPointScene(t)
+	before := s.publish(s.list(certtest.CRLOptions{Number: 7}))
+	broken := s.publish(nil)
+	older := s.publish(s.Root.CRL(certtest.CRLOptions{Number: 6, ThisUpdate: time.Now().Add(-time.Hour)}))
+	after := s.publish(s.list(certtest.CRLOptions{Number: 8}))
+	const elsewhere = "http://elsewhere.example.org/ca.crl" // which may not be called
+	s.trusts(before)
+	s.start()
+	s.settle()
+	s.wants("at first", true, before)
+
+	s.trusts(elsewhere)
+	s.settle()
+	s.wants("when the CA names a host that is not allowed", true, before)
+	s.trusts(broken)
+	s.settle()
+	s.wants("when it names a server without a list", true, broken, before)
+	s.trusts()
+	s.settle()
+	s.wants("when it names none", true, before)
+	if n := strings.Count(s.log.String(), "although nothing names it any more"); n != 1 {
+		t.Errorf("it is logged %d times:\n%s", n, s.log.String())
+	}
+	s.start()
+	s.wants("after a restart", true, before)
+
+	s.trusts(older)
+	s.settle()
+	s.wants("when it names an older list", true, older, before)
+	s.trusts(after)
+	s.settle()
+	s.wants("when it names a newer one", true, after)
+
+	s.Write("ca.crt", certtest.NewCA("other").PEM())
+	s.settle()
+	s.wants("without the CA", false)
+}
+
+// TestADeltaIsKeptUntilItsListHasCaughtUp, also when the list does not name it any more.
+func TestADeltaIsKeptUntilItsListHasCaughtUp(t *testing.T) {
+	t.Parallel()
+	s := newPointScene(t)
+	delta := s.publish(s.list(certtest.CRLOptions{Number: 8, Extensions: []pkix.Extension{{
+		Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 5}, // RFC 5280 §5.2.4: to number 5 and later
+	}}}))
+	s.Vars["VERNEGATE_TLS_CRL"] = s.Write("ca.crl", s.Root.CRL(certtest.CRLOptions{Number: 5, Extensions: []pkix.Extension{freshest(delta)}}))
+	s.start()
+	s.settle()
+	s.wants("at first", true, delta)
+	s.Write("ca.crl", s.Root.CRL(certtest.CRLOptions{Number: 6}))
+	s.settle()
+	s.wants("when the list does not name it", true, delta)
+	s.Write("ca.crl", s.list(certtest.CRLOptions{Number: 9}))
+	s.settle()
+	s.wants("when the list has caught up", true)
+}

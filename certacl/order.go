@@ -11,57 +11,128 @@ import (
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
-// An order remembers when the last change of each certificate has happened. It outlasts what was told of it: an event that
-// comes by a partition that was away must not count once the one is forgotten that has overruled it.
+// An order remembers the changes of each certificate, as far as it takes to say which one may be the last. It outlasts what
+// was told of it: an event that comes by a partition that was away must not count once the one is forgotten that has
+// overruled it.
+//
+// The times of changes are by the clocks of their publishers. A time that is still to come when its change arrives shows a
+// clock that is ahead, by this lead at least. The change was on its way for a while, so the true lead is longer; an order
+// allows for twice as much. A change may be the last one if its time is no more than twice the longest lead of its
+// certificate before the latest time. If there is more than one, their order cannot be told: a delete wins, and two owners
+// are a dispute. (A clock that is behind looks like a change that was long on its way, and cannot be told from it.)
+//
+// Only maxima are kept, so that it makes no difference in which order changes arrive, or how often: a change that is read
+// again has a shorter lead, or none.
 type order struct {
-	latest *simplelru.LRU[pki.Fingerprint, change] // in the order in which they came; nil = none
+	histories *simplelru.LRU[pki.Fingerprint, history] // in the order in which they were added to; nil = none
 }
 
+// A change is what was told of a certificate.
 type change struct {
-	at   time.Time // by the clock of whoever told it
-	came time.Time // by the clock of this machine
+	effect effect
+	owner  string // if the effect is owned
+	at     time.Time
 }
 
-// A place is where a change stands among those of the same certificate that came before it.
+// An effect says whether a certificate has an owner after a change.
+type effect int
+
+const (
+	deleted effect = iota // it has none
+	owned                 // it has the one that the change names
+	unknown               // certificate-acl has to be asked
+)
+
+// A history is what is remembered of the changes of a certificate. The times of changes are those of the latest ones, and
+// zero if there was none.
+type history struct {
+	came    time.Time     // when the last change came, by the clock of this machine
+	lead    time.Duration // the longest by which the time of a change was still to come
+	deleted time.Time
+	owner   string    // that was named last
+	owned   time.Time // of changes that name it
+	others  time.Time // of changes that name another one, or none
+}
+
+// A place is where a change stands among all of the same certificate that have come.
 type place int
 
 const (
-	later   place = iota // than all of them, by their times
-	earlier              // than one of them
-	unclear              // earlier than one of them by its time, but that one had a time that was still to come
+	last     place = iota // it may be the last one, and so may only those that say the same
+	earlier               // another one happened later
+	overcome              // it may be the last one, but so may a delete
+	disputed              // it may be the last one, but so may one with another owner, or an unknown one
 )
 
-// take notes a change, unless its place is another one than later. It remembers as many as size, and for as long as keep.
-//
-// A time that was still to come when its change came is that of a clock that is ahead. If the same clock has timed both,
-// their times tell their order. If not, it would have what truly happens later not count, for as long as it is ahead.
-func (o *order) take(fp pki.Fingerprint, at, now time.Time, size int, keep time.Duration) place {
+// take notes a change, and returns its place. It remembers the changes of as many certificates as size, and for as long as
+// keep after the last one of each.
+func (o *order) take(fp pki.Fingerprint, c change, now time.Time, size int, keep time.Duration) place {
 	o.drop(now, keep)
 	if size <= 0 || keep <= 0 {
-		return later
+		return last
 	}
-	if o.latest == nil {
+	if o.histories == nil {
 		// The error is for sizes that are not positive.
-		o.latest, _ = simplelru.NewLRU[pki.Fingerprint, change](size, nil)
+		o.histories, _ = simplelru.NewLRU[pki.Fingerprint, history](size, nil)
 	}
-	before, known := o.latest.Peek(fp) // and not Get, which would change the order of time
+	// A lead of keep casts doubt on all that is remembered already. A longer one would do no more, and its double overflows.
+	if end := now.Add(keep); c.at.After(end) {
+		c.at = end
+	}
+	h, _ := o.histories.Peek(fp) // and not Get, which would change the order of time
+	h.add(c, now)
+	o.histories.Add(fp, h)
+	return h.placeOf(c)
+}
+
+// add adds a change that has come now.
+func (h *history) add(c change, now time.Time) {
+	h.came = now
+	h.lead = max(h.lead, c.at.Sub(now))
 	switch {
-	case !known || !at.Before(before.at):
-		o.latest.Add(fp, change{at, now})
-		return later
-	case at.Before(before.came):
-		return earlier
+	case c.effect == deleted:
+		h.deleted = latest(h.deleted, c.at)
+	case c.effect == owned && c.owner == h.owner:
+		h.owned = latest(h.owned, c.at)
+	case c.effect == owned && c.at.After(h.owned):
+		h.others = latest(h.others, h.owned)
+		h.owner, h.owned = c.owner, c.at
+	default:
+		h.others = latest(h.others, c.at)
 	}
-	return unclear
+}
+
+// placeOf returns the place of a change that was added.
+func (h *history) placeOf(c change) place {
+	since := latest(latest(h.deleted, h.owned), h.others).Add(-2 * h.lead)
+	mayBeLast := func(at time.Time) bool { return !at.Before(since) }
+	switch {
+	case !mayBeLast(c.at):
+		return earlier
+	case c.effect == deleted:
+		return last
+	case mayBeLast(h.deleted):
+		return overcome
+	case c.effect == owned && mayBeLast(h.others):
+		return disputed
+	}
+	return last
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // drop forgets what was remembered for long enough.
 func (o *order) drop(now time.Time, keep time.Duration) {
-	for o.latest != nil {
-		_, oldest, found := o.latest.GetOldest()
+	for o.histories != nil {
+		_, oldest, found := o.histories.GetOldest()
 		if !found || now.Before(oldest.came.Add(keep)) {
 			return
 		}
-		o.latest.RemoveOldest()
+		o.histories.RemoveOldest()
 	}
 }

@@ -25,7 +25,7 @@ type Verdict int
 
 // The verdicts.
 const (
-	Outdated Verdict = iota // it happened before another one of the same certificate, and changes nothing
+	Outdated Verdict = iota // another one of the same certificate happened later, or a delete that may have: it changes nothing
 	Counts                  // the cache answers so from now on
 	Unclear                 // nobody knows which one happened last: the certificate is forgotten, and Owner asks
 )
@@ -33,24 +33,26 @@ const (
 // Tell is told that the certificate belongs to owner since at, or with ok false to nobody. For Hold the cache answers
 // so without asking; a question that is under way is overtaken, and its callers get this answer, too. What happened
 // before something else that Tell or Doubt was told of the same certificate is Outdated: events of one certificate may
-// come by different partitions, and then in any order. at must not be further back than Order.
+// come by different partitions, and then in any order, and more than once. at must not be further back than Order.
 //
-// at is by the clock of whoever has published the change, and may be still to come if that is ahead. Where another change
-// follows with an earlier time, but one that is younger than the arrival of the first, the clocks do not tell which of the
-// two was the last. Then one after which the certificate has no owner counts, whichever it is; with two owners Tell does what
-// Doubt does, and returns Unclear.
+// at is by the clock of whoever has published the change, and may be still to come if that is ahead. Two times of one
+// certificate that are no further apart than twice the longest such lead do not say which of the changes was the last, nor
+// do two that are equal. Then a delete counts, whichever comes first; with two owners Tell does what Doubt does, and
+// returns Unclear. So it does about an owner when such a delete is not held any more.
 func (c *Cache) Tell(fp pki.Fingerprint, owner string, ok bool, at time.Time) Verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
 	c.dropTold(now)
-	switch place := c.order.take(fp, at, now, c.Size, c.Order); {
-	case place == earlier, place == unclear && ok && c.heldByNobody(fp, now):
+	said := change{deleted, "", at}
+	if ok {
+		said = change{owned, owner, at}
+	}
+	if place := c.order.take(fp, said, now, c.Size, c.Order); place != last {
+		if c.doubt(fp, place, now) {
+			return Unclear
+		}
 		return Outdated
-	case place == unclear && ok:
-		c.overtake(fp)
-		c.drop(fp)
-		return Unclear
 	}
 	c.hold(fp, told{owner, ok, now, now.Add(c.Hold)})
 	if c.answers != nil && c.answers.Contains(fp) { // others would make those leave that devices need
@@ -66,8 +68,18 @@ func (c *Cache) Doubt(fp pki.Fingerprint, at time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	place := c.order.take(fp, at, now, c.Size, c.Order)
-	if place == earlier || place == unclear && c.heldByNobody(fp, now) {
+	return c.doubt(fp, c.order.take(fp, change{unknown, "", at}, now, c.Size, c.Order), now)
+}
+
+// doubt forgets a certificate, and reports true, unless its change at this place is Outdated. The caller holds mu.
+func (c *Cache) doubt(fp pki.Fingerprint, place place, now time.Time) bool {
+	if place == earlier {
+		return false
+	}
+	if place == overcome && c.heldByNobody(fp, now) {
+		if c.answers != nil {
+			c.answers.Remove(fp) // once it is not held any more, certificate-acl is to say whether the delete was the last
+		}
 		return false
 	}
 	c.overtake(fp)

@@ -94,7 +94,7 @@ func newEventMetrics(r prometheus.Registerer) *eventMetrics {
 	m := &eventMetrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "vernegate_ownership_events_total",
-			Help: "Events of owners from Kafka, by type (create, update, delete, other) and result: told (it counts), asked (old or unclear: certificate-acl is asked), outdated (a later one came before it), foreign, malformed, too_large (skipped).",
+			Help: "Events of owners from Kafka, by type (create, update, delete, other) and result: told (it counts), asked (old or unclear: certificate-acl is asked), outdated (another one counts), foreign, malformed, too_large (skipped).",
 		}, []string{"type", "result"}),
 		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "vernegate_ownership_event_delay_seconds",

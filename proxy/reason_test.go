@@ -6,17 +6,14 @@ package proxy_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -265,21 +262,6 @@ func TestCertificatesThatCannotBeRead(t *testing.T) {
 					}
 				})
 			}
-		}
-	}
-}
-
-// A stranger may put thousands of attributes into the names of its certificate. To write them all would take minutes.
-func TestLongNamesOfStrangersAreNotWritten(t *testing.T) {
-	t.Parallel()
-	long := certtest.Template(func(c *x509.Certificate) { c.Subject.OrganizationalUnit = slices.Repeat([]string{"a"}, 8000) })
-	stranger := certtest.NewCA("stranger", long).Issue("device", long)
-	g := startGate(t, nil)
-	_ = firstError(t, g.addr, clientConfig(stranger))
-	line := g.wantEnd(proxy.TLSUntrusted)
-	for key, name := range map[string][]byte{"subject": stranger.Leaf.RawSubject, "issuer": stranger.Leaf.RawIssuer} {
-		if want := fmt.Sprintf("(a name of %d bytes)", len(name)); line[key] != want {
-			t.Errorf("got the %s %.60q, want %q", key, line[key], want)
 		}
 	}
 }

@@ -6,7 +6,6 @@ package pki
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"fmt"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ import (
 const maxShownName = 2 << 10
 
 // SubjectOf returns the subject of a certificate for people, as pkix.Name has it. Of a name that is too long to be shown, it
-// returns the size.
+// returns how it begins in the certificate.
 func SubjectOf(cert *x509.Certificate) string { return shown(cert.RawSubject, cert.Subject.String) }
 
 // IssuerOf is SubjectOf for the issuer of a certificate.
@@ -34,10 +33,31 @@ func NameString(raw []byte) string {
 }
 
 func shown(raw []byte, text func() string) string {
-	if len(raw) > maxShownName {
-		return fmt.Sprintf("(a name of %d bytes)", len(raw))
+	if len(raw) <= maxShownName {
+		return text()
 	}
-	return text()
+	rdns, ok := readName(raw)
+	if !ok {
+		return "?"
+	}
+	return spell(beginning(rdns)) + "…"
+}
+
+// beginning returns what can be shown of a long name: its first attributes, and of the last of these a part.
+func beginning(rdns [][]attribute) (first [][]attribute) {
+	const least = 8 // what an attribute takes in DER beside its value
+	room := maxShownName
+	for _, rdn := range rdns {
+		for _, a := range rdn {
+			if room < least {
+				return first
+			}
+			a.value = a.value[:min(len(a.value), room)]
+			room -= least + len(a.value)
+			first = append(first, []attribute{a})
+		}
+	}
+	return first
 }
 
 // spell writes a name as pkix.Name does.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,43 @@ func TestADeltaMayComeBeforeItsList(t *testing.T) {
 	s.wants("its list comes", s.lost, s.good)
 	if len(s.store.Notices()) != 0 || len(s.store.Refusals()) != 0 {
 		t.Errorf("notices %v, refusals %v", s.store.Notices(), s.store.Refusals())
+	}
+}
+
+// TestAFetchedDeltaAheadOfItsListLeavesTheOneInUse, which a start needs while the list does not come: what it revokes is
+// on no other one.
+func TestAFetchedDeltaAheadOfItsListLeavesTheOneInUse(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.delta(7, 5, nil, s.lost)
+	config := s.config()
+	config.CRLs = []string{s.path("ca.crl")}
+	config.Remotes = func() []truststore.Remote { return []truststore.Remote{{Name: listURL, File: s.path("delta.crl")}} }
+	s.store = open(t, config)
+	fetch := func(lists ...[]byte) error { // as its fetcher does
+		s.write("next.crl", lists...)
+		_, err := s.store.TryFetched(t.Context(), fetched(t, s.path("next.crl")), time.Now())
+		if err == nil {
+			err = os.Rename(s.path("next.crl"), s.path("delta.crl"))
+		}
+		return err
+	}
+	ahead := s.ca.CRL(certtest.CRLOptions{Number: 9, ThisUpdate: s.issued(9), Extensions: deltaOf(8), Revoked: []*x509.Certificate{s.good.Leaf}})
+	base := s.ca.CRL(certtest.CRLOptions{Number: 8, ThisUpdate: s.issued(8)})
+	if err := fetch(ahead); err == nil || !strings.Contains(err.Error(), "the complete list of \"CN=root\" has not come yet") {
+		t.Errorf("got %v", err)
+	}
+	s.wants("the delta is ahead", s.held, s.lost)
+	s.store = open(t, config)
+	s.wants("started again", s.held, s.lost)
+	if err := fetch(certtest.PEMEncodeCRL(ahead), certtest.PEMEncodeCRL(base)); err != nil {
+		t.Errorf("with its list: %v", err)
+	}
+	s.wants("with its list", s.good)
+	s.complete(10)
+	s.wants("the list has caught up", nil...)
+	if err := fetch(s.ca.CRL(certtest.CRLOptions{Number: 12, ThisUpdate: s.issued(12), Extensions: deltaOf(11)})); err != nil {
+		t.Errorf("a delta that is ahead, and none that applies: %v", err)
 	}
 }
 

@@ -34,6 +34,7 @@ type Fetched struct {
 // CA and scope that is not older. So neither a server that answers with something else
 // nor somebody on the way to it can take a list away. A list that is overdue needs none, but is
 // not replaced by an older one; that of a CA that is no longer trusted needs none either.
+// A delta does not replace one that applies to its complete list before it does itself.
 //
 // The file is renamed to where Config.Remotes says that it is, and not written to. Nor is Data.
 func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) (due time.Time, err error) {
@@ -41,8 +42,9 @@ func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) 
 	if s != nil {
 		g = s.Current()
 	}
-	found := g.readFetched(ctx, fetched, now)
-	if err := g.judgeFetched(found, now); err != nil {
+	throttle := pace.NewThrottle(ctx.Done())
+	found := g.readFetched(fetched, now, throttle)
+	if err := g.judgeFetched(found, now, throttle); err != nil {
 		return time.Time{}, err
 	}
 	if s != nil && ctx.Err() == nil { // else it is not followed any more
@@ -52,12 +54,11 @@ func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) 
 }
 
 // readFetched reads a file of lists under the CAs of a generation, or under none.
-func (g *Generation) readFetched(ctx context.Context, fetched Fetched, now time.Time) *listFile {
+func (g *Generation) readFetched(fetched Fetched, now time.Time, throttle *pace.Throttle) *listFile {
 	b := newBundle(nil)
 	if g != nil {
 		b = g.bundle
 	}
-	throttle := pace.NewThrottle(ctx.Done())
 	known := &listFile{File: File{SHA256: fetched.SHA256}}
 	known.info, _ = os.Stat(fetched.File) // whose mistake reading it tells, too
 	s := readRemote(Remote{Name: fetched.Name, File: fetched.File, Data: fetched.Data, SHA256: fetched.SHA256}, []*listFile{known}, throttle)
@@ -66,7 +67,7 @@ func (g *Generation) readFetched(ctx context.Context, fetched Fetched, now time.
 }
 
 // judgeFetched returns why what was fetched must not be used.
-func (g *Generation) judgeFetched(found *listFile, now time.Time) error {
+func (g *Generation) judgeFetched(found *listFile, now time.Time, t *pace.Throttle) error {
 	if found.err != nil {
 		return found.err
 	}
@@ -81,7 +82,10 @@ func (g *Generation) judgeFetched(found *listFile, now time.Time) error {
 	if len(found.lists) == 0 {
 		return fmt.Errorf("no list of it counts: %w", found.unused[0].err)
 	}
-	return g.hasSuccessors(found, now)
+	if err := g.hasSuccessors(found, now); err != nil {
+		return err
+	}
+	return g.hasBases(found, t)
 }
 
 // triedLists are files of lists that were tried, by name: a large list is read once for that and for its use.
@@ -133,6 +137,37 @@ func (g *Generation) hasSuccessors(found *listFile, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// hasBases returns which delta from one place would be lost with one that has been found there now and is ahead of its
+// complete list: until that comes, the one in use is all that a start would have.
+func (g *Generation) hasBases(found *listFile, t *pace.Throttle) error {
+	for _, whole := range g.lists {
+		if whole.delta == nil || whole.delta.path != found.Path {
+			continue
+		}
+		delta, base := found.newest(whole.delta.series()), found.newest(whole.series())
+		if delta == nil {
+			continue // hasSuccessors has found what stands in for it
+		}
+		if base == nil || whole.base.NewerThan(base.List) {
+			base = whole.base
+		}
+		if _, err := base.WithDelta(delta.List, t); errors.Is(err, crl.ErrNotBase) {
+			return fmt.Errorf("the complete list of %q has not come yet that its delta applies to: %w", delta.Issuer, err)
+		}
+	}
+	return nil
+}
+
+// newest returns the newest list of a series in a file, or nil.
+func (f *listFile) newest(series string) (newest *list) {
+	for _, l := range f.lists {
+		if l.series() == series && (newest == nil || l.NewerThan(newest.List)) {
+			newest = l
+		}
+	}
+	return newest
 }
 
 // isOverdue reports whether a list is past its nextUpdate.

@@ -110,7 +110,9 @@ func (a *attempt) make() *Generation {
 		g.ticketKeys = *keys
 	}
 	a.noticesOfCAs(g)
-	g.read = slices.Collect(maps.Values(a.next.lists.lists))
+	for _, series := range slices.Sorted(maps.Keys(a.next.lists.lists)) {
+		g.read = append(g.read, a.next.lists.lists[series])
+	}
 	a.notices = append(a.notices, g.addLists(a.next.lists.whole)...)
 	if len(g.server) == 0 {
 		return nil

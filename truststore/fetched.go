@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -24,6 +25,9 @@ type Fetched struct {
 	File   string // its path
 	Data   []byte // its content, if it is not in a file; else nil
 	SHA256 [sha256.Size]byte
+
+	// Instead, if not nil, takes what may be used in its place if only some of its lists may.
+	Instead io.Writer
 }
 
 // TryFetched reads a file of lists that has just been fetched and is not in use yet, and
@@ -36,6 +40,9 @@ type Fetched struct {
 // not replaced by an older one; that of a CA that is no longer trusted needs none either.
 // A delta does not replace one that applies to its complete list before it does itself.
 //
+// Each list is judged by itself: where some of them cannot be used, or are not there, and others are new, those and the last
+// good versions from the copy of what is missing are written to Fetched.Instead. That is to be tried as any other file.
+//
 // The file is renamed to where Config.Remotes says that it is, and not written to. Nor is Data.
 func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) (due time.Time, err error) {
 	var g *Generation
@@ -43,8 +50,15 @@ func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) 
 		g = s.Current()
 	}
 	throttle := pace.NewThrottle(ctx.Done())
-	found := g.readFetched(fetched, now, throttle)
+	file := fetched.open(throttle)
+	defer file.close()
+	found := g.readFetched(&file, now, throttle)
 	if err := g.judgeFetched(found, now, throttle); err != nil {
+		if g != nil && fetched.Instead != nil {
+			if wrong := s.writeInstead(g, fetched.Instead, &file, found, now, throttle); wrong != nil {
+				err = fmt.Errorf("%w; keeping the lists of it that count: %w", err, wrong)
+			}
+		}
 		return time.Time{}, err
 	}
 	if s != nil && ctx.Err() == nil { // else it is not followed any more
@@ -53,17 +67,20 @@ func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) 
 	return found.due, nil
 }
 
+// open opens the file. It has to be closed.
+func (f *Fetched) open(t *pace.Throttle) source {
+	known := &listFile{File: File{SHA256: f.SHA256}}
+	known.info, _ = os.Stat(f.File) // whose mistake reading it tells, too
+	return readRemote(Remote{Name: f.Name, File: f.File, Data: f.Data, SHA256: f.SHA256}, []*listFile{known}, t)
+}
+
 // readFetched reads a file of lists under the CAs of a generation, or under none.
-func (g *Generation) readFetched(fetched Fetched, now time.Time, throttle *pace.Throttle) *listFile {
+func (g *Generation) readFetched(file *source, now time.Time, t *pace.Throttle) *listFile {
 	b := newBundle(nil)
 	if g != nil {
 		b = g.bundle
 	}
-	known := &listFile{File: File{SHA256: fetched.SHA256}}
-	known.info, _ = os.Stat(fetched.File) // whose mistake reading it tells, too
-	s := readRemote(Remote{Name: fetched.Name, File: fetched.File, Data: fetched.Data, SHA256: fetched.SHA256}, []*listFile{known}, throttle)
-	defer s.close()
-	return readListFile(&s, b, now, throttle)
+	return readListFile(file, b, now, t)
 }
 
 // judgeFetched returns why what was fetched must not be used.
@@ -132,30 +149,38 @@ func (g *Generation) hasSuccessors(found *listFile, now time.Time) error {
 		if used.path != found.Path || used.authorityIn(g.bundle) == nil {
 			continue
 		}
-		if !found.succeeds(used) && !(used.isOverdue(now) && found.standsInFor(used)) {
+		if !found.replaces(used, now) {
 			return fmt.Errorf("it has no newer list of %q than the one in use (%s)", used.Issuer, used.Age())
 		}
 	}
 	return nil
 }
 
-// hasBases returns which delta from one place would be lost with one that has been found there now and is ahead of its
-// complete list: until that comes, the one in use is all that a start would have.
+// hasBases returns which delta from one place would be lost with one that has been found there now.
 func (g *Generation) hasBases(found *listFile, t *pace.Throttle) error {
-	for _, whole := range g.lists {
-		if whole.delta == nil || whole.delta.path != found.Path {
-			continue
+	for _, l := range found.lists {
+		if err := g.isAhead(l, found, t); err != nil {
+			return err
 		}
-		delta, base := found.newest(whole.delta.series()), found.newest(whole.series())
-		if delta == nil {
-			continue // hasSuccessors has found what stands in for it
-		}
-		if base == nil || whole.base.NewerThan(base.List) {
-			base = whole.base
-		}
-		if _, err := base.WithDelta(delta.List, t); errors.Is(err, crl.ErrNotBase) {
-			return fmt.Errorf("the complete list of %q has not come yet that its delta applies to: %w", delta.Issuer, err)
-		}
+	}
+	return nil
+}
+
+// isAhead returns why a list that has been found in one place must not replace the delta in use from there: it is a delta
+// that is ahead of its complete list. Until that comes, the one in use is all that a start would have.
+func (g *Generation) isAhead(l *list, found *listFile, t *pace.Throttle) error {
+	i := slices.IndexFunc(g.lists, func(whole *list) bool {
+		return whole.delta != nil && whole.delta.path == found.Path && whole.delta.series() == l.series()
+	})
+	if i < 0 {
+		return nil
+	}
+	base := g.lists[i].base
+	if newer := found.newest(base.series()); newer != nil && newer.NewerThan(base.List) {
+		base = newer
+	}
+	if _, err := base.WithDelta(l.List, t); errors.Is(err, crl.ErrNotBase) {
+		return fmt.Errorf("the complete list of %q has not come yet that its delta applies to: %w", l.Issuer, err)
 	}
 	return nil
 }
@@ -168,6 +193,11 @@ func (f *listFile) newest(series string) (newest *list) {
 		}
 	}
 	return newest
+}
+
+// replaces reports whether a list may be given up for what a file has.
+func (f *listFile) replaces(used *list, now time.Time) bool {
+	return f.succeeds(used) || used.isOverdue(now) && f.standsInFor(used)
 }
 
 // isOverdue reports whether a list is past its nextUpdate.

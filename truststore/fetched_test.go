@@ -305,20 +305,13 @@ func TestNoOtherListTakesAnOverdueOneAway(t *testing.T) {
 			}
 			s.write("fetched.crl", s.list(certtest.CRLOptions{Number: 5, ThisUpdate: pastHours(3), NextUpdate: pastHours(1), Extensions: row.used}))
 			store := open(t, config)
-			s.write("next.crl", signer.CRL(certtest.CRLOptions{Number: 6, Extensions: row.offered}))
-			_, err := store.TryFetched(t.Context(), fetched(t, s.path("next.crl")), time.Now())
-			if err == nil { // as its fetcher does
-				if err := os.Rename(s.path("next.crl"), s.path("fetched.crl")); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if (err == nil) != row.takes || err != nil && !strings.Contains(err.Error(), "it has no newer list of \"CN=root\"") {
+			taken, err := fetch(t, store, s.volume, "fetched.crl", signer.CRL(certtest.CRLOptions{Number: 6, Extensions: row.offered}))
+			if taken != row.takes || (err == nil) != row.takes || err != nil && !strings.Contains(err.Error(), "it has no newer list of \"CN=root\"") {
 				t.Errorf("got %v, want that it takes the place %v", err, row.takes)
 			}
 			if row.takes {
 				return
 			}
-			_ = store.Reload(t.Context()) // as an operator has it done, which gives up what is missing at once
 			for when, store := range map[string]*truststore.Store{"reloaded": store, "started again": open(t, config)} {
 				if got := store.Current().CRLs(); row.used == nil && !errors.Is(verify(store, s.root.Issue("acme:lamp")), pki.ErrRevocationUnknown) {
 					t.Errorf("%s: a device comes in, with %+v in use", when, got)

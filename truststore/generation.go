@@ -26,7 +26,7 @@ type Generation struct {
 	bundle     *bundle
 	namesCAs   bool
 	lists      []*list // complete, with their deltas
-	read       []*list // as they were read, in no order
+	read       []*list // as they were read, by series
 	revocation map[*authority]*revocation
 	rules      rules
 

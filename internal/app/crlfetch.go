@@ -331,7 +331,7 @@ func (l *listFetcher) try(ctx context.Context, d crlfetch.Download) (time.Time, 
 	}
 	l.trying.Lock()
 	defer l.trying.Unlock()
-	return l.store.Load().TryFetched(ctx, truststore.Fetched{Name: d.Name, File: d.File, Data: d.Data, SHA256: d.SHA256}, time.Now())
+	return l.store.Load().TryFetched(ctx, truststore.Fetched{Name: d.Name, File: d.File, Data: d.Data, SHA256: d.SHA256, Instead: d.Instead}, time.Now())
 }
 
 // changed is told of copies that were replaced and of other sources.

@@ -16,6 +16,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -50,7 +51,7 @@ type Result string
 
 // Results.
 const (
-	Replaced  Result = "replaced"  // there was something new, and it is in use from now on
+	Replaced  Result = "replaced"  // there was something new, and it is in use from now on, with an error: a part of it
 	Unchanged Result = "unchanged" // the copy is that of the server
 	Failed    Result = "failed"    // nothing has changed
 )
@@ -75,7 +76,9 @@ type Config struct {
 	// Try decides whether a complete download may take the place of the copy, or become
 	// the first one. due is when it will be replaced by its publisher, zero if that is
 	// not known. It may be called for several downloads at a time, and may wait. It is also
-	// asked about a copy that is not as it was written, as if that were a first download.
+	// asked about a copy that is not as it was written, as if that were a first download. Where only a part of
+	// a download may be the copy, it returns why, and writes that part to Instead, with what it needs of the copy;
+	// then it is asked about what it wrote.
 	Try func(ctx context.Context, d Download) (due time.Time, err error)
 
 	// OnChange, if not nil, is called when a copy was replaced, or when other sources
@@ -100,6 +103,8 @@ type Download struct {
 	First bool   // there is no copy that it would replace
 
 	SHA256 [sha256.Size]byte // of the file
+
+	Instead io.Writer // takes what may be the copy in place of the file; nil of what was written there itself
 }
 
 // Fetcher follows sources. Its methods may be called from any goroutine.
@@ -268,7 +273,7 @@ func (f *Fetcher) ask(ctx context.Context, s *source) {
 		f.config.OnResult(s.Name, result)
 	}
 	after := s.snapshot()
-	if err == nil && after.NotKept != "" && f.config.OnNotKept != nil {
+	if result != Failed && after.NotKept != "" && f.config.OnNotKept != nil {
 		f.config.OnNotKept(s.Name)
 	}
 	moved := (before.Data == nil) != (after.Data == nil)
@@ -307,6 +312,8 @@ func (f *Fetcher) note(s *source, before Status, result Result, err error) {
 	s.finish(now, err)
 	log := f.log.With("url", s.Name, "origin", string(s.Origin))
 	switch {
+	case result == Replaced && err != nil && before.Err != err.Error():
+		log.Warn("CRL was fetched and a part of it cannot be used, the last good lists stay in use in its place", "err", err)
 	case err != nil && before.Err != err.Error() && !before.Held:
 		log.Error("CRL cannot be fetched, and there is no copy of it", "err", err)
 	case err != nil && before.Err != err.Error():

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -80,7 +81,7 @@ func (p *publisher) source() crlfetch.Source {
 
 var errBad = errors.New("it is bad")
 
-// follower is a Fetcher that takes whatever does not begin with "bad".
+// follower is a Fetcher that takes whatever does not begin with "bad", and what is behind "bad but ".
 type follower struct {
 	*crlfetch.Fetcher
 	t       *testing.T
@@ -113,6 +114,9 @@ func follow(t *testing.T, dir string, sources ...crlfetch.Source) *follower {
 			}
 			if strings.HasPrefix(string(data), "bad") {
 				err = errBad
+			}
+			if part, found := strings.CutPrefix(string(data), "bad but "); found && d.Instead != nil {
+				_, _ = io.WriteString(d.Instead, part)
 			}
 			return f.due, err
 		},

@@ -142,7 +142,12 @@ func (f *Fetcher) take(ctx context.Context, s *source, resp *http.Response, p *p
 		s.confirm(s.copy.note.of(resp))
 		return Unchanged, nil
 	}
-	due, err := f.judge(ctx, Download{Name: s.Name, File: spool.name(), Data: spool.data, First: !s.copy.held, SHA256: sum}, spool)
+	instead, digest := f.newSpool(), sha256.New()
+	defer instead.discard()
+	due, err := f.judge(ctx, s.downloaded(spool, sum, io.MultiWriter(instead, digest)), spool)
+	if err != nil && instead.size > 0 {
+		return f.takeInstead(ctx, s, instead, [sha256.Size]byte(digest.Sum(nil)), err)
+	}
 	if err != nil {
 		return Failed, err
 	}
@@ -152,6 +157,32 @@ func (f *Fetcher) take(ctx context.Context, s *source, resp *http.Response, p *p
 	}
 	s.keep()
 	return Replaced, nil
+}
+
+// takeInstead makes a part of an answer the copy, together with what that part does not replace. why says what is wrong with
+// the rest. The note has nothing that the server said of the answer, as that is not what the copy is.
+func (f *Fetcher) takeInstead(ctx context.Context, s *source, instead *spool, sum [sha256.Size]byte, why error) (Result, error) {
+	if s.copy.has(sum) {
+		return Failed, why // it is in use already
+	}
+	due, err := f.judge(ctx, s.downloaded(instead, sum, nil), instead)
+	if err != nil {
+		return Failed, fmt.Errorf("%w; using a part of it: %w", why, err)
+	}
+	n := note{
+		URL: s.Name, Origin: s.Origin, SHA256: hex.EncodeToString(sum[:]), Size: instead.size,
+		Changed: time.Now(), Confirmed: s.copy.note.Confirmed, Due: due,
+	}
+	if err := s.copy.replace(instead, n, sum); err != nil {
+		return Failed, fmt.Errorf("%w; using a part of it: %w", why, err)
+	}
+	s.keep()
+	return Replaced, why
+}
+
+// downloaded is what is in a spool.
+func (s *source) downloaded(spool *spool, sum [sha256.Size]byte, instead io.Writer) Download {
+	return Download{Name: s.Name, File: spool.name(), Data: spool.data, First: !s.copy.held, SHA256: sum, Instead: instead}
 }
 
 // judge has the caller decide about a download, while the disk takes it.

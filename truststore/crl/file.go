@@ -37,6 +37,9 @@ func Read(file io.Reader, t *pace.Throttle, visit func(*List, error)) error {
 	parse := func(der io.Reader) (*List, error) {
 		n++
 		list, err := Parse(der, t)
+		if list != nil {
+			list.Place = n
+		}
 		if err != nil {
 			err = fmt.Errorf("list %d: %w", n, err)
 		}

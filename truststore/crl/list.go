@@ -49,6 +49,7 @@ type List struct {
 	NextUpdate time.Time // zero if the list has none: it is never overdue
 	Entries    int       // on the list, also those that revoke nothing
 	Freshest   []string  // URLs of deltas to it (RFC 5280 §5.2.6)
+	Place      int       // which list of its file it is, from 1; 0 if Read has not returned it
 
 	// BaseNumber is what makes a list a delta (RFC 5280 §5.2.4): it says only what has changed since the complete list of
 	// this number. It is nil for a complete list.

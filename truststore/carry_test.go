@@ -1,0 +1,173 @@
+// SPDX-FileCopyrightText: The vernegate authors
+// SPDX-License-Identifier: Apache-2.0
+
+package truststore_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/certtest"
+)
+
+// fetch has lists come from listURL, whose copy is the file of this name, and reads the files. It does as a fetcher: what
+// cannot be used may leave something that is tried instead. It returns why not all of it can be used, and whether any can.
+func fetch(t *testing.T, store *truststore.Store, v *volume, name string, lists ...[]byte) (taken bool, err error) {
+	t.Helper()
+	v.write("next.crl", lists...)
+	var instead bytes.Buffer
+	download := fetched(t, v.path("next.crl"))
+	download.Instead = &instead
+	_, err = store.TryFetched(t.Context(), download, time.Now())
+	taken = err == nil
+	if err != nil && instead.Len() > 0 {
+		v.write("next.crl", instead.Bytes())
+		_, wrong := store.TryFetched(t.Context(), fetched(t, v.path("next.crl")), time.Now())
+		if wrong != nil {
+			t.Errorf("what is to be used instead: %v", wrong)
+		}
+		taken = wrong == nil
+	}
+	if taken {
+		if err := os.Rename(v.path("next.crl"), v.path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = store.Reload(t.Context()) // which gives up at once what is missing
+	return taken, err
+}
+
+// TestEachListOfAURLIsJudgedByItself has the lists of two CAs come from one URL. Whatever is wrong with that of one, the
+// other's counts, and nothing is forgotten: neither now nor at the next start.
+func TestEachListOfAURLIsJudgedByItself(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		second func(other *certtest.CA) []byte
+		want   string // what the error says
+	}{
+		"gone":                        {func(*certtest.CA) []byte { return nil }, `it has no newer list of "CN=other"`},
+		"older":                       {listOf(certtest.CRLOptions{Number: 4, ThisUpdate: pastHours(2)}), `it has no newer list of "CN=other"`},
+		"with a wrong signature":      {listOf(certtest.CRLOptions{Number: 6, WrongSignature: true}), `it has no newer list of "CN=other"`},
+		"from the future":             {listOf(certtest.CRLOptions{Number: 6, ThisUpdate: pastHours(-1), NextUpdate: pastHours(-2)}), `it has no newer list of "CN=other"`},
+		"no list":                     {func(*certtest.CA) []byte { return []byte("-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n") }, "no well-formed"},
+		"a block that does not end":   {func(*certtest.CA) []byte { return []byte("-----BEGIN X509 CRL-----\nMIIB\n") }, "the PEM block of type"},
+		"a block that does not begin": {func(*certtest.CA) []byte { return []byte("MIIB\n-----END X509 CRL-----\n") }, "begins no PEM block"},
+	} {
+		for order, first := range map[string]bool{"first": true, "last": false} {
+			t.Run(name+" "+order, func(t *testing.T) {
+				t.Parallel()
+				s, config := newRemoteScene(t)
+				other := certtest.NewCA("other")
+				bad, lost := s.root.Issue("acme:bad"), other.Issue("acme:lost")
+				s.write("ca.crt", s.root.PEM(), other.PEM())
+				s.write("fetched.crl", revoking(s.root, 5), revoking(other, 5, lost.Leaf))
+				store := open(t, config)
+				answer := [][]byte{row.second(other), revoking(s.root, 6, bad.Leaf)}
+				if !first {
+					slices.Reverse(answer)
+				}
+				taken, err := fetch(t, store, s.volume, "fetched.crl", answer...)
+				if !taken || err == nil || !strings.Contains(err.Error(), row.want) {
+					t.Errorf("taken %v, %v, want that it is in part and %q", taken, err, row.want)
+				}
+				wantRevoked(t, store, bad, lost)
+				if taken, err := fetch(t, store, s.volume, "fetched.crl", answer...); taken || err == nil || !strings.Contains(err.Error(), row.want) {
+					t.Errorf("the same answer: taken %v, %v", taken, err)
+				}
+				store = open(t, config)
+				if refusals := store.Refusals(); len(refusals) > 0 {
+					t.Errorf("started again: %v", refusals)
+				}
+				wantRevoked(t, store, bad, lost)
+				if taken, err := fetch(t, store, s.volume, "fetched.crl", revoking(s.root, 7, bad.Leaf), revoking(other, 7)); !taken || err != nil {
+					t.Errorf("all is well: taken %v, %v", taken, err)
+				}
+				wantRevoked(t, store, bad)
+				if err := verify(store, lost); err != nil {
+					t.Errorf("a device that is on no list any more: %v", err)
+				}
+			})
+		}
+	}
+}
+
+func listOf(opts certtest.CRLOptions) func(*certtest.CA) []byte {
+	return func(ca *certtest.CA) []byte { return certtest.PEMEncodeCRL(ca.CRL(opts)) }
+}
+
+func wantRevoked(t *testing.T, store *truststore.Store, revoked ...*certtest.Cert) {
+	t.Helper()
+	for _, cert := range revoked {
+		if err := verify(store, cert); !errors.Is(err, pki.ErrRevoked) {
+			t.Errorf("%v: %v", cert.Leaf.Subject, err)
+		}
+	}
+}
+
+// TestTheFirstListsOfAURLAreJudgedByThemselves: there is nothing to keep yet.
+func TestTheFirstListsOfAURLAreJudgedByThemselves(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	bad := s.root.Issue("acme:bad")
+	store := open(t, config)
+	answer := [][]byte{revoking(s.root, 1, bad.Leaf), []byte("-----BEGIN X509 CRL-----\nMIIB\n")}
+	if taken, err := fetch(t, store, s.volume, "fetched.crl", answer...); !taken || err == nil {
+		t.Errorf("taken %v, %v, want that it is in part", taken, err)
+	}
+	wantRevoked(t, store, bad)
+	wantRevoked(t, open(t, config), bad)
+}
+
+// TestAnotherFileAddsNothing, as a list of another CA that a server has given once would have to be current for good. One
+// that comes beside what was there does count.
+func TestAnotherFileAddsNothing(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	other, third := certtest.NewCA("other"), certtest.NewCA("third")
+	bad, lost := s.root.Issue("acme:bad"), other.Issue("acme:lost")
+	s.write("ca.crt", s.root.PEM(), other.PEM(), third.PEM())
+	s.write("fetched.crl", revoking(s.root, 5), revoking(third, 5))
+	store := open(t, config)
+	if taken, err := fetch(t, store, s.volume, "fetched.crl", revoking(other, 1, lost.Leaf)); taken || err == nil {
+		t.Errorf("a list of another CA: taken %v, %v", taken, err)
+	}
+	if n := len(store.Current().CRLs()); n != 2 {
+		t.Errorf("%d lists are in use, want 2", n)
+	}
+	if taken, err := fetch(t, store, s.volume, "fetched.crl", revoking(s.root, 6, bad.Leaf), revoking(other, 1, lost.Leaf)); !taken || err == nil {
+		t.Errorf("beside the next one of those that were there: taken %v, %v", taken, err)
+	}
+	wantRevoked(t, store, bad, lost)
+}
+
+// TestListsInMemoryAreCarriedOver as those in a file are.
+func TestListsInMemoryAreCarriedOver(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	other := certtest.NewCA("other")
+	bad, lost := s.root.Issue("acme:bad"), other.Issue("acme:lost")
+	s.write("ca.crt", s.root.PEM(), other.PEM())
+	use := func(data []byte) {
+		s.remotes[0].Data, s.remotes[0].SHA256 = data, sha256.Sum256(data)
+	}
+	use(slices.Concat(revoking(s.root, 5), revoking(other, 5, lost.Leaf)))
+	store := open(t, config)
+	var instead bytes.Buffer
+	answer := s.list(certtest.CRLOptions{Number: 6, Revoked: []*x509.Certificate{bad.Leaf}})
+	_, err := store.TryFetched(t.Context(), truststore.Fetched{Name: listURL, Data: answer, SHA256: sha256.Sum256(answer), Instead: &instead}, time.Now())
+	if err == nil {
+		t.Error("an answer without a list of the other CA is taken as it is")
+	}
+	use(instead.Bytes())
+	_ = store.Reload(t.Context())
+	wantRevoked(t, store, bad, lost)
+}

@@ -15,19 +15,20 @@ import (
 // writeInstead writes what may be used in place of a file that was fetched, if that has anything new: those of its lists
 // that count, and the last good version of each list that would be lost with it, from the copy that it would have replaced.
 func (s *Store) writeInstead(g *Generation, to io.Writer, file *source, found *listFile, now time.Time, t *pace.Throttle) error {
-	good := *found
-	good.lists = without(found.lists, func(l *list) bool { return g.isAhead(l, found, t) != nil })
-	if !g.hasNews(&good) {
+	if !g.hasNews(found) {
 		return nil
 	}
 	copied := s.openCopy(found.Path, t)
 	defer copied.close()
 	before := readListFile(&copied, g.bundle, now, t)
-	good.lists = without(good.lists, func(l *list) bool {
+	good := *found
+	good.lists = without(found.lists, func(l *list) bool {
 		newest := before.newest(l.series())
 		return newest != nil && newest.NewerThan(l.List)
 	})
-	lost := without(before.lists, func(l *list) bool { return good.replaces(l, now) })
+	lost := without(before.lists, func(l *list) bool {
+		return good.replaces(l, now) && (l.BaseNumber == nil || g.losesDelta(l, &good) == nil)
+	})
 	if err := crl.Copy(to, file.contents(t), places(good.lists), t); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func (a *attempt) applyDeltas(before map[string]*list) {
 	u.whole = make(map[string]*list)
 	for series, base := range u.lists {
 		if base.BaseNumber == nil {
-			u.whole[series] = a.withDelta(base, u.lists[deltaSeries+series], before[series])
+			u.whole[series] = a.withDeltas(base, u.deltasOf(series, before[series]), before[series])
 		}
 	}
 	for _, series := range slices.Sorted(maps.Keys(u.lists)) {
@@ -50,35 +50,95 @@ func (f *listFile) has(series string) bool {
 	return slices.ContainsFunc(f.lists, func(l *list) bool { return l.series() == series })
 }
 
-// withDelta returns a complete list with the newest delta that applies to it: the one that there is now, or else the
-// one in use, if there is any. A delta that is ahead of its list must not take back what the one before it has revoked.
-func (a *attempt) withDelta(base, newest, used *list) *list {
+// deltasOf returns the deltas of a series that there are now, or were in use before, the newest first. Of those with the
+// same base it is the newest alone, which says what the others do. None is left once the files have none.
+func (u *listsInUse) deltasOf(series string, used *list) []*list {
+	newest := u.lists[deltaSeries+series]
 	if newest == nil {
-		return base
+		return nil
 	}
-	result, err := a.combine(base, newest, used)
-	if err == nil {
-		return result
+	all := []*list{newest}
+	for _, f := range u.files {
+		all = append(all, f.ofSeries(newest.series())...)
 	}
-	if !errors.Is(err, crl.ErrSuperseded) {
-		a.notice("delta CRL does not apply and is passed over", append(newest.attrs(), slog.String("err", err.Error()))...)
-		if used != nil && used.delta != nil {
-			if result, err := a.combine(base, used.delta, used); err == nil {
-				return result
-			}
+	all = append(all, used.deltas()...)
+	slices.SortStableFunc(all, func(x, y *list) int {
+		switch {
+		case x.NewerThan(y.List):
+			return -1
+		case y.NewerThan(x.List):
+			return 1
+		}
+		return 0
+	})
+	var kept []*list
+	for _, l := range all {
+		if !slices.ContainsFunc(kept, l.hasBaseOf) {
+			kept = append(kept, l)
 		}
 	}
-	return base
+	return kept
 }
 
-// combine returns a complete list with a delta: the one in use if it is the same.
-func (a *attempt) combine(base, delta, used *list) (*list, error) {
-	if used != nil && used.base == base && used.delta == delta {
-		return used, nil
+// ofSeries returns the lists of a file that are of a series.
+func (f *listFile) ofSeries(series string) []*list {
+	return without(f.lists, func(l *list) bool { return l.series() != series })
+}
+
+// deltas returns those that a list was made of; nil is no list.
+func (l *list) deltas() []*list {
+	switch {
+	case l == nil:
+		return nil
+	case l.delta == nil:
+		return l.ahead
 	}
-	whole, err := base.WithDelta(delta.List, a.throttle)
-	if err != nil {
-		return nil, err
+	return append([]*list{l.delta}, l.ahead...)
+}
+
+// hasBaseOf reports whether two deltas are based on the same complete list.
+func (l *list) hasBaseOf(other *list) bool { return l.BaseNumber.Cmp(other.BaseNumber) == 0 }
+
+// withDeltas returns a complete list with the newest of its deltas that applies to it, and with what those revoke that are
+// ahead of it. They have come before their complete list: what that revokes as well is not known, but nothing that
+// is revoked waits for it.
+func (a *attempt) withDeltas(base *list, deltas []*list, used *list) *list {
+	whole := &list{List: base.List, path: base.path, issuer: base.issuer, key: base.key, base: base}
+	for _, delta := range deltas {
+		err := base.CheckDelta(delta.List)
+		if err == nil {
+			whole.delta = delta
+			break // which says all that older ones do
+		}
+		if !errors.Is(err, crl.ErrNotBase) {
+			break // the complete list does
+		}
+		if !delta.NewerThan(base.List) {
+			continue
+		}
+		a.notice("delta CRL does not apply to the complete list yet, what it revokes counts and what it removes does not", append(delta.attrs(), slog.String("err", err.Error()))...)
+		whole.ahead = append(whole.ahead, delta)
 	}
-	return &list{List: whole, path: base.path, issuer: base.issuer, key: base.key, base: base, delta: delta}, nil
+	switch {
+	case whole.delta == nil && whole.ahead == nil:
+		return base
+	case used != nil && used.base == base && used.delta == whole.delta && slices.Equal(used.ahead, whole.ahead):
+		return used
+	}
+	a.combine(whole)
+	return whole
+}
+
+// combine makes a list of those that it consists of.
+func (a *attempt) combine(whole *list) {
+	if whole.delta != nil {
+		whole.List, _ = whole.base.WithDelta(whole.delta.List, a.throttle) // which was checked
+	}
+	if whole.ahead != nil {
+		var ahead []*crl.List
+		for _, delta := range whole.ahead {
+			ahead = append(ahead, delta.List)
+		}
+		whole.List = whole.WithRevoked(ahead, a.throttle)
+	}
 }

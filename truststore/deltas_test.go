@@ -4,6 +4,7 @@
 package truststore_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -103,19 +104,42 @@ func TestADeltaSaysWhatHasChanged(t *testing.T) {
 	}
 }
 
-// The order in which files come does not matter.
+// What a delta revokes counts at once, whether its list has come or not. What it removes has to wait, as the list may have
+// more to say about that.
 func TestADeltaMayComeBeforeItsList(t *testing.T) {
 	t.Parallel()
 	s := newDeltaScene(t)
 	s.delta(7, 5, nil, s.lost)
 	s.wants("before", s.held, s.lost)
-	s.delta(9, 8, s.held, s.lost, s.good) // to a list that is not there
-	s.wants("the delta is ahead", s.held, s.lost)
-	if notices := fmt.Sprint(s.store.Notices()); !strings.Contains(notices, "delta CRL does not apply and is passed over") || !strings.Contains(notices, "that is number 5, and number 8 or later is needed") {
+	s.delta(9, 8, s.held, s.good) // to a list that is not there
+	s.wants("the delta is ahead", s.held, s.lost, s.good)
+	if notices := fmt.Sprint(s.store.Notices()); !strings.Contains(notices, "delta CRL does not apply to the complete list yet") || !strings.Contains(notices, "that is number 5, and number 8 or later is needed") {
 		t.Errorf("notices %s", notices)
+	}
+	if list := s.store.Current().CRLs(); len(list) != 1 || list[0].Number.Int64() != 7 || list[0].BaseNumber.Int64() != 5 || list[0].Entries != 3 {
+		t.Errorf("got %+v, want the list with the delta that applies, and 3 entries", list)
 	}
 	s.complete(8, s.held, s.lost)
 	s.wants("its list comes", s.lost, s.good)
+	if len(s.store.Notices()) != 0 || len(s.store.Refusals()) != 0 {
+		t.Errorf("notices %v, refusals %v", s.store.Notices(), s.store.Refusals())
+	}
+}
+
+// A delta to a later list does not repeat what that list has taken over.
+func TestWhatADeltaHasRevokedStaysUntilItsListComes(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.delta(9, 8, nil, s.lost)
+	s.wants("ahead", s.held, s.lost)
+	s.delta(10, 8, nil, s.good)
+	s.wants("the next one to the same list releases what the list has not", s.held, s.good)
+	s.delta(12, 11, s.held)
+	s.wants("one to a later list", s.held, s.good)
+	s.complete(8)
+	s.wants("the first of the lists: the delta to it applies", s.good)
+	s.complete(11, s.lost)
+	s.wants("the next one", s.lost)
 	if len(s.store.Notices()) != 0 || len(s.store.Refusals()) != 0 {
 		t.Errorf("notices %v, refusals %v", s.store.Notices(), s.store.Refusals())
 	}
@@ -131,30 +155,41 @@ func TestAFetchedDeltaAheadOfItsListLeavesTheOneInUse(t *testing.T) {
 	config.CRLs = []string{s.path("ca.crl")}
 	config.Remotes = func() []truststore.Remote { return []truststore.Remote{{Name: listURL, File: s.path("delta.crl")}} }
 	s.store = open(t, config)
-	fetch := func(lists ...[]byte) error { // as its fetcher does
-		s.write("next.crl", lists...)
-		_, err := s.store.TryFetched(t.Context(), fetched(t, s.path("next.crl")), time.Now())
-		if err == nil {
-			err = os.Rename(s.path("next.crl"), s.path("delta.crl"))
+	comes := func(number int64, base byte, want string, revoked ...*certtest.Cert) {
+		t.Helper()
+		opts := certtest.CRLOptions{Number: number, ThisUpdate: s.issued(number), Extensions: deltaOf(base)}
+		for _, cert := range revoked {
+			opts.Revoked = append(opts.Revoked, cert.Leaf)
 		}
-		return err
+		taken, err := fetch(t, s.store, s.volume, "delta.crl", s.ca.CRL(opts))
+		if !taken || (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("delta %d: taken %v, %v, want that it is and %q", number, taken, err, want)
+		}
 	}
-	ahead := s.ca.CRL(certtest.CRLOptions{Number: 9, ThisUpdate: s.issued(9), Extensions: deltaOf(8), Revoked: []*x509.Certificate{s.good.Leaf}})
-	base := s.ca.CRL(certtest.CRLOptions{Number: 8, ThisUpdate: s.issued(8)})
-	if err := fetch(ahead); err == nil || !strings.Contains(err.Error(), "the complete list of \"CN=root\" has not come yet") {
-		t.Errorf("got %v", err)
+	const ahead = `the complete list of "CN=root" has not come yet`
+	wants := func(step string, revoked ...*certtest.Cert) {
+		t.Helper()
+		s.wants(step, revoked...)
+		s.store = open(t, config)
+		s.wants(step+", started again", revoked...)
 	}
-	s.wants("the delta is ahead", s.held, s.lost)
-	s.store = open(t, config)
-	s.wants("started again", s.held, s.lost)
-	if err := fetch(certtest.PEMEncodeCRL(ahead), certtest.PEMEncodeCRL(base)); err != nil {
-		t.Errorf("with its list: %v", err)
-	}
-	s.wants("with its list", s.good)
-	s.complete(10)
-	s.wants("the list has caught up", nil...)
-	if err := fetch(s.ca.CRL(certtest.CRLOptions{Number: 12, ThisUpdate: s.issued(12), Extensions: deltaOf(11)})); err != nil {
-		t.Errorf("a delta that is ahead, and none that applies: %v", err)
+	comes(8, 5, "", s.lost)
+	wants("the next delta", s.held, s.lost)
+	comes(10, 9, ahead, s.good)
+	wants("one that is ahead", s.held, s.lost, s.good)
+	comes(11, 9, ahead)
+	wants("the next one of these", s.held, s.lost)
+	comes(12, 9, ahead, s.good)
+	comes(14, 13, ahead)
+	wants("one to a later list", s.held, s.lost, s.good)
+	s.complete(9)
+	wants("the first of the lists", s.good)
+	s.complete(13, s.held)
+	wants("the next one", s.held)
+	comes(15, 13, "", s.lost)
+	wants("a delta that applies", s.held, s.lost)
+	if found, _ := os.ReadFile(s.path("delta.crl")); bytes.HasPrefix(found, []byte("-----")) {
+		t.Error("deltas that are not needed any more are still there")
 	}
 }
 
@@ -233,7 +268,7 @@ func TestDeltasOfACAThatCountsAnew(t *testing.T) {
 func TestADeltaInThePlaceOfItsListLeavesTheList(t *testing.T) {
 	t.Parallel()
 	s := newDeltaScene(t)
-	s.write("ca.crl", s.ca.CRL(certtest.CRLOptions{Number: 7, Extensions: deltaOf(5), Revoked: []*x509.Certificate{s.lost.Leaf}}))
+	s.write("ca.crl", s.ca.CRL(certtest.CRLOptions{Number: 7, ThisUpdate: s.issued(7), Extensions: deltaOf(5), Revoked: []*x509.Certificate{s.lost.Leaf}}))
 	s.wants("in its place", s.held, s.lost)
 	if refusals := fmt.Sprint(s.store.Refusals()); !strings.Contains(refusals, "no file has the complete list that it applies to") {
 		t.Errorf("refusals %s", refusals)
@@ -254,11 +289,13 @@ func TestLiveSessionsHearOfADelta(t *testing.T) {
 	s.wants("released", s.lost)
 	s.delta(9, 5, nil, s.lost)
 	s.wants("revoked again", s.held, s.lost)
+	s.delta(12, 11, nil, s.good)
+	s.wants("revoked before the list has come", s.held, s.lost, s.good)
 	var got []string
 	for _, swap := range s.swaps {
 		got = append(got, strings.Join(names(swap[0], swap[1], s.ca), ","))
 	}
-	want := []string{"root " + s.lost.Leaf.SerialNumber.String(), "", "root " + s.held.Leaf.SerialNumber.String()}
+	want := []string{"root " + s.lost.Leaf.SerialNumber.String(), "", "root " + s.held.Leaf.SerialNumber.String(), "root " + s.good.Leaf.SerialNumber.String()}
 	if !slices.Equal(got, want) {
 		t.Errorf("newly revoked were %q, want %q", got, want)
 	}

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ type Fetched struct {
 // CA and scope that is not older. So neither a server that answers with something else
 // nor somebody on the way to it can take a list away. A list that is overdue needs none, but is
 // not replaced by an older one; that of a CA that is no longer trusted needs none either.
-// A delta does not replace one that applies to its complete list before it does itself.
+// A delta that is ahead of its complete list does not replace the one before it, unless both have the same base.
 //
 // Each list is judged by itself: where some of them cannot be used, or are not there, and others are new, those and the last
 // good versions from the copy of what is missing are written to Fetched.Instead. That is to be tried as any other file.
@@ -53,7 +54,7 @@ func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) 
 	file := fetched.open(throttle)
 	defer file.close()
 	found := g.readFetched(&file, now, throttle)
-	if err := g.judgeFetched(found, now, throttle); err != nil {
+	if err := g.judgeFetched(found, now); err != nil {
 		if g != nil && fetched.Instead != nil {
 			if wrong := s.writeInstead(g, fetched.Instead, &file, found, now, throttle); wrong != nil {
 				err = fmt.Errorf("%w; keeping the lists of it that count: %w", err, wrong)
@@ -84,7 +85,7 @@ func (g *Generation) readFetched(file *source, now time.Time, t *pace.Throttle) 
 }
 
 // judgeFetched returns why what was fetched must not be used.
-func (g *Generation) judgeFetched(found *listFile, now time.Time, t *pace.Throttle) error {
+func (g *Generation) judgeFetched(found *listFile, now time.Time) error {
 	if found.err != nil {
 		return found.err
 	}
@@ -102,7 +103,7 @@ func (g *Generation) judgeFetched(found *listFile, now time.Time, t *pace.Thrott
 	if err := g.hasSuccessors(found, now); err != nil {
 		return err
 	}
-	return g.hasBases(found, t)
+	return g.hasDeltas(found)
 }
 
 // triedLists are files of lists that were tried, by name: a large list is read once for that and for its use.
@@ -156,33 +157,48 @@ func (g *Generation) hasSuccessors(found *listFile, now time.Time) error {
 	return nil
 }
 
-// hasBases returns which delta from one place would be lost with one that has been found there now.
-func (g *Generation) hasBases(found *listFile, t *pace.Throttle) error {
-	for _, l := range found.lists {
-		if err := g.isAhead(l, found, t); err != nil {
-			return err
+// hasDeltas returns which delta from one place would be lost with what has been found there now.
+func (g *Generation) hasDeltas(found *listFile) error {
+	for _, whole := range g.lists {
+		for _, delta := range whole.deltas() {
+			if delta.path != found.Path {
+				continue
+			}
+			if err := g.losesDelta(delta, found); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// isAhead returns why a list that has been found in one place must not replace the delta in use from there: it is a delta
-// that is ahead of its complete list. Until that comes, the one in use is all that a start would have.
-func (g *Generation) isAhead(l *list, found *listFile, t *pace.Throttle) error {
-	i := slices.IndexFunc(g.lists, func(whole *list) bool {
-		return whole.delta != nil && whole.delta.path == found.Path && whole.delta.series() == l.series()
-	})
-	if i < 0 {
+// losesDelta returns why a delta is still needed beside those that have been found in its place: they are ahead of their
+// complete list, and do not repeat what that says. Until the list comes, a start would have it from this delta alone.
+func (g *Generation) losesDelta(delta *list, found *listFile) error {
+	newest := found.newest(delta.series())
+	base := g.baseOf(delta, found)
+	if newest == nil || base == nil || errors.Is(base.CheckDelta(delta.List), crl.ErrSuperseded) {
+		return nil // whether it may be missing was decided with all other lists
+	}
+	if slices.ContainsFunc(found.ofSeries(delta.series()), func(l *list) bool {
+		return !delta.NewerThan(l.List) && (l.hasBaseOf(delta) || base.CheckDelta(l.List) == nil)
+	}) {
 		return nil
 	}
-	base := g.lists[i].base
-	if newer := found.newest(base.series()); newer != nil && newer.NewerThan(base.List) {
-		base = newer
+	return fmt.Errorf("the complete list of %q has not come yet that its delta applies to: %w", delta.Issuer, base.CheckDelta(newest.List))
+}
+
+// baseOf returns the newest complete list of the series of a delta, of those in use and those that were found; nil if there is
+// none.
+func (g *Generation) baseOf(delta *list, found *listFile) *list {
+	series := strings.TrimPrefix(delta.series(), deltaSeries)
+	base := found.newest(series)
+	for _, used := range g.read {
+		if used.series() == series && (base == nil || used.NewerThan(base.List)) {
+			base = used
+		}
 	}
-	if _, err := base.WithDelta(l.List, t); errors.Is(err, crl.ErrNotBase) {
-		return fmt.Errorf("the complete list of %q has not come yet that its delta applies to: %w", l.Issuer, err)
-	}
-	return nil
+	return base
 }
 
 // newest returns the newest list of a series in a file, or nil.

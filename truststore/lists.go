@@ -41,7 +41,8 @@ type list struct {
 	issuer string // canonical
 	key    string // the CA's, as in authority.publicKey
 
-	base, delta *list // that it was made of; nil if it was read
+	base, delta *list   // that it was made of; nil if it was read, or has no delta that applies
+	ahead       []*list // deltas of which it has only what they revoke, as they do not apply to base yet
 }
 
 // deltaSeries is what the series of a delta begins with, before that of the lists that it applies to.

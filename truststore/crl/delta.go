@@ -11,7 +11,7 @@ import (
 	"github.com/vernegate/vernegate/internal/pace"
 )
 
-// Errors of WithDelta.
+// Errors of WithDelta and CheckDelta.
 var (
 	// ErrSuperseded: the complete list says already what the delta does.
 	ErrSuperseded = errors.New("the complete list is as new as the delta")
@@ -29,17 +29,8 @@ var (
 // anew in between: neither does a delta apply to a list that is later by more than ClockSkew, whatever the numbers. The
 // result is of the number of the delta and the later of both times; it is overdue only when both are.
 func (l *List) WithDelta(delta *List, t *pace.Throttle) (*List, error) {
-	switch {
-	case l.BaseNumber != nil || l.delta != nil || delta.BaseNumber == nil || delta.Number == nil:
-		return nil, fmt.Errorf("%w: they are not a complete list and a delta", ErrNotBase)
-	case l.Number == nil:
-		return nil, fmt.Errorf("%w: that has no number", ErrNotBase)
-	case l.muchLaterThan(delta), l.Number.Cmp(delta.Number) >= 0 && !delta.muchLaterThan(l):
-		return nil, ErrSuperseded
-	case l.Number.Cmp(delta.Number) >= 0:
-		return nil, fmt.Errorf("%w: that is number %v, and the delta has number %v and is from later: the CA has begun to count anew", ErrNotBase, l.Number, delta.Number)
-	case l.Number.Cmp(delta.BaseNumber) < 0:
-		return nil, fmt.Errorf("%w: that is number %v, and number %v or later is needed", ErrNotBase, l.Number, delta.BaseNumber)
+	if err := l.CheckDelta(delta); err != nil {
+		return nil, err
 	}
 	c := *l
 	c.delta, c.Number = delta, delta.Number
@@ -51,6 +42,23 @@ func (l *List) WithDelta(delta *List, t *pace.Throttle) (*List, error) {
 	}
 	c.Entries += l.revoked.missing(delta.revoked, t) - delta.removed.shared(l.revoked, delta.revoked, t)
 	return &c, nil
+}
+
+// CheckDelta returns why WithDelta would fail.
+func (l *List) CheckDelta(delta *List) error {
+	switch {
+	case l.BaseNumber != nil || l.delta != nil || delta.BaseNumber == nil || delta.Number == nil:
+		return fmt.Errorf("%w: they are not a complete list and a delta", ErrNotBase)
+	case l.Number == nil:
+		return fmt.Errorf("%w: that has no number", ErrNotBase)
+	case l.muchLaterThan(delta), l.Number.Cmp(delta.Number) >= 0 && !delta.muchLaterThan(l):
+		return ErrSuperseded
+	case l.Number.Cmp(delta.Number) >= 0:
+		return fmt.Errorf("%w: that is number %v, and the delta has number %v and is from later: the CA has begun to count anew", ErrNotBase, l.Number, delta.Number)
+	case l.Number.Cmp(delta.BaseNumber) < 0:
+		return fmt.Errorf("%w: that is number %v, and number %v or later is needed", ErrNotBase, l.Number, delta.BaseNumber)
+	}
+	return nil
 }
 
 // combined iterates over the entries of a list with a delta.

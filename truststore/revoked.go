@@ -21,9 +21,8 @@ import (
 func (g *Generation) Withdrawn(next *Generation, now time.Time) []*x509.Certificate {
 	var gone []*x509.Certificate
 	for _, cert := range g.bundle.certs {
-		var path [4]*anchor
 		heir := next.bundle.find(cert)
-		if heir == nil || errors.Is(next.checkAbove(append(path[:0], heir), now), pki.ErrRevoked) {
+		if heir == nil || errors.Is(next.checkAbove(heir, now), pki.ErrRevoked) {
 			gone = append(gone, cert)
 		}
 	}

@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -69,7 +70,8 @@ func (g *Generation) checkChains(chains [][]*x509.Certificate, now time.Time) (d
 	return doubted, refusal
 }
 
-// buildChains does what crypto/tls does in a full handshake.
+// buildChains does what crypto/tls does in a full handshake, with bounded work: a client with many certificates beside its own
+// could have x509 check a hundred signatures with keys of its choice, which takes half a second.
 func (g *Generation) buildChains(peer []*x509.Certificate, now time.Time) ([][]*x509.Certificate, error) {
 	opts := x509.VerifyOptions{
 		Roots:         g.bundle.pool,
@@ -77,10 +79,42 @@ func (g *Generation) buildChains(peer []*x509.Certificate, now time.Time) ([][]*
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		CurrentTime:   now,
 	}
-	for _, cert := range peer[1:] {
+	sent := peer[1:]
+	if len(sent) > fewSent {
+		sent = g.bundle.below(sent[:min(len(sent), maxSent)])
+	}
+	for _, cert := range sent {
 		opts.Intermediates.AddCert(cert)
 	}
 	return peer[0].Verify(opts)
+}
+
+const (
+	fewSent = 2 // certificates beside the client's own, with which x509 has little to search
+	maxSent = 8 // of which those behind are ignored
+)
+
+// below returns those of some certificates that a CA of the bundle has signed, or one of them that is returned itself. All
+// signatures are checked with keys that the bundle stands for.
+func (b *bundle) below(certs []*x509.Certificate) (found []*x509.Certificate) {
+	for _, cert := range certs {
+		if slices.ContainsFunc(b.bySubject[string(cert.RawIssuer)], func(auth *authority) bool { return hasSigned(auth.anchors[0].cert, cert) }) {
+			found = append(found, cert)
+		}
+	}
+	for i := 0; i < len(found); i++ { // which grows
+		for _, cert := range certs {
+			if bytes.Equal(found[i].RawSubject, cert.RawIssuer) && !slices.Contains(found, cert) && hasSigned(found[i], cert) {
+				found = append(found, cert)
+			}
+		}
+	}
+	return found
+}
+
+// hasSigned reports whether a certificate is signed with the key of another one.
+func hasSigned(issuer, cert *x509.Certificate) bool {
+	return issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
 }
 
 // checkChain checks that a chain, whose signatures are good, ends at an anchor of
@@ -101,28 +135,29 @@ func (g *Generation) checkChain(chain []*x509.Certificate, now time.Time) error 
 			return err
 		}
 	}
-	var path [4]*anchor // enough for any sane hierarchy not to allocate
-	return g.checkAbove(append(path[:0], end), now)
+	return g.checkAbove(end, now)
 }
 
-// checkAbove checks the last anchor of the path, and those above it. A parent
-// in the path already, as CAs that have signed each other are, leads nowhere.
-// One way up is enough.
-func (g *Generation) checkAbove(path []*anchor, now time.Time) error {
-	end := path[len(path)-1]
-	var refusal error
-	for _, parent := range end.parents {
-		if slices.Contains(path, parent) {
-			continue
-		}
-		err := g.check(end.cert, parent.authority, now)
-		if err == nil {
-			err = g.checkAbove(append(path, parent), now)
-		}
-		if err == nil {
+// checkAbove checks an anchor, and those above it, up to one that has none above it: one way is enough. Where all have, as
+// CAs that have signed each other, nothing may be against any of them. It looks at each once, however many ways lead there.
+func (g *Generation) checkAbove(end *anchor, now time.Time) (refusal error) {
+	var room [8]*anchor // enough for any sane hierarchy not to allocate
+	reached := append(room[:0], end)
+	for i := 0; i < len(reached); i++ {
+		child := reached[i]
+		if len(child.parents) == 0 {
 			return nil
 		}
-		refusal = moreSevere(refusal, err)
+		for _, parent := range child.parents {
+			if slices.Contains(reached, parent) {
+				continue
+			}
+			if err := g.check(child.cert, parent.authority, now); err != nil {
+				refusal = moreSevere(refusal, err)
+				continue
+			}
+			reached = append(reached, parent)
+		}
 	}
 	return refusal
 }
@@ -164,9 +199,9 @@ func (g *Generation) checkCoverage(cert *x509.Certificate, newest []*list, now t
 	case g.rules.missing == Allow:
 		return nil
 	case covered != 0:
-		return fmt.Errorf("%w: the CRLs of %q leave some reasons out", pki.ErrRevocationUnknown, cert.Issuer)
+		return fmt.Errorf("%w: the CRLs of %q leave some reasons out", pki.ErrRevocationUnknown, pki.IssuerOf(cert))
 	}
-	return fmt.Errorf("%w: there is no CRL of %q", pki.ErrRevocationUnknown, cert.Issuer)
+	return fmt.Errorf("%w: there is no CRL of %q", pki.ErrRevocationUnknown, pki.IssuerOf(cert))
 }
 
 // moreSevere returns the error that says more: that a certificate is revoked

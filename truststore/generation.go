@@ -97,8 +97,9 @@ func (g *Generation) CRLsAbout(ca *x509.Certificate) []CRL {
 // Needs reports whether something would be lost without the lists from a path or Remote: one of them is in use, and no
 // newer complete list from elsewhere is about all that it is about.
 func (g *Generation) Needs(path string) bool {
-	return slices.ContainsFunc(g.lists, func(l *list) bool {
-		return l.path == path && !g.isReplaced(l, l) || l.delta != nil && l.delta.path == path && !g.isReplaced(l, l.delta)
+	return slices.ContainsFunc(g.lists, func(whole *list) bool {
+		isNeeded := func(used *list) bool { return used.path == path && !g.isReplaced(whole, used) }
+		return isNeeded(whole) || slices.ContainsFunc(whole.deltas(), isNeeded)
 	})
 }
 

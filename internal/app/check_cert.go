@@ -89,7 +89,7 @@ func (r *report) fetchNamed(ctx context.Context, store *truststore.Store, lists 
 		return
 	}
 	before := lists.status()
-	lists.followAll(store.Current())
+	lists.followAll(store.Current)
 	r.checkLists(ctx, lists, before)
 	_ = store.Reload(ctx) // whose mistakes openTrust has told
 }

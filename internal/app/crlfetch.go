@@ -239,7 +239,7 @@ func (l *listFetcher) followNews(ctx context.Context) {
 			return
 		case <-l.news:
 			if store := l.store.Load(); store != nil {
-				l.followAll(store.Current())
+				l.followAll(store.Current)
 			}
 		}
 	}
@@ -252,21 +252,22 @@ func (l *listFetcher) open(store *truststore.Store) {
 	}
 	l.store.Store(store)
 	close(l.opened)
-	l.followAll(store.Current())
+	l.followAll(store.Current)
 }
 
 // swapped is told of each generation.
 func (l *listFetcher) swapped(current *truststore.Generation) {
 	if l != nil {
-		l.followAll(current)
+		l.followAll(func() *truststore.Generation { return current })
 	}
 }
 
-// followAll follows what is configured, what the CAs and lists of a generation name, what
+// followAll follows what is configured, what the CAs and lists of the current generation name, what
 // certificates that came by have named, and what is needed all the same.
-func (l *listFetcher) followAll(g *truststore.Generation) {
+func (l *listFetcher) followAll(current func() *truststore.Generation) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	g := current() // not before: what an older one does not name would be given up, with its copy
 	sources := l.configured()
 	if l.follows(crlfetch.CA) {
 		var found []crlfetch.Source

@@ -151,21 +151,26 @@ func TestAListIsKeptUntilAnotherOneTakesItsPlace(t *testing.T) {
 	s.wants("without the CA", false)
 }
 
-// TestADeltaIsKeptUntilItsListHasCaughtUp, also when the list does not name it any more.
+// TestADeltaIsKeptUntilItsListHasCaughtUp, also when the list does not name it any more, and when it does not apply to that list yet.
 func TestADeltaIsKeptUntilItsListHasCaughtUp(t *testing.T) {
 	t.Parallel()
-	s := newPointScene(t)
-	delta := s.publish(s.list(certtest.CRLOptions{Number: 8, Extensions: []pkix.Extension{{
-		Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, 5}, // RFC 5280 §5.2.4: to number 5 and later
-	}}}))
-	s.Vars["VERNEGATE_TLS_CRL"] = s.Write("ca.crl", s.Root.CRL(certtest.CRLOptions{Number: 5, Extensions: []pkix.Extension{freshest(delta)}}))
-	s.start()
-	s.settle()
-	s.wants("at first", true, delta)
-	s.Write("ca.crl", s.Root.CRL(certtest.CRLOptions{Number: 6}))
-	s.settle()
-	s.wants("when the list does not name it", true, delta)
-	s.Write("ca.crl", s.list(certtest.CRLOptions{Number: 9}))
-	s.settle()
-	s.wants("when the list has caught up", true)
+	for name, base := range map[string]byte{"applies": 5, "ahead": 7} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newPointScene(t)
+			delta := s.publish(s.list(certtest.CRLOptions{Number: 8, Extensions: []pkix.Extension{{
+				Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: []byte{2, 1, base}, // RFC 5280 §5.2.4
+			}}}))
+			s.Vars["VERNEGATE_TLS_CRL"] = s.Write("ca.crl", s.Root.CRL(certtest.CRLOptions{Number: 5, Extensions: []pkix.Extension{freshest(delta)}}))
+			s.start()
+			s.settle()
+			s.wants("at first", true, delta)
+			s.Write("ca.crl", s.Root.CRL(certtest.CRLOptions{Number: 6}))
+			s.settle()
+			s.wants("when the list does not name it", true, delta)
+			s.Write("ca.crl", s.list(certtest.CRLOptions{Number: 9}))
+			s.settle()
+			s.wants("when the list has caught up", true)
+		})
+	}
 }

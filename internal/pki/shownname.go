@@ -45,15 +45,14 @@ func shown(raw []byte, text func() string) string {
 
 // beginning returns what can be shown of a long name: its first attributes, and of the last of these a part.
 func beginning(rdns [][]attribute) (first [][]attribute) {
-	const least = 8 // what an attribute takes in DER beside its value
 	room := maxShownName
 	for _, rdn := range rdns {
 		for _, a := range rdn {
-			if room < least {
+			if room -= 8 + len(a.oid); room < 0 { // at least what it takes in DER beside its value
 				return first
 			}
 			a.value = a.value[:min(len(a.value), room)]
-			room -= least + len(a.value)
+			room -= len(a.value)
 			first = append(first, []attribute{a})
 		}
 	}

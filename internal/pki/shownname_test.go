@@ -4,11 +4,13 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
@@ -25,6 +27,23 @@ func TestOfLongNamesTheBeginningIsWritten(t *testing.T) {
 				t.Errorf("%s: got %d bytes, %.60q, want a bounded name with CN=lamp", name, len(got), got)
 			}
 		}
+	}
+}
+
+// Types of attributes are numbers of any length.
+func TestLongTypesAreNotWritten(t *testing.T) {
+	t.Parallel()
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1(asn1.OBJECT_IDENTIFIER, func(b *cryptobyte.Builder) { b.AddBytes(bytes.Repeat([]byte{1}, 200_000)) })
+				b.AddASN1(asn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes([]byte("lamp")) })
+			})
+		})
+	})
+	if got := NameString(b.BytesOrPanic()); len(got) > 2*maxShownName {
+		t.Errorf("got %d bytes, %.60q", len(got), got)
 	}
 }
 

@@ -23,8 +23,10 @@ func (s *session) handshake() error {
 	if err == nil {
 		err = s.acceptChain()
 	}
+	state := s.tls.ConnectionState()
+	s.server.search.note(sentBy(&state, err))
 	if err == nil {
-		s.server.cfg.Metrics.handshakes[s.role].completed(s.tls.ConnectionState())
+		s.server.cfg.Metrics.handshakes[s.role].completed(state)
 		return nil
 	}
 	if err == io.EOF && !slot.greeted {

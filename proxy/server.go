@@ -31,6 +31,7 @@ import (
 type Server struct {
 	cfg         Config
 	tls         *tls.Config
+	search      *searchGuard
 	backends    *backends
 	descriptors *limit.Descriptors
 	live        *registry
@@ -56,9 +57,11 @@ type Server struct {
 // New makes a Server. It starts nothing; Serve does.
 func New(cfg Config) *Server {
 	cfg.setDefaults()
+	search := new(searchGuard)
 	s := &Server{
 		cfg:       cfg,
-		tls:       tlsConfig(cfg.TLS, cfg.Trust),
+		tls:       tlsConfig(cfg.TLS, cfg.Trust, search),
+		search:    search,
 		backends:  newBackends(&cfg),
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),

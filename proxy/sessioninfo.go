@@ -5,7 +5,6 @@ package proxy
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"log/slog"
 	"strings"
@@ -122,11 +121,7 @@ func (c *SessionInfo) describeHandshake(s *session) *certificate {
 	if state.HandshakeComplete {
 		c.TLS, c.Resumed = tlsVersionName(state.Version), state.DidResume
 	}
-	peer := state.PeerCertificates
-	var refused *tls.CertificateVerificationError
-	if len(peer) == 0 && errors.As(s.err, &refused) {
-		peer = refused.UnverifiedCertificates
-	}
+	peer := sentBy(&state, s.err)
 	if len(peer) == 0 {
 		return nil
 	}

@@ -60,7 +60,7 @@ type TLSPolicy struct {
 //
 // Tickets stay on, as a storm of reconnecting devices needs them. A ticket does not outlive the trust in its certificate:
 // crypto/tls calls VerifyConnection (unlike VerifyPeerCertificate) on resumed sessions too.
-func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
+func tlsConfig(policy TLSPolicy, current func() Trust, search *searchGuard) *tls.Config {
 	base := policy.config()
 	base.VerifyConnection = func(state tls.ConnectionState) error {
 		_, err := acceptedChain(current(), &state)
@@ -79,7 +79,11 @@ func tlsConfig(policy TLSPolicy, current func() Trust) *tls.Config {
 			c = newTrustConfig(base, trust)
 			latest.Store(c)
 		}
-		return c.configs[client.slot.session.protocol][curvesFor(hello)], nil
+		configs := &c.configs
+		if search.isUp() {
+			configs = &c.guarded
+		}
+		return configs[client.slot.session.protocol][curvesFor(hello)], nil
 	}
 	return base
 }
@@ -107,6 +111,7 @@ func (p TLSPolicy) Handshake(trust Trust) *tls.Config { return forTrust(p.config
 type trustConfig struct {
 	trust   Trust
 	configs [endOfProtocols][endOfCurves]*tls.Config
+	guarded [endOfProtocols][endOfCurves]*tls.Config // which leave it to Trust.Verify to look for a chain
 }
 
 func newTrustConfig(base *tls.Config, trust Trust) *trustConfig {
@@ -117,6 +122,10 @@ func newTrustConfig(base *tls.Config, trust Trust) *trustConfig {
 		nist := all.Clone()
 		nist.CurvePreferences = nistCurves(all.CurvePreferences)
 		c.configs[protocol] = [endOfCurves]*tls.Config{allCurves: all, onlyNIST: nist}
+		for i, config := range c.configs[protocol] {
+			c.guarded[protocol][i] = config.Clone()
+			c.guarded[protocol][i].ClientAuth = tls.RequireAnyClientCert
+		}
 	}
 	return c
 }

@@ -6,6 +6,7 @@ package proxy_test
 import (
 	"bytes"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -42,6 +43,35 @@ func TestFrozenBrokerKeepsNoSessionWithoutClient(t *testing.T) {
 				t.Errorf("got the error %q, want %q", line["err"], want)
 			}
 			session(g, healthy)
+		})
+	}
+}
+
+// What was read from a client before its session is stopped is still written to a broker that is slow for a moment.
+func TestStopWritesWhatWasRead(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		stop       func(*gate)
+		disconnect string
+	}{
+		"drain": {func(g *gate) { g.Drain(t.Context(), 0) }, "\xe0\x01\x8b"},
+		"kick":  {func(g *gate) { g.Kick(proxy.Filter{}, nil) }, "\xe0\x01\x98"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g := startGate(t, brokers(b))
+			client, backend := session5(g, b, testPKI().device)
+			fixBuffers(t, backend)
+			publishUntilStuck(t, g, client)
+			test.stop(g)
+			wantBytes(t, client, []byte(test.disconnect)) // so the other direction has ended
+			got, err := io.Copy(io.Discard, backend)
+			_ = backend.Close()
+			line := g.logs.await(t, func(l map[string]any) bool { return l["msg"] == "connection ended" })
+			if read := line["bytes_up"].(float64); float64(got) != read {
+				t.Errorf("the broker got %d bytes (%v) of %.0f that were read from the client", got, err, read)
+			}
 		})
 	}
 }

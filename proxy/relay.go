@@ -62,7 +62,7 @@ func (s *session) upEnded(r relay.Result) {
 	_ = closeWrite(s.backend.NetConn()) // fails when the broker is gone, which the other direction will see
 	soon := time.Now().Add(lingerTimeout)
 	s.setReadDeadline(s.backend.NetConn(), soon)
-	_ = s.client.SetWriteDeadline(soon)
+	s.setWriteDeadline(s.client.NetConn(), soon)
 }
 
 // errNotTaken is the detail of a client that has left behind what its broker does not take.
@@ -95,12 +95,12 @@ func (s *session) extendWriting(t time.Time) bool {
 	return true
 }
 
-// endWriting gives the broker until t to take what is written to it, for good.
+// endWriting gives the broker until t to take what is written to it, for good. That of a session that was stopped stays.
 func (s *session) endWriting(t time.Time) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.written = true
-	_ = s.backend.SetWriteDeadline(t)
+	s.mu.Unlock()
+	s.setWriteDeadline(s.backend.NetConn(), t)
 }
 
 // sayCloseNotify ends TLS with the broker, if there is TLS, from our side (RFC 8446 §6.1): without that a broker takes the
@@ -108,8 +108,11 @@ func (s *session) endWriting(t time.Time) {
 func (s *session) sayCloseNotify() {
 	if over := s.up.DestinationTLS(); over != nil {
 		_ = s.backend.WriteLater(func() error {
-			err := over.CloseWrite() // sets a write deadline that has passed
-			s.endWriting(time.Now().Add(silenceTimeout))
+			err := over.CloseWrite() // sets a write deadline that has passed, also when the session was stopped
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.written = true
+			_ = s.backend.SetWriteDeadline(time.Now().Add(silenceTimeout))
 			return err
 		})
 	}

@@ -401,3 +401,13 @@ func (s *session) setReadDeadline(c net.Conn, t time.Time) {
 	}
 	_ = c.SetReadDeadline(t)
 }
+
+// setWriteDeadline leaves a session that was stopped the time that it has for c, which halt has set: it neither gets longer, nor
+// ends before what was read is written.
+func (s *session) setWriteDeadline(c net.Conn, t time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		_ = c.SetWriteDeadline(t)
+	}
+}

@@ -4,9 +4,15 @@
 package proxy
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
 	"reflect"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/vernegate/vernegate/proxy/relay"
 )
@@ -37,6 +43,41 @@ func TestLastDeadlineOfABrokerCounts(t *testing.T) {
 				t.Error("got more time for the broker, want none")
 			}
 			s.Wake(&s.up)
+		})
+	}
+}
+
+// When a session is stopped, both sides get the time of that for what was read, whatever ends meanwhile.
+func TestStoppedSessionKeepsItsTime(t *testing.T) {
+	t.Parallel()
+	for name, ended := range map[string]relay.Result{
+		"nothing comes from the broker": {Cause: relay.SourceEnded, Err: os.ErrDeadlineExceeded},
+		"the broker has ended":          {Cause: relay.SourceEnded, Err: io.EOF},
+		"the client takes nothing":      {Cause: relay.DestinationFailed, Err: os.ErrDeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &session{backend: new(relay.Conn)}
+				client, _ := net.Pipe()
+				backend, _ := net.Pipe()
+				s.client.Open(client)
+				s.backend.Open(backend)
+				began := time.Now()
+				s.stop(CertRevoked, nil)
+				s.downEnded(ended)
+				s.setWriteDeadline(client, began.Add(lingerTimeout)) // upEnded, which did not know yet
+				var written sync.WaitGroup
+				for side, conn := range map[string]net.Conn{"client": client, "broker": backend} {
+					written.Go(func() {
+						_, err := conn.Write([]byte("what was read"))
+						if took := time.Since(began); took != time.Second || !errors.Is(err, os.ErrDeadlineExceeded) {
+							t.Errorf("the %s had %v (%v), want 1s", side, took, err)
+						}
+					})
+				}
+				written.Wait()
+			})
 		})
 	}
 }

@@ -6,6 +6,8 @@ package proxy_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,16 +144,28 @@ func TestClientsAreOnlyToldOfCAs(t *testing.T) {
 // The chain of a live session is held for as long as it lives, and clients of an intermediate CA choose how long it is.
 func TestChainsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
-	ca := testPKI().ca
-	for range 40 {
-		ca = ca.Intermediate("plant 7")
-	}
-	device := ca.Issue("admin:dev1")
+	device := deviceBelow(19 << 10)
 	inBothVersions(t, func(t *testing.T, version uint16) {
 		g := startGate(t, brokers(startBroker(t)))
 		if got, want := alert(firstError(t, g.addr, atVersion(device, version))), "tls: bad certificate"; got != want {
 			t.Errorf("got alert %q, want %q", got, want)
 		}
-		g.wantEnd(proxy.TLSUntrusted)
+		line := g.wantEnd(proxy.TLSUntrusted)
+		if err := line["err"].(string); !strings.Contains(err, "certificates are too large") {
+			t.Errorf("got the error %q, want that they are too large", err)
+		}
 	})
+}
+
+// deviceBelow returns a device with a few certificates above its own, which have size bytes of DER or a little less.
+func deviceBelow(size int) *certtest.Cert {
+	ca := testPKI().ca
+	size -= len(ca.Cert.Raw)
+	for {
+		next := ca.Intermediate(fmt.Sprint("plant ", size, strings.Repeat(" of many", 50)))
+		if size -= len(next.Cert.Raw); size < 0 {
+			return ca.Issue("admin:dev1")
+		}
+		ca = next
+	}
 }

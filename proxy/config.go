@@ -122,8 +122,8 @@ type Config struct {
 	// MaxConnectionsPerIP is how many connections there may be from an IPv4 address or from a /64 of IPv6
 	// addresses, whatever has become of them. One too many is closed before the handshake.
 	MaxConnectionsPerIP int // 0 = no limit
-	// MaxHandshakes is how many connections there may be that are not through their handshake, at some 24 kB each. One
-	// more closes the one whose client has let it wait for longest.
+	// MaxHandshakes is how many connections there may be that are not through their handshake. A usual one takes
+	// some 30 kB, and none more than 128 KiB. One more closes the one whose client has let it wait for longest.
 	MaxHandshakes int // 0 = no limit
 	// HandshakeRate is how many handshakes may begin in a second; as many may begin at once after a quiet
 	// second. Others wait in turn, and are closed when that would take longer than HandshakeTimeout.

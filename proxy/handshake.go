@@ -62,8 +62,26 @@ type handshakeSlot struct {
 	begun    bool
 	held     bool // a place of the semaphore
 	over     bool
+	received int    // bytes, of the handshake and of what came in one read with its end
 	unsent   []byte // is written together with what is written next
 }
+
+// maxReceived bounds what a client sends in its handshake, in bytes. crypto/tls takes 64 KiB of a message, and 256 KiB of
+// certificates, from clients that nobody knows yet, and holds up to four times as much for them. A good client sends at most
+//
+//	without a ticket: two ClientHellos (HelloRetryRequest, RFC 8446 §4.1.4), with post-quantum shares   2 * 3 KiB
+//	                  its certificate, and above it maxIssuersSize                                      4 KiB + 16 KiB
+//	                  key exchange, signature, Finished, and the records around all that                2 KiB
+//	with a ticket:    two ClientHellos with it, of maxTicketSize                                        2 * (3 + 8) KiB
+//	                  when it opens nothing any more, its certificates, which it has room for           8 KiB
+//	                  the rest as above                                                                 2 KiB
+//
+// which is 28 KiB, and 32 KiB. What this bound leaves a stranger to fill is what VERNEGATE_MAX_HANDSHAKES=auto counts with
+// (handshakeMemory in internal/config).
+const maxReceived = 32 << 10
+
+// errLongHandshake is the detail of a client that has sent more than that.
+var errLongHandshake = fmt.Errorf("the client has sent more than %d bytes in its handshake", maxReceived)
 
 func newHandshakeSlot(s *session) handshakeSlot {
 	return handshakeSlot{session: s, pending: limit.Handshake{Conn: s}}
@@ -162,7 +180,11 @@ func (c *clientConn) Read(p []byte) (int, error) {
 		return c.Conn.Read(p)
 	}
 	h.release()
+	if h.received > maxReceived { // and it is not over: what comes behind its end is read only with it
+		return 0, errLongHandshake
+	}
 	n, err := c.Conn.Read(p)
+	h.received += n
 	if err == nil {
 		err = h.resume()
 	}

@@ -18,8 +18,14 @@ import (
 // clientHello is what a client says first.
 func clientHello(t *testing.T) []byte {
 	t.Helper()
+	return helloOf(t, clientConfig(nil))
+}
+
+// helloOf is what a client with this configuration says first.
+func helloOf(t *testing.T, config *tls.Config) []byte {
+	t.Helper()
 	here, there := net.Pipe()
-	go func() { _ = tls.Client(here, clientConfig(nil)).Handshake() }()
+	go func() { _ = tls.Client(here, config).Handshake() }()
 	defer here.Close()
 	hello := make([]byte, 1<<14)
 	n, err := there.Read(hello)

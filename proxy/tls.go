@@ -178,10 +178,29 @@ func forTrust(base *tls.Config, trust Trust) *tls.Config {
 	if t, ok := trust.(NamingTrust); ok && !t.NamesCAs() {
 		config.ClientCAs, config.ClientAuth = nil, tls.RequireAnyClientCert
 	}
+	sealing := base
 	if t, ok := trust.(TicketTrust); ok && len(t.TicketKeys()) > 0 {
 		config.SetSessionTicketKeys(t.TicketKeys())
+		sealing = config
 	}
+	config.WrapSession = boundedTicket(sealing)
 	return config
+}
+
+// maxTicketSize bounds session tickets, in bytes. crypto/tls puts into them the certificates that the client has sent, and
+// the chains that it has built from them; the client sends them in its ClientHello (see maxReceived).
+const maxTicketSize = 8 << 10
+
+// boundedTicket returns a tls.Config.WrapSession that seals with the keys of sealing. A client whose certificates do not fit
+// gets a ticket that opens nothing, as TLS 1.3 has no empty one: its next handshake is a full one.
+func boundedTicket(sealing *tls.Config) func(tls.ConnectionState, *tls.SessionState) ([]byte, error) {
+	return func(state tls.ConnectionState, session *tls.SessionState) ([]byte, error) {
+		ticket, err := sealing.EncryptTicket(state, session)
+		if len(ticket) > maxTicketSize {
+			ticket = []byte{0}
+		}
+		return ticket, err
+	}
 }
 
 // acceptChain asks the current Trust for the chain that it accepts, which the session is bound to from now on.

@@ -294,8 +294,8 @@ func TestHandshakesAreAutomaticOrAsTold(t *testing.T) {
 		descriptors int
 		want        int
 	}{
-		{"auto", 1 << 30, 1 << 20, 8192},
-		{"auto", 256 << 20, 1 << 20, 2048},
+		{"auto", 1 << 30, 1 << 20, 2048},
+		{"auto", 256 << 20, 1 << 20, 512},
 		{"auto", 1 << 30, 1024, 512},
 		{"auto", math.MaxInt64, 1 << 20, 1 << 19},
 		{"auto", 1 << 10, 1 << 20, 1},

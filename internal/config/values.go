@@ -148,10 +148,11 @@ func (h *Handshakes) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// handshakeMemory is what a connection takes on its way through the handshake,
-// in bytes: 13 kB of a silent one, 24 kB of one after its ClientHello, and what
-// the kernel needs.
-const handshakeMemory = 32 << 10
+// handshakeMemory is what a connection takes at most on its way through the
+// handshake, in bytes. A silent one takes 13 kB, one after its ClientHello 30 kB.
+// A stranger that sends all that it may (maxReceived in package proxy), in the
+// pieces that cost most, can make it 120 kB; the rest is for the kernel.
+const handshakeMemory = 128 << 10
 
 // Number returns how many that are in a process with a memory limit, in bytes and
 // math.MaxInt64 when there is none, and these descriptors for connections.

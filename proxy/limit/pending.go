@@ -10,7 +10,7 @@ import (
 
 // PendingHandshakes are the connections that are not through their handshake, or have failed in it and are being closed.
 // There are no more than limit, so that strangers cannot use up the memory: a silent one takes 13 kB, one after its
-// ClientHello 24 kB.
+// ClientHello 30 kB, and one whose client sends as much as it may 120 kB.
 //
 // When there are as many, a newcomer takes the place of one whose client lets us wait. Those without a ClientHello and
 // those that owe a later flight are queues of their own, and the longer of the two loses the one that has waited for

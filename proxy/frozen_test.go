@@ -35,8 +35,7 @@ func TestFrozenBrokerKeepsNoSessionWithoutClient(t *testing.T) {
 			frozen, healthy := startBroker(t), startBroker(t)
 			g := startGate(t, func(c *proxy.Config) { brokers(frozen, healthy)(c); c.MaxConnectionsPerOwner = 1 })
 			client, backend := session(g, frozen)
-			fixBuffers(t, backend)
-			publishUntilStuck(t, g, client)
+			publishUntilStuck(t, g, client, fixBuffers(t, backend))
 			leave(client.NetConn().(*net.TCPConn))
 			line := g.wantEnd(proxy.ClientClosed)
 			if want := "the broker took nothing of what the client had sent for 10s"; line["err"] != want {
@@ -62,8 +61,7 @@ func TestStopWritesWhatWasRead(t *testing.T) {
 			b := startBroker(t)
 			g := startGate(t, brokers(b))
 			client, backend := session5(g, b, testPKI().device)
-			fixBuffers(t, backend)
-			publishUntilStuck(t, g, client)
+			publishUntilStuck(t, g, client, fixBuffers(t, backend))
 			test.stop(g)
 			wantBytes(t, client, []byte(test.disconnect)) // so the other direction has ended
 			got, err := io.Copy(io.Discard, backend)
@@ -76,17 +74,20 @@ func TestStopWritesWhatWasRead(t *testing.T) {
 	}
 }
 
-// fixBuffers keeps what the system holds of what is sent to c, by this process, from growing.
-func fixBuffers(t *testing.T, c net.Conn) {
+// fixBuffers keeps what the system holds of what is sent to c, by this process, from growing. It returns how to ask how many
+// bytes of that are on their way.
+func fixBuffers(t *testing.T, c net.Conn) (queued func() int) {
 	t.Helper()
-	const size = 64 << 10
-	if err := c.(*net.TCPConn).SetReadBuffer(size); err != nil {
+	// A writer is woken when a third of sendSize is free, which must be less than what publishUntilStuck leaves to be written: it
+	// would fit otherwise when somebody tries.
+	const sendSize, receiveSize = 8 << 10, 64 << 10
+	if err := c.(*net.TCPConn).SetReadBuffer(receiveSize); err != nil {
 		t.Fatal(err)
 	}
 	from := netip.MustParseAddrPort(c.RemoteAddr().String())
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Fatal(err)
+		t.Skip(err)
 	}
 	for _, entry := range fds {
 		fd, err := strconv.Atoi(entry.Name())
@@ -95,26 +96,39 @@ func fixBuffers(t *testing.T, c net.Conn) {
 		}
 		addr, _ := unix.Getsockname(fd) // fails where fd is no socket
 		if local, ok := addr.(*unix.SockaddrInet4); ok && netip.AddrPortFrom(netip.AddrFrom4(local.Addr), uint16(local.Port)) == from {
-			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, size); err != nil {
+			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendSize); err != nil {
 				t.Fatal(err)
 			}
-			return
+			return func() int {
+				n, err := outq(fd)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
 		}
 	}
 	t.Fatalf("no socket of this process is at %v", from)
+	return nil
 }
 
-// publishUntilStuck sends until the gate reads no more, since the broker takes no more.
-func publishUntilStuck(t *testing.T, g *gate, client *tls.Conn) {
+// publishUntilStuck sends until the gate reads no more, since the broker takes no more. The system tries again to send what is
+// queued, at longer and longer intervals, and may have room for some more of it then.
+func publishUntilStuck(t *testing.T, g *gate, client *tls.Conn, queued func() int) {
 	t.Helper()
+	const quiet = 3 * time.Second
 	up := map[string]string{"listener": "devices", "direction": "up"}
 	carried := func() float64 { return counter(t, g.metrics, "vernegate_relayed_bytes_total", up) }
 	chunk := bytes.Repeat(pingreq, 16<<10)
 	for sent := carried(); carried() == sent; {
 		write(t, client, chunk)
 		sent += float64(len(chunk))
-		for began := time.Now(); carried() < sent && time.Since(began) < time.Second; {
+		before := queued()
+		for changed := time.Now(); carried() < sent && time.Since(changed) < quiet; {
 			<-time.After(time.Millisecond)
+			if now := queued(); now != before {
+				before, changed = now, time.Now()
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -83,10 +84,17 @@ type listFile struct {
 
 // unusedList is a list that does not count.
 type unusedList struct {
-	issuer, name string // canonical, and for people; "" if that cannot be read either
-	stranger     bool   // its issuer is no CA of the bundle
-	otherKey     bool   // its issuer is one, but it is signed with a key that the bundle does not have
-	err          error
+	issuer   string // canonical, or the digest of that if it is a stranger; "" if that cannot be read either
+	name     string // that of the issuer for people
+	stranger bool   // its issuer is no CA of the bundle
+	otherKey bool   // its issuer is one, but it is signed with a key that the bundle does not have
+	err      error
+}
+
+// nameDigest is kept of the canonical name of a stranger, who chooses how long that is.
+func nameDigest(canonical string) string {
+	sum := sha256.Sum256([]byte(canonical))
+	return string(sum[:])
 }
 
 // start returns what it means for the start if there is no other list of the CA.
@@ -156,11 +164,19 @@ func (f *listFile) add(l *crl.List, err error, now time.Time) {
 		f.lists = append(f.lists, found)
 		return
 	}
-	otherKey := l.KeyID != nil && !slices.ContainsFunc(candidates, func(auth *authority) bool { return auth.mayHaveKey(l.KeyID) })
-	f.unused = append(f.unused, unusedList{
-		issuer: found.issuer, name: l.Issuer, stranger: len(candidates) == 0, otherKey: otherKey,
-		err: err,
-	})
+	f.addUnused(found, candidates, err)
+}
+
+// addUnused notes why a list does not count, of which the candidates may be the CA.
+func (f *listFile) addUnused(l *list, candidates []*authority, err error) {
+	u := unusedList{name: l.Issuer, err: err}
+	if len(candidates) == 0 {
+		u.issuer, u.stranger = nameDigest(l.issuer), true
+	} else {
+		u.issuer = candidates[0].name // which is in memory already
+		u.otherKey = l.KeyID != nil && !slices.ContainsFunc(candidates, func(auth *authority) bool { return auth.mayHaveKey(l.KeyID) })
+	}
+	f.unused = append(f.unused, u)
 }
 
 var (
@@ -184,7 +200,7 @@ func (l *list) findSigner(candidates []*authority) error {
 			return nil
 		}
 		err = fmt.Errorf("its signature does not verify with the key of its issuer (the list names key %x, the CA is key %x): %w",
-			l.KeyID, auth.crlSigner.SubjectKeyId, wrong)
+			pki.Clip(l.KeyID), pki.Clip(auth.crlSigner.SubjectKeyId), wrong)
 	}
 	return err
 }
@@ -291,7 +307,10 @@ func (a *attempt) keepMissing(after *listsInUse, series string, used *list) {
 
 // mayHold reports whether the file may hold a version of the list that cannot be used or read.
 func (f *listFile) mayHold(used *list) bool {
-	return f.err != nil || f.has(deltaSeries+used.series()) || slices.ContainsFunc(f.unused, func(u unusedList) bool { return u.issuer == "" || u.issuer == used.issuer })
+	digest := nameDigest(used.issuer)
+	return f.err != nil || f.has(deltaSeries+used.series()) || slices.ContainsFunc(f.unused, func(u unusedList) bool {
+		return u.issuer == "" || u.issuer == used.issuer || u.stranger && u.issuer == digest
+	})
 }
 
 // reportFile reports what is wrong with a file of CRLs as a whole, and what it holds beside lists.

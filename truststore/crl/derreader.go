@@ -5,6 +5,7 @@ package crl
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"slices"
 
@@ -17,6 +18,10 @@ const (
 
 	// maxElement bounds an element that is read as a whole.
 	maxElement = 1 << 20
+
+	// maxHead bounds those before the entries, such as the issuer. What is said of a list that does not count is kept with
+	// its name, and a file has thousands of lists.
+	maxHead = 16 << 10
 )
 
 // A derReader reads elements in DER from a stream, one after the other, whatever
@@ -66,18 +71,22 @@ func (d *derReader) next(end int64, tags ...asn1.Tag) bool {
 }
 
 // optional reads an element with one of the tags, if one comes next.
-func (d *derReader) optional(end int64, tags ...asn1.Tag) []byte {
+func (d *derReader) optional(end, most int64, tags ...asn1.Tag) []byte {
 	if !d.next(end, tags...) {
 		return nil
 	}
-	return d.element(end, tags...)
+	return d.element(end, most, tags...)
 }
 
-// element reads an element with one of the tags, header and all.
-func (d *derReader) element(end int64, tags ...asn1.Tag) []byte {
+// element reads an element with one of the tags, header and all, whose contents have so many bytes at most.
+func (d *derReader) element(end, most int64, tags ...asn1.Tag) []byte {
 	size, length, ok := d.header(end, tags...)
-	if !ok || length > maxElement {
+	switch {
+	case !ok:
 		d.fail()
+		return nil
+	case length > most:
+		d.err = fmt.Errorf("%w: an element of it has %d bytes, more than %d", ErrMalformed, length, most)
 		return nil
 	}
 	return d.take(int64(size) + length)

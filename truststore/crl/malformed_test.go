@@ -5,6 +5,7 @@ package crl
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ type handmade struct {
 	version, entries, extensions, behindTBS, behindList []byte
 
 	algorithm []byte // nil = ecdsa-with-SHA256
+	issuer    []byte // its RDNs; nil = none
 }
 
 // md5WithRSA is an algorithm that nobody should use.
@@ -38,7 +40,7 @@ func (h handmade) der() []byte {
 		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			b.AddBytes(h.version)
 			algorithm(b)
-			b.AddASN1(asn1.SEQUENCE, func(*cryptobyte.Builder) {}) // an issuer without name
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(h.issuer) })
 			b.AddASN1UTCTime(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 			b.AddBytes(h.entries)
 			b.AddBytes(h.extensions)
@@ -102,5 +104,52 @@ func TestMalformedCRLsAreRefused(t *testing.T) {
 				t.Errorf("got error %v, want it to say %q", err, row.want)
 			}
 		})
+	}
+}
+
+// element is one in DER.
+func element(tag asn1.Tag, contents ...[]byte) []byte {
+	var b cryptobyte.Builder
+	b.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes(bytes.Join(contents, nil)) })
+	return b.BytesOrPanic()
+}
+
+// TestWhatIsWrongWithAListIsSaidInShort has whoever answers for a CA's server choose what is quoted: one such message is kept
+// for each of thousands of lists.
+func TestWhatIsWrongWithAListIsSaidInShort(t *testing.T) {
+	t.Parallel()
+	two, long := []byte{2, 1, 1}, bytes.Repeat([]byte{0x41}, maxHead-100)
+	critical := element(asn1.SEQUENCE, element(asn1.OBJECT_IDENTIFIER, long), []byte{1, 1, 0xff}, element(asn1.OCTET_STRING))
+	for name, row := range map[string]struct {
+		list handmade
+		want string
+	}{
+		"algorithm":          {handmade{version: two, algorithm: element(asn1.OBJECT_IDENTIFIER, long)}, "an unknown algorithm (identifier 30823fa006823f9c4141"},
+		"extension":          {handmade{version: two, extensions: element(extensionsTag, element(asn1.SEQUENCE, critical))}, "the critical extension 1.25.65.65"},
+		"extension of entry": {handmade{version: two, entries: entry([]byte{5}, element(asn1.SEQUENCE, critical)...)}, "entry 1: it has an unsupported critical extension (identifier 4141"},
+	} {
+		list, err := Parse(bytes.NewReader(row.list.der()), nil)
+		if list == nil || !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: got error %.200v, want one that says %q", name, err, row.want)
+			continue
+		}
+		if got, most := len(err.Error()), 300; got > most {
+			t.Errorf("%s: the error has %d bytes, want at most %d", name, got, most)
+		}
+	}
+}
+
+func TestTheHeadOfAListHasABound(t *testing.T) {
+	t.Parallel()
+	two, long := []byte{2, 1, 1}, make([]byte, maxHead)
+	for name, list := range map[string]handmade{
+		"version":   {version: element(asn1.INTEGER, []byte{1}, long)},
+		"algorithm": {version: two, algorithm: element(asn1.OBJECT_IDENTIFIER, long)},
+		"issuer":    {version: two, issuer: element(asn1.SET, long)},
+	} {
+		got, err := Parse(bytes.NewReader(list.der()), nil)
+		if got != nil || !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "an element of it has 163") || !strings.Contains(err.Error(), "bytes, more than 16384") {
+			t.Errorf("%s: got %v, want an error with both numbers", name, err)
+		}
 	}
 }

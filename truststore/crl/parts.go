@@ -48,10 +48,10 @@ func (r *reader) read() error {
 			return err
 		}
 	}
-	r.extensions = in.optional(endOfTBS, extensionsTag)
+	r.extensions = in.optional(endOfTBS, maxElement, extensionsTag)
 	r.list.signed.add(r.extensions)
 	in.leave(endOfTBS)
-	r.signature = append(in.element(end, asn1.SEQUENCE), in.element(end, asn1.BIT_STRING)...)
+	r.signature = append(in.element(end, maxElement, asn1.SEQUENCE), in.element(end, maxElement, asn1.BIT_STRING)...)
 	in.leave(end)
 	in.finish()
 	if in.err != nil {
@@ -62,12 +62,12 @@ func (r *reader) read() error {
 
 // readHead reads what is before the entries.
 func (r *reader) readHead(end int64) {
-	r.version = r.in.optional(end, asn1.INTEGER)
-	r.algorithm = r.in.element(end, asn1.SEQUENCE)
-	r.list.RawIssuer = r.in.element(end, asn1.SEQUENCE)
+	r.version = r.in.optional(end, maxHead, asn1.INTEGER)
+	r.algorithm = r.in.element(end, maxHead, asn1.SEQUENCE)
+	r.list.RawIssuer = r.in.element(end, maxHead, asn1.SEQUENCE)
 	r.list.Issuer = pki.NameString(r.list.RawIssuer)
-	r.times = r.in.element(end, asn1.UTCTime, asn1.GeneralizedTime)
-	r.times = append(r.times, r.in.optional(end, asn1.UTCTime, asn1.GeneralizedTime)...)
+	r.times = r.in.element(end, maxHead, asn1.UTCTime, asn1.GeneralizedTime)
+	r.times = append(r.times, r.in.optional(end, maxHead, asn1.UTCTime, asn1.GeneralizedTime)...)
 }
 
 // begin finds out how the list is signed, before the most of it comes.
@@ -92,7 +92,7 @@ func algorithmName(list *x509.RevocationList, identifier []byte) string {
 	if list.SignatureAlgorithm != x509.UnknownSignatureAlgorithm {
 		return list.SignatureAlgorithm.String()
 	}
-	return fmt.Sprintf("an unknown algorithm (identifier %x)", identifier)
+	return fmt.Sprintf("an unknown algorithm (identifier %x)", pki.Clip(identifier))
 }
 
 // complete fills in what is known once all of the list has been read.

@@ -261,7 +261,7 @@ func (r *reader) readExtensions(extensions []pkix.Extension) error {
 		case ext.Id.Equal(oidAuthorityKeyID), ext.Id.Equal(oidCRLNumber), ext.Id.Equal(oidFreshestCRL):
 		case ext.Critical:
 			// RFC 5280 §5.2: must not be used to tell the status.
-			return unsupported(fmt.Sprintf("it has the critical extension %v, which is not supported", ext.Id))
+			return unsupported(fmt.Sprintf("it has the critical extension %s, which is not supported", pki.Clip([]byte(ext.Id.String()))))
 		}
 	}
 	return nil
@@ -345,7 +345,7 @@ func checkEntryExtensions(rest cryptobyte.String) (removed bool, err error) {
 		}
 		if critical {
 			// RFC 5280 §5.3: the list must not be used.
-			return false, unsupported(fmt.Sprintf("it has an unsupported critical extension (identifier %x)", []byte(id)))
+			return false, unsupported(fmt.Sprintf("it has an unsupported critical extension (identifier %x)", pki.Clip(id)))
 		}
 	}
 	return removed, nil

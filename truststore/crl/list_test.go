@@ -4,6 +4,12 @@
 package crl
 
 import (
+	"bytes"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +51,31 @@ func TestWhichOfTwoListsIsNewer(t *testing.T) {
 		}
 		if got != row.want || row.want != 0 && row.one.NewerThan(row.other) == row.other.NewerThan(row.one) {
 			t.Errorf("%s: got %d, want %d", name, got, row.want)
+		}
+	}
+}
+
+func TestNumbersOfListsHaveABound(t *testing.T) {
+	t.Parallel()
+	root := certtest.NewCA("root")
+	number := func(id asn1.ObjectIdentifier, octets int) pkix.Extension {
+		return pkix.Extension{Id: id, Critical: id.Equal(oidDeltaCRL), Value: must(asn1.Marshal(new(big.Int).Lsh(big.NewInt(0x7d), uint(8*(octets-1)))))}
+	}
+	for name, row := range map[string]struct {
+		extensions []pkix.Extension
+		want       string
+	}{
+		"64 octets":                  {[]pkix.Extension{number(oidCRLNumber, 64), number(oidDeltaCRL, 64)}, ""},
+		"65 octets":                  {[]pkix.Extension{number(oidCRLNumber, 65)}, "its number has 65 octets, more than 64"},
+		"a megabyte":                 {[]pkix.Extension{number(oidCRLNumber, 1_000_000)}, "its number has 1000000 octets, more than 64"},
+		"the base of a delta is one": {[]pkix.Extension{number(oidCRLNumber, 1), number(oidDeltaCRL, 65)}, "has 65 octets, more than 64"},
+	} {
+		_, err := Parse(bytes.NewReader(root.CRL(certtest.CRLOptions{Number: -1, Extensions: row.extensions})), nil)
+		switch {
+		case row.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case row.want != "" && (!errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), row.want)):
+			t.Errorf("%s: got %v, want an error that says %q", name, err, row.want)
 		}
 	}
 }

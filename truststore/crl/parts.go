@@ -6,6 +6,7 @@ package crl
 import (
 	"crypto/x509"
 	"fmt"
+	"math/big"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -107,6 +108,9 @@ func (r *reader) complete() error {
 	if err = r.readExtensions(parsed.Extensions); err != nil {
 		return err
 	}
+	if err = checkNumber(parsed.Number); err != nil {
+		return err
+	}
 	r.list.Freshest = freshestOf(parsed.Extensions)
 	r.list.Number, r.list.KeyID = parsed.Number, parsed.AuthorityKeyId
 	r.list.ThisUpdate, r.list.NextUpdate = parsed.ThisUpdate, parsed.NextUpdate
@@ -117,6 +121,21 @@ func (r *reader) complete() error {
 	r.list.revoked = r.serials.set(r.throttle)
 	if r.list.BaseNumber != nil {
 		r.list.removed = r.removed.set(r.throttle)
+	}
+	return nil
+}
+
+// maxNumberOctets bounds the numbers of lists: RFC 5280 §5.2.3 allows 20 octets. To write one of a megabyte in decimal takes
+// more than a second.
+const maxNumberOctets = 64
+
+// checkNumber refuses CRL numbers that are too long to be shown; nil is none.
+func checkNumber(number *big.Int) error {
+	if number == nil {
+		return nil
+	}
+	if n := (number.BitLen() + 7) / 8; n > maxNumberOctets {
+		return unsupported(fmt.Sprintf("its number has %d octets, more than %d", n, maxNumberOctets))
 	}
 	return nil
 }

@@ -253,6 +253,9 @@ func (r *reader) readExtensions(extensions []pkix.Extension) error {
 			if !input.ReadASN1Integer(l.BaseNumber) || !input.Empty() || l.BaseNumber.Sign() < 0 {
 				return ErrMalformed
 			}
+			if err := checkNumber(l.BaseNumber); err != nil {
+				return err
+			}
 		case ext.Id.Equal(oidDistributionPoint):
 			var err error
 			if l.scope, err = parseDistributionPoint(ext.Value, l.RawIssuer); err != nil {

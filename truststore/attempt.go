@@ -110,7 +110,7 @@ func (a *attempt) make() *Generation {
 		g.ticketKeys = *keys
 	}
 	a.noticesOfCAs(g)
-	for _, series := range slices.Sorted(maps.Keys(a.next.lists.lists)) {
+	for _, series := range slices.SortedFunc(maps.Keys(a.next.lists.lists), seriesID.compare) {
 		g.read = append(g.read, a.next.lists.lists[series])
 	}
 	a.notices = append(a.notices, g.addLists(a.next.lists.whole)...)

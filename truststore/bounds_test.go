@@ -9,7 +9,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,5 +70,83 @@ func TestAKeyThatAListNamesIsShownInPart(t *testing.T) {
 	}
 	if got, most := len(err.Error()), 600; got > most {
 		t.Errorf("the error has %d bytes, want at most %d", got, most)
+	}
+}
+
+// partitions returns n lists of a CA, each about a distribution point of its own, counted from first. Each has a number, and
+// revokes as many certificates.
+func partitions(ca *certtest.CA, n, first int, number int64) []byte {
+	var all [][]byte
+	for i := range n {
+		all = append(all, certtest.PEMEncodeCRL(ca.CRL(certtest.CRLOptions{Number: number, Fill: int(number), Extensions: distributionPoint(pointField(partition(first + i)))})))
+	}
+	return slices.Concat(all...)
+}
+
+func partition(i int) string { return fmt.Sprintf("http://crl.example.org/%06d.crl", i) }
+
+// allocated returns how many bytes f allocates. The test must not be parallel.
+func allocated(f func()) int64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return int64(after.TotalAlloc - before.TotalAlloc)
+}
+
+// TestManyListsOfOneCAAreFoundByTheirScope does what compares the lists of two versions.
+func TestManyListsOfOneCAAreFoundByTheirScope(t *testing.T) {
+	const n = 600
+	s, config := newRemoteScene(t)
+	s.write("fetched.crl", partitions(s.root, n, 0, 1))
+	store := open(t, config)
+	wantAllocated := func(what string, most int64, f func()) {
+		t.Helper()
+		if got := allocated(f); got > most {
+			t.Errorf("%s: %d bytes are allocated for each list, want at most %d", what, got/n, most/n)
+		}
+	}
+	old, next := store.Current(), partitions(s.root, n, 0, 2)
+	wantAllocated("fetched", n*32<<10, func() {
+		_, err := store.TryFetched(t.Context(), truststore.Fetched{Name: listURL, Data: next, SHA256: sha256.Sum256(next)}, time.Now())
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	s.write("fetched.crl", next)
+	if err := store.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantAllocated("revoked", n*1<<10, func() {
+		revoked := 0
+		for range old.Revoked(store.Current()) {
+			revoked++
+		}
+		if revoked != n {
+			t.Errorf("%d are revoked, want one by each list", revoked)
+		}
+	})
+	s.write("fetched.crl", partitions(s.root, n, n, 2))
+	wantAllocated("of other scopes", n*32<<10, func() {
+		if err := store.Reload(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestACertificateIsReadOnceForAllLists(t *testing.T) {
+	root := certtest.NewCA("root")
+	device := root.Issue("acme:lamp", certtest.Template(func(c *x509.Certificate) { c.CRLDistributionPoints = []string{partition(7)} }))
+	chains := [][]*x509.Certificate{{device.Leaf, root.Cert}}
+	allocations := func(n int) float64 {
+		g := generation(t, []*x509.Certificate{root.Cert}, [][]byte{partitions(root, n, 0, 1)}, missing(truststore.Deny))
+		return testing.AllocsPerRun(10, func() {
+			if _, err := g.Verify(device.Chain(), chains, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if few, many := allocations(10), allocations(100); many > few {
+		t.Errorf("%v allocations with 100 lists, %v with 10, want as many", many, few)
 	}
 }

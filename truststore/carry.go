@@ -21,13 +21,12 @@ func (s *Store) writeInstead(g *Generation, to io.Writer, file *source, found *l
 	copied := s.openCopy(found.Path, t)
 	defer copied.close()
 	before := readListFile(&copied, g.bundle, now, t)
-	good := *found
-	good.lists = without(found.lists, func(l *list) bool {
-		newest := before.newest(l.series())
+	good := found.withLists(without(found.lists, func(l *list) bool {
+		newest := before.newest[l.series()]
 		return newest != nil && newest.NewerThan(l.List)
-	})
+	}))
 	lost := without(before.lists, func(l *list) bool {
-		return good.replaces(l, now) && (l.BaseNumber == nil || g.losesDelta(l, &good) == nil)
+		return good.replaces(l, now) && (l.BaseNumber == nil || g.losesDelta(l, good) == nil)
 	})
 	if err := crl.Copy(to, file.contents(t), places(good.lists), t); err != nil {
 		return err
@@ -48,7 +47,8 @@ func (g *Generation) hasNews(found *listFile) bool {
 		return false
 	}
 	return slices.ContainsFunc(found.lists, func(l *list) bool {
-		return !slices.ContainsFunc(g.read, func(used *list) bool { return used.series() == l.series() && !l.NewerThan(used.List) })
+		used := g.readOf(l.series())
+		return used == nil || l.NewerThan(used.List)
 	})
 }
 

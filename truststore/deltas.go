@@ -9,23 +9,22 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/vernegate/vernegate/truststore/crl"
 )
 
 // applyDeltas puts the complete lists and their deltas together (RFC 5280 §5.2.4). before are those in use: they are
 // kept where nothing has changed, so that nothing that compares lists sees a change either.
-func (a *attempt) applyDeltas(before map[string]*list) {
+func (a *attempt) applyDeltas(before map[seriesID]*list) {
 	u := &a.next.lists
-	u.whole = make(map[string]*list)
+	u.whole = make(map[seriesID]*list)
 	for series, base := range u.lists {
 		if base.BaseNumber == nil {
 			u.whole[series] = a.withDeltas(base, u.deltasOf(series, before[series]), before[series])
 		}
 	}
-	for _, series := range slices.Sorted(maps.Keys(u.lists)) {
-		if of, is := strings.CutPrefix(series, deltaSeries); is && !u.offersSeries(of) {
+	for _, series := range slices.SortedFunc(maps.Keys(u.lists), seriesID.compare) {
+		if of := series.complete(); series.delta && !u.offersSeries(of) {
 			a.refuseAlone(u.lists[series], u.lists[of] == nil)
 		}
 	}
@@ -42,24 +41,22 @@ func (a *attempt) refuseAlone(delta *list, none bool) {
 }
 
 // offersSeries reports whether one of the files has a list of a series.
-func (u *listsInUse) offersSeries(series string) bool {
+func (u *listsInUse) offersSeries(series seriesID) bool {
 	return slices.ContainsFunc(u.files, func(f *listFile) bool { return f.has(series) })
 }
 
-func (f *listFile) has(series string) bool {
-	return slices.ContainsFunc(f.lists, func(l *list) bool { return l.series() == series })
-}
+func (f *listFile) has(series seriesID) bool { return f.newest[series] != nil }
 
 // deltasOf returns the deltas of a series that there are now, or were in use before, the newest first. Of those with the
 // same base it is the newest alone, which says what the others do. None is left once the files have none.
-func (u *listsInUse) deltasOf(series string, used *list) []*list {
-	newest := u.lists[deltaSeries+series]
+func (u *listsInUse) deltasOf(series seriesID, used *list) []*list {
+	newest := u.lists[series.deltas()]
 	if newest == nil {
 		return nil
 	}
 	all := []*list{newest}
 	for _, f := range u.files {
-		all = append(all, f.ofSeries(newest.series())...)
+		all = append(all, f.bySeries[newest.series()]...)
 	}
 	all = append(all, used.deltas()...)
 	slices.SortStableFunc(all, func(x, y *list) int {
@@ -78,11 +75,6 @@ func (u *listsInUse) deltasOf(series string, used *list) []*list {
 		}
 	}
 	return kept
-}
-
-// ofSeries returns the lists of a file that are of a series.
-func (f *listFile) ofSeries(series string) []*list {
-	return without(f.lists, func(l *list) bool { return l.series() != series })
 }
 
 // deltas returns those that a list was made of; nil is no list.

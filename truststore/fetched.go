@@ -12,7 +12,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -175,12 +174,12 @@ func (g *Generation) hasDeltas(found *listFile) error {
 // losesDelta returns why a delta is still needed beside those that have been found in its place: they are ahead of their
 // complete list, and do not repeat what that says. Until the list comes, a start would have it from this delta alone.
 func (g *Generation) losesDelta(delta *list, found *listFile) error {
-	newest := found.newest(delta.series())
+	newest := found.newest[delta.series()]
 	base := g.baseOf(delta, found)
 	if newest == nil || base == nil || errors.Is(base.CheckDelta(delta.List), crl.ErrSuperseded) {
 		return nil // whether it may be missing was decided with all other lists
 	}
-	if slices.ContainsFunc(found.ofSeries(delta.series()), func(l *list) bool {
+	if slices.ContainsFunc(found.bySeries[delta.series()], func(l *list) bool {
 		return !delta.NewerThan(l.List) && (l.hasBaseOf(delta) || base.CheckDelta(l.List) == nil)
 	}) {
 		return nil
@@ -191,24 +190,12 @@ func (g *Generation) losesDelta(delta *list, found *listFile) error {
 // baseOf returns the newest complete list of the series of a delta, of those in use and those that were found; nil if there is
 // none.
 func (g *Generation) baseOf(delta *list, found *listFile) *list {
-	series := strings.TrimPrefix(delta.series(), deltaSeries)
-	base := found.newest(series)
-	for _, used := range g.read {
-		if used.series() == series && (base == nil || used.NewerThan(base.List)) {
-			base = used
-		}
+	series := delta.series().complete()
+	base := found.newest[series]
+	if used := g.readOf(series); used != nil && (base == nil || used.NewerThan(base.List)) {
+		return used
 	}
 	return base
-}
-
-// newest returns the newest list of a series in a file, or nil.
-func (f *listFile) newest(series string) (newest *list) {
-	for _, l := range f.lists {
-		if l.series() == series && (newest == nil || l.NewerThan(newest.List)) {
-			newest = l
-		}
-	}
-	return newest
 }
 
 // replaces reports whether a list may be given up for what a file has.
@@ -224,14 +211,9 @@ func (l *list) isOverdue(now time.Time) bool {
 // succeeds reports whether a file has a list that takes the place of another one: one of
 // the same series, or of the same CA and scope that is signed with a new key.
 func (f *listFile) succeeds(used *list) bool {
-	for _, l := range f.lists {
-		switch {
-		case l.series() == used.series() && !used.NewerThan(l.List),
-			l.issuer == used.issuer && l.key != used.key && (l.BaseNumber == nil) == (used.BaseNumber == nil) && l.Scope() == used.Scope() && l.ThisUpdate.After(used.ThisUpdate):
-			return true
-		}
-	}
-	return false
+	series := used.series()
+	return slices.ContainsFunc(f.bySeries[series], func(l *list) bool { return !used.NewerThan(l.List) }) ||
+		slices.ContainsFunc(f.ofAnyKey[series.ofAnyKey()], func(l *list) bool { return l.key != used.key && l.ThisUpdate.After(used.ThisUpdate) })
 }
 
 // standsInFor reports whether a file has a newer complete list of the CA of another one, whose place it may take once that is

@@ -45,6 +45,15 @@ type rules struct {
 	grace            time.Duration
 }
 
+// readOf returns the list of a series as it was read, or nil.
+func (g *Generation) readOf(series seriesID) *list {
+	i, found := slices.BinarySearchFunc(g.read, series, func(l *list, series seriesID) int { return l.series().compare(series) })
+	if !found {
+		return nil
+	}
+	return g.read[i]
+}
+
 // Sequence returns the number of the generation: 1 for the first one of a
 // store and one more for each that followed.
 func (g *Generation) Sequence() uint64 { return g.sequence }
@@ -128,9 +137,9 @@ func (g *Generation) describe(lists []*list) []CRL {
 
 // addLists gives each list to the authorities whose certificates it speaks of,
 // and orders them as the bundle is.
-func (g *Generation) addLists(lists map[string]*list) (notices []Notice) {
+func (g *Generation) addLists(lists map[seriesID]*list) (notices []Notice) {
 	own := make(map[*authority][]*list)
-	for _, series := range slices.Sorted(maps.Keys(lists)) {
+	for _, series := range slices.SortedFunc(maps.Keys(lists), seriesID.compare) {
 		l := lists[series]
 		if auth := l.authorityIn(g.bundle); auth != nil {
 			own[auth] = append(own[auth], l)
@@ -164,10 +173,12 @@ func (g *Generation) addLists(lists map[string]*list) (notices []Notice) {
 // findNewest finds the newest list of each scope. A CA that has changed its key
 // may renew the list with one of them only.
 func (r *revocation) findNewest() {
+	places := make(map[string]int) // in newest, by scope
 	for _, l := range r.lists {
-		i := slices.IndexFunc(r.newest, func(other *list) bool { return other.Scope() == l.Scope() })
+		i, found := places[l.Scope()]
 		switch {
-		case i < 0:
+		case !found:
+			places[l.Scope()] = len(r.newest)
 			r.newest = append(r.newest, l)
 		case l.ThisUpdate.After(r.newest[i].ThisUpdate):
 			r.newest[i] = l

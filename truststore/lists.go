@@ -46,18 +46,6 @@ type list struct {
 	ahead       []*list // deltas of which it has only what they revoke, as they do not apply to base yet
 }
 
-// deltaSeries is what the series of a delta begins with, before that of the lists that it applies to.
-const deltaSeries = "delta "
-
-// series is the same for lists that replace each other: those of one CA and scope, the complete ones and the deltas.
-func (l *list) series() string {
-	series := fmt.Sprintf("%d %d ", len(l.issuer), len(l.key)) + l.issuer + l.key + l.Scope()
-	if l.BaseNumber != nil {
-		return deltaSeries + series
-	}
-	return series
-}
-
 // attrs tell the list from others in the log.
 func (l *list) attrs() []slog.Attr {
 	return []slog.Attr{slog.String("file", l.path), slog.String("ca", l.Issuer)}
@@ -74,12 +62,41 @@ type listFile struct {
 	remote  *Remote // nil for a file of the configuration
 	info    os.FileInfo
 	bundle  *bundle
-	lists   []*list
+	lists   []*list // in this order, added by take
 	unused  []unusedList
 	notices []Notice  // about what is neither
 	due     time.Time // when the first of all its lists is to be replaced; zero if never
 	again   time.Time // when to read it again, as a list will not be from the future any more; zero if never
 	err     error     // why there is nothing to read, or only a part of it
+
+	// The same lists, so that each finds what it replaces also where there are thousands.
+	bySeries map[seriesID][]*list
+	ofAnyKey map[seriesID][]*list // by what their series have in common whatever the key
+	newest   map[seriesID]*list   // the newest list of each series
+}
+
+// take adds a list that counts.
+func (f *listFile) take(l *list) {
+	if f.bySeries == nil {
+		f.bySeries, f.ofAnyKey, f.newest = make(map[seriesID][]*list), make(map[seriesID][]*list), make(map[seriesID]*list)
+	}
+	series := l.series()
+	f.lists = append(f.lists, l)
+	f.bySeries[series] = append(f.bySeries[series], l)
+	f.ofAnyKey[series.ofAnyKey()] = append(f.ofAnyKey[series.ofAnyKey()], l)
+	if other := f.newest[series]; other == nil || l.NewerThan(other.List) {
+		f.newest[series] = l
+	}
+}
+
+// withLists returns a copy of a file that has other lists.
+func (f *listFile) withLists(lists []*list) *listFile {
+	c := *f
+	c.lists, c.bySeries, c.ofAnyKey, c.newest = nil, nil, nil, nil
+	for _, l := range lists {
+		c.take(l)
+	}
+	return &c
 }
 
 // unusedList is a list that does not count.
@@ -161,7 +178,7 @@ func (f *listFile) add(l *crl.List, err error, now time.Time) {
 		err = fmt.Errorf("it is from the future: this update is %s", l.ThisUpdate.Format(time.RFC3339))
 	}
 	if err == nil {
-		f.lists = append(f.lists, found)
+		f.take(found)
 		return
 	}
 	f.addUnused(found, candidates, err)
@@ -207,10 +224,10 @@ func (l *list) findSigner(candidates []*authority) error {
 
 // listsInUse are the lists that count, by series, and what is pending for those that their files do not hold any more.
 type listsInUse struct {
-	files   []*listFile          // as they were read last
-	lists   map[string]*list     // by series, as they were read
-	whole   map[string]*list     // by series: the complete ones, with their deltas
-	pending map[string]candidate // likewise
+	files   []*listFile            // as they were read last
+	lists   map[seriesID]*list     // as they were read
+	whole   map[seriesID]*list     // the complete ones, with their deltas
+	pending map[seriesID]candidate // likewise
 }
 
 // file returns a file as it was read last, or nil.
@@ -244,7 +261,7 @@ func (u *listsInUse) offers(issuer string) bool {
 // given up when it has been missing for a while. A list that has come waits for nothing.
 func (a *attempt) judgeLists() {
 	before := a.next.lists
-	after := listsInUse{lists: make(map[string]*list), pending: make(map[string]candidate)}
+	after := listsInUse{lists: make(map[seriesID]*list), pending: make(map[seriesID]candidate)}
 	for i := range a.set.crls {
 		file := before.file(a.set.crls[i].Path)
 		if tried := a.tried[a.set.crls[i].Path]; tried != nil && tried.File == a.set.crls[i].File {
@@ -288,7 +305,7 @@ func (a *attempt) judgeLists() {
 }
 
 // keepMissing keeps a list that the files do not have now, unless it is to be given up.
-func (a *attempt) keepMissing(after *listsInUse, series string, used *list) {
+func (a *attempt) keepMissing(after *listsInUse, series seriesID, used *list) {
 	file := after.file(used.path)
 	if file == nil { // it is not fetched any more
 		return
@@ -308,7 +325,7 @@ func (a *attempt) keepMissing(after *listsInUse, series string, used *list) {
 // mayHold reports whether the file may hold a version of the list that cannot be used or read.
 func (f *listFile) mayHold(used *list) bool {
 	digest := nameDigest(used.issuer)
-	return f.err != nil || f.has(deltaSeries+used.series()) || slices.ContainsFunc(f.unused, func(u unusedList) bool {
+	return f.err != nil || f.has(used.series().deltas()) || slices.ContainsFunc(f.unused, func(u unusedList) bool {
 		return u.issuer == "" || u.issuer == used.issuer || u.stranger && u.issuer == digest
 	})
 }

@@ -60,7 +60,7 @@ func (s *Store) logOverdue(now time.Time) {
 	if g == nil {
 		return
 	}
-	states := make(map[string]lateness, len(g.lists))
+	states := make(map[seriesID]lateness, len(g.lists))
 	for _, list := range g.lists {
 		key := list.series()
 		states[key] = g.rules.lateness(list, now)

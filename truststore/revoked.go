@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pace"
@@ -37,8 +36,12 @@ func (g *Generation) Withdrawn(next *Generation, now time.Time) []*x509.Certific
 func (g *Generation) Revoked(next *Generation) iter.Seq2[string, []byte] {
 	return func(yield func(issuer string, serial []byte) bool) {
 		throttle, n := pace.NewThrottle(nil), 0
+		before := make(map[seriesID]*list, len(g.lists))
+		for _, l := range g.lists {
+			before[l.series()] = l
+		}
 		for _, l := range next.lists {
-			known := g.known(l, next)
+			known := g.known(before[l.series()], l, next)
 			for serial := range l.Since(known) {
 				if n++; n%yieldEvery == 0 {
 					throttle.Yield()
@@ -55,12 +58,10 @@ func (g *Generation) Revoked(next *Generation) iter.Seq2[string, []byte] {
 // throttle.
 const yieldEvery = 256
 
-// known returns the version of a list of next that g has. It is nil if there is none, or if that did not speak of the
+// known returns the version of a list of next that g has, which is in use or nil. It is nil if that did not speak of the
 // certificates of all CAs that the list of next speaks of: then what it names may not have been revoked in g.
-func (g *Generation) known(l *list, next *Generation) *crl.List {
-	series := l.series()
-	i := slices.IndexFunc(g.lists, func(other *list) bool { return other.series() == series })
-	if i < 0 {
+func (g *Generation) known(used, l *list, next *Generation) *crl.List {
+	if used == nil {
 		return nil
 	}
 	before := l.authorityIn(g.bundle).kin
@@ -69,5 +70,5 @@ func (g *Generation) known(l *list, next *Generation) *crl.List {
 			return nil
 		}
 	}
-	return g.lists[i].List
+	return used.List
 }

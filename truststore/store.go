@@ -57,12 +57,12 @@ type Store struct {
 
 	opened time.Time // when Open began
 
-	mu      sync.Mutex          // one reload at a time
-	parts   parts               // of the current generation, and what is pending
-	until   time.Time           // when a part that is pending has settled; zero if none is
-	later   time.Time           // when something that the time alone decides may be decided differently; zero if never
-	trouble string              // what was wrong before the first generation, as logged last
-	overdue map[string]lateness // of the CRLs, as logged last
+	mu      sync.Mutex            // one reload at a time
+	parts   parts                 // of the current generation, and what is pending
+	until   time.Time             // when a part that is pending has settled; zero if none is
+	later   time.Time             // when something that the time alone decides may be decided differently; zero if never
+	trouble string                // what was wrong before the first generation, as logged last
+	overdue map[seriesID]lateness // of the CRLs, as logged last
 }
 
 // report is what the store says about the parts, as they were read last.

@@ -182,8 +182,9 @@ func (g *Generation) check(cert *x509.Certificate, issuer *authority, now time.T
 func (g *Generation) checkCoverage(cert *x509.Certificate, newest []*list, now time.Time) error {
 	var covered crl.Reasons
 	var late *list
+	points := crl.PointsOf(cert)
 	for _, l := range newest {
-		switch reasons := l.Covers(cert); {
+		switch reasons := l.Covers(&points); {
 		case reasons == 0:
 		case g.rules.lateness(l, now) == tooLate:
 			late = l

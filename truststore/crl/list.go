@@ -113,9 +113,9 @@ func (l *List) Serials() iter.Seq[[]byte] {
 // from each other: of lists of one CA with equal scopes, one replaces the other. It is "" for a list about everything.
 func (l *List) Scope() string { return l.scope.extension }
 
-// Covers returns the reasons for which the list would revoke the certificate, provided that its issuer is that of the
-// list: none if the list does not speak of it.
-func (l *List) Covers(cert *x509.Certificate) Reasons { return l.scope.covers(cert) }
+// Covers returns the reasons for which the list would revoke the certificate with these distribution points, provided that
+// its issuer is that of the list: none if the list does not speak of it.
+func (l *List) Covers(points *Points) Reasons { return l.scope.covers(points) }
 
 // Includes reports whether a list speaks of all that another one of its CA speaks of. One that names a URL as its
 // distribution point is what the CA has there for everybody, whatever names the other one has.

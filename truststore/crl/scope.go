@@ -79,19 +79,39 @@ type point struct {
 	reasons Reasons
 }
 
+// Points are the distribution points of one certificate. They are read when the first list asks for them, once for all
+// lists. So they are for one goroutine.
+type Points struct {
+	cert *x509.Certificate
+	read bool
+
+	issuer string // canonical
+	points []point
+}
+
+// PointsOf returns the distribution points of a certificate.
+func PointsOf(cert *x509.Certificate) Points { return Points{cert: cert} }
+
+func (p *Points) parse() {
+	if !p.read {
+		p.issuer, p.points, p.read = pki.CanonicalName(p.cert.RawIssuer), pointsOf(p.cert), true
+	}
+}
+
 // covers returns for which reasons a list of this scope may revoke a certificate.
-func (s *scope) covers(cert *x509.Certificate) Reasons {
-	if cert.IsCA && s.usersOnly || !cert.IsCA && s.casOnly {
+func (s *scope) covers(of *Points) Reasons {
+	if of.cert.IsCA && s.usersOnly || !of.cert.IsCA && s.casOnly {
 		return 0
 	}
 	if !s.named { // it is that of the CA itself, which stands for a distribution point that every certificate has
 		return s.reasons
 	}
+	of.parse()
 	var covered Reasons
-	if slices.Contains(s.point.others, pki.CanonicalName(cert.RawIssuer)) { // likewise
+	if slices.Contains(s.point.others, of.issuer) { // likewise
 		covered = s.reasons
 	}
-	for _, p := range pointsOf(cert) {
+	for _, p := range of.points {
 		if p.meets(&s.point) {
 			covered |= p.reasons & s.reasons
 		}

@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,21 +26,23 @@ func (c *SessionInfo) Mentions(text string) bool {
 const leastFingerprint = 6
 
 // A search looks for a text in many sessions. What cannot hold the text is not even written down: that would cost more than
-// all the rest.
+// all the rest. It is for one goroutine.
 type search struct {
-	text      string       // in lower case
+	text      []byte       // in lower case
+	fact      []byte       // room for what the text is looked for in
 	prefix    netip.Prefix // of addresses, if the text is one
-	hex       string       // the text without colons, if it may be a part of a fingerprint
+	hex       []byte       // the text without colons, if it may be a part of a fingerprint
 	inAddress bool         // whether it may be part of an address and port
 	inID      bool         // whether it may be part of a session's id
 }
 
 func newSearch(text string) *search {
-	s := &search{text: lower(text)}
-	s.inAddress = strings.Trim(s.text, "0123456789abcdef.:[]%") == ""
-	s.inID = strings.Trim(s.text, "0123456789abcdefghijklmnopqrstuvwxyz") == ""
-	if hex := strings.ReplaceAll(s.text, ":", ""); len(hex) >= leastFingerprint && strings.Trim(hex, "0123456789abcdef") == "" {
-		s.hex = hex
+	s := &search{text: appendLower(nil, text)}
+	lower := string(s.text)
+	s.inAddress = strings.Trim(lower, "0123456789abcdef.:[]%") == ""
+	s.inID = strings.Trim(lower, "0123456789abcdefghijklmnopqrstuvwxyz") == ""
+	if hex := strings.ReplaceAll(lower, ":", ""); len(hex) >= leastFingerprint && strings.Trim(hex, "0123456789abcdef") == "" {
+		s.hex = []byte(hex)
 	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		addr = addr.Unmap()
@@ -59,18 +62,18 @@ func (s *search) finds(c *session) bool {
 	return s.isIn(facts[:]) ||
 		s.prefix.IsValid() && s.prefix.Contains(ipOf(c.client.RemoteAddr())) ||
 		s.inAddress && s.isAddress(c.client.RemoteAddr().String()) ||
-		s.hex != "" && c.certificate != nil && s.isFingerprint(c.certificate.fp.String()) ||
+		s.hex != nil && c.certificate != nil && s.isFingerprint(c.certificate.fp.String()) ||
 		s.inID && s.isIn([]string{c.live.id.String()})
 }
 
 // isIn reports whether a fact has the text in it.
 func (s *search) isIn(facts []string) bool {
-	return slices.ContainsFunc(facts, func(fact string) bool { return containsFold(fact, s.text) })
+	return slices.ContainsFunc(facts, func(fact string) bool { return s.holds(fact, s.text) })
 }
 
 // isAddress reports whether the text is part of an address and port, or an address or a prefix that it is in.
 func (s *search) isAddress(remote string) bool {
-	if containsFold(remote, s.text) {
+	if s.holds(remote, s.text) {
 		return true
 	}
 	addr, err := netip.ParseAddrPort(remote)
@@ -79,35 +82,28 @@ func (s *search) isAddress(remote string) bool {
 
 // isFingerprint reports whether the text is part of a fingerprint, with or without its colons.
 func (s *search) isFingerprint(fingerprint string) bool {
-	return s.hex != "" && containsFold(strings.ReplaceAll(fingerprint, ":", ""), s.hex)
+	return s.hex != nil && s.holds(strings.ReplaceAll(fingerprint, ":", ""), s.hex)
 }
 
-// containsFold reports whether text, which is in lower case, is in fact, whatever the case of its ASCII letters.
-func containsFold(fact, text string) bool {
-	for i := 0; i+len(text) <= len(fact); i++ {
-		n := 0
-		for n < len(text) && lowerByte(fact[i+n]) == text[n] {
-			n++
-		}
-		if n == len(text) {
-			return true
-		}
+// holds reports whether text, which is in lower case, is in fact, whatever the case of its ASCII letters. A client has chosen
+// the fact, and whoever may see the page the text: to compare them at each place would take the product of their lengths.
+func (s *search) holds(fact string, text []byte) bool {
+	if len(text) > len(fact) {
+		return false
 	}
-	return false
+	s.fact = appendLower(s.fact[:0], fact)
+	return bytes.Contains(s.fact, text)
 }
 
-// lower returns text with its ASCII letters in lower case.
-func lower(text string) string {
-	b := []byte(text)
-	for i := range b {
-		b[i] = lowerByte(b[i])
-	}
-	return string(b)
-}
-
-func lowerByte(b byte) byte {
-	if 'A' <= b && b <= 'Z' {
-		return b + 'a' - 'A'
+// appendLower appends text to b, with its ASCII letters in lower case.
+func appendLower(b []byte, text string) []byte {
+	b = slices.Grow(b, len(text))
+	for i := range len(text) {
+		c := text[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		b = append(b, c)
 	}
 	return b
 }

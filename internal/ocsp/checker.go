@@ -92,9 +92,9 @@ func (i Issuers) Names() []string { return i.names }
 
 // Has reports whether a CA is one of them.
 func (i Issuers) Has(ca *x509.Certificate) bool {
-	return i.names == nil || slices.ContainsFunc(i.names, func(name string) bool {
-		return name == strings.ReplaceAll(ca.Subject.CommonName, ";", `\;`) || strings.Contains(name, "=") && name == ca.Subject.String()
-	})
+	return i.names == nil ||
+		slices.Contains(i.names, strings.ReplaceAll(ca.Subject.CommonName, ";", `\;`)) ||
+		slices.Contains(i.names, pki.SubjectOf(ca))
 }
 
 // splitNames returns what is between semicolons without a backslash before them, without the white space around it.

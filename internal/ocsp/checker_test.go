@@ -7,7 +7,10 @@ import (
 	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,5 +86,29 @@ func TestIssuersAreChosenByName(t *testing.T) {
 		if err := new(ocsp.Issuers).UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is accepted", text)
 		}
+	}
+}
+
+// The name of a CA is written once, and only so far as the status page shows it, however many names it is compared with.
+func TestLongNamesOfIssuersAreWrittenOnce(t *testing.T) {
+	ca := &x509.Certificate{Subject: pkix.Name{OrganizationalUnit: slices.Repeat([]string{"a"}, 1000)}}
+	raw, err := asn1.Marshal(ca.Subject.ToRDNSequence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca.RawSubject = raw
+	allocations := func(names ...string) float64 {
+		var issuers ocsp.Issuers
+		if err := issuers.UnmarshalText([]byte(strings.Join(names, ";"))); err != nil {
+			t.Fatal(err)
+		}
+		return testing.AllocsPerRun(5, func() { issuers.Has(ca) })
+	}
+	if one, four := allocations("CN=a"), allocations("CN=a", "CN=b", "CN=c", "CN=d"); four > one {
+		t.Errorf("%v allocations with four names, and %v with one", four, one)
+	}
+	var shown ocsp.Issuers
+	if err := shown.UnmarshalText([]byte(pki.SubjectOf(ca))); err != nil || !shown.Has(ca) {
+		t.Errorf("the CA is not found by its name as it is shown (%v)", err)
 	}
 }

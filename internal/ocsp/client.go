@@ -21,6 +21,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/vernegate/vernegate/internal/pki"
 )
 
 // DefaultTimeout is how long one question may take unless configured.
@@ -32,6 +34,9 @@ const (
 
 	// maxTries bounds how many responders are asked about one certificate.
 	maxTries = 3
+
+	// maxNamed bounds how many URLs of a certificate are looked at for that: a certificate has room for thousands.
+	maxNamed = 32
 )
 
 // Client asks responders, one after the other until an answer counts. The zero value with HTTP is ready to use. The fields must not change
@@ -41,7 +46,7 @@ type Client struct {
 	HTTP *http.Client
 
 	// URL is the responder for all certificates. Nil means those that a certificate names (RFC 5280 §4.2.2.1) and Allows
-	// allows, in their order, and three at most.
+	// allows, in their order, and three at most of the first 32.
 	URL *url.URL
 
 	// Allows reports whether a URL that a certificate names may be asked. Nil means none.
@@ -171,22 +176,23 @@ func (c *Client) respondersOf(leaf *x509.Certificate) (targets []*url.URL, _ err
 	if c.URL != nil {
 		return []*url.URL{c.URL}, nil
 	}
-	for i, text := range leaf.OCSPServer {
+	named := leaf.OCSPServer[:min(len(leaf.OCSPServer), maxNamed)]
+	for i, text := range named {
 		if len(targets) == maxTries {
 			break
 		}
 		u, err := url.Parse(text)
-		if err == nil && c.Allows != nil && c.Allows(u) && !slices.Contains(leaf.OCSPServer[:i], text) {
+		if err == nil && c.Allows != nil && c.Allows(u) && !slices.Contains(named[:i], text) {
 			targets = append(targets, u)
 		}
 	}
 	switch {
 	case targets != nil:
 		return targets, nil
-	case len(leaf.OCSPServer) == 0:
+	case len(named) == 0:
 		return nil, wrong(KindNoResponder, "the certificate names none")
 	}
-	return nil, wrong(KindNoResponder, "the certificate names %q, which may not be called", leaf.OCSPServer)
+	return nil, wrong(KindNoResponder, "the certificate names %d, none of which may be called; the first is %q", len(leaf.OCSPServer), pki.Clip([]byte(named[0])))
 }
 
 // responder returns what is known of the one at a URL.

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,8 +107,14 @@ func TestCertificatesNameAllowedRespondersAlone(t *testing.T) {
 		}
 		wantKind(t, err, row.kind)
 	}
+	thousands := slices.Repeat([]string{trap.String()}, 10_000)
+	_, err := client.Ask(t.Context(), naming(thousands...), true)
+	wantKind(t, err, ocsp.KindNoResponder)
+	if e, ok := errors.AsType[*ocsp.Error](err); !ok || len(e.Err.Error()) > 200 {
+		t.Errorf("the reason is %.300v, want a bounded one", err)
+	}
 	client.Allows = nil
-	_, err := client.Ask(t.Context(), about(ca.Issue("acme:door", certtest.OCSPServer(responder.String())), ca), true)
+	_, err = client.Ask(t.Context(), about(ca.Issue("acme:door", certtest.OCSPServer(responder.String())), ca), true)
 	wantKind(t, err, ocsp.KindNoResponder)
 }
 
@@ -134,6 +141,8 @@ func TestTheNextResponderIsAsked(t *testing.T) {
 		"the last one's fault":      {"dead html", ocsp.KindMalformed, "dead html", 3 * time.Second},
 		"three at most":             {"html html2 html3 good", ocsp.KindMalformed, "html html2 html3", 0},
 		"each once":                 {"html html html good", "", "html good", 0},
+		"one of the first 32":       {strings.Repeat("html ", 31) + "good", "", "html good", 0},
+		"one behind them":           {strings.Repeat("html ", 32) + "good", ocsp.KindMalformed, "html", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -176,11 +176,12 @@ func (r response) checkSignature(parsed *ocsp.Response, issuer *x509.Certificate
 // signers returns the certificates of those whom the response may call its signer: the issuer, and what comes along with
 // that name or key, in any order.
 func (r response) signers(issuer *x509.Certificate) (signers []*x509.Certificate) {
-	if r.responder.is(issuer) {
+	isResponder := r.responder.matcher()
+	if isResponder(issuer) {
 		signers = append(signers, issuer)
 	}
 	for _, der := range r.certs[:min(len(r.certs), maxCerts)] {
-		if cert, err := x509.ParseCertificate(der); err == nil && r.responder.is(cert) {
+		if cert, err := x509.ParseCertificate(der); err == nil && isResponder(cert) {
 			signers = append(signers, cert)
 		}
 	}
@@ -201,13 +202,17 @@ func checkSignedBy(signer *x509.Certificate, parsed *ocsp.Response, issuer *x509
 	return nil
 }
 
-// is reports whether the certificate is that of the responder (RFC 6960 §4.2.2.3).
-func (id responderID) is(cert *x509.Certificate) bool {
+// matcher returns a func that reports whether a certificate is that of the responder (RFC 6960 §4.2.2.3). A stranger may
+// have chosen the name, which is long then, so it is read once for all certificates.
+func (id responderID) matcher() func(*x509.Certificate) bool {
 	if id.keyHash == nil {
-		return pki.CanonicalName(id.name) == pki.CanonicalName(cert.RawSubject)
+		name := pki.CanonicalName(id.name)
+		return func(cert *x509.Certificate) bool { return pki.CanonicalName(cert.RawSubject) == name }
 	}
-	key, ok := publicKeyOf(cert)
-	return ok && bytes.Equal(id.keyHash, sum(crypto.SHA1, key))
+	return func(cert *x509.Certificate) bool {
+		key, ok := publicKeyOf(cert)
+		return ok && bytes.Equal(id.keyHash, sum(crypto.SHA1, key))
+	}
 }
 
 // isBroken reports whether others than the owner of the key may come to have a signature: collisions of SHA-1 can be made,

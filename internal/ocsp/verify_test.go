@@ -207,6 +207,27 @@ func TestRulesOfResponses(t *testing.T) {
 	}
 }
 
+// Whoever answers in place of the responder may call it by a long name. It is read once, and not for each certificate that comes along.
+func TestLongNamesOfRespondersAreReadOnce(t *testing.T) {
+	p := testPKI()
+	name, err := asn1.Marshal(pkix.Name{OrganizationalUnit: slices.Repeat([]string{"a"}, 1000)}.ToRDNSequence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	allocations := func(certs int) float64 {
+		body := p.ca.OCSP(certtest.OCSPOptions{
+			Name: &x509.Certificate{RawSubject: name}, Certs: slices.Repeat([]*x509.Certificate{p.ca.Cert}, certs),
+		}, certtest.OCSPAnswer{Serial: p.device.Leaf.SerialNumber})
+		return testing.AllocsPerRun(5, func() {
+			_, err := ocsp.Verify(body, lamp(), nil, time.Now(), nil)
+			wantKind(t, err, ocsp.KindSigner)
+		})
+	}
+	if one, ten := allocations(1), allocations(10); ten > 2*one {
+		t.Errorf("%v allocations with ten certificates, and %v with one", ten, one)
+	}
+}
+
 func TestRevokedAnswerSaysSinceWhenAndWhy(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)

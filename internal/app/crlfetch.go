@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/crlfetch"
 	"github.com/vernegate/vernegate/internal/outbound"
@@ -38,9 +40,11 @@ const (
 	// goes is fetched each time.
 	leafRest = 24 * time.Hour
 
-	// maxNoted bounds how many URLs of certificates that came by are remembered, also
-	// those that are not followed.
-	maxNoted = 1024
+	// maxNamed bounds how many URLs of a certificate that comes by are looked at, and as many again of deltas.
+	maxNamed = 16
+
+	// maxPassedOver bounds how many URLs are remembered that certificates which came by name and that may not be called.
+	maxPassedOver = 1024
 
 	// maxTellings bounds how many hosts that are not allowed are logged.
 	maxTellings = 16
@@ -66,10 +70,12 @@ type listFetcher struct {
 	told     sync.Map // hosts that are not allowed, as logged
 	tellings atomic.Int64
 
-	noted   sync.Map // *sighting by URL, of certificates that came by
+	// Of certificates that came by. A URL that may not be called is remembered, too: it is not to be judged in each handshake.
+	noted      sync.Map // *sighting by URL that is followed
+	passedOver *lru.Cache[string, struct{}]
+
 	news    chan struct{}
 	mu      sync.Mutex
-	count   int // of noted
 	leafs   []crlfetch.Source
 	kept    []crlfetch.Source // that nothing names any more
 	tooMany bool              // and it was logged
@@ -86,6 +92,7 @@ func newListFetcher(cfg config.Config, https func() *tls.Config, log *slog.Logge
 		return nil, err
 	}
 	l := &listFetcher{cfg: cfg, hosts: cfg.CRLHosts, log: log, cleanUp: cleanUp, opened: make(chan struct{}), news: make(chan struct{}, 1)}
+	l.passedOver, _ = lru.New[string, struct{}](maxPassedOver) // the error is for sizes that are not positive
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
@@ -155,7 +162,7 @@ func (l *listFetcher) known() []crlfetch.Source {
 		if origin == crlfetch.Leaf {
 			l.leafs = found
 			for _, s := range found {
-				l.remember(s.URL, true)
+				l.remember(s.URL)
 			}
 		}
 		sources = append(sources, found...)

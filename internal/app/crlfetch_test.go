@@ -119,18 +119,46 @@ func TestDistributionPointsThatComeByAreBounded(t *testing.T) {
 	}
 	var out bytes.Buffer
 	l.log = slog.New(slog.NewTextHandler(&out, nil))
-	for i := range 2 * maxNoted {
+	for i := range 2 * maxPassedOver {
 		l.note(certNaming(fmt.Sprintf("http://%s/%d", host, i), fmt.Sprintf("ftp://%s/%d", host, i)))
 	}
-	if n := l.notedNow(); len(l.leafs) != maxDiscovered || n != maxNoted || l.count != n {
-		t.Errorf("%d are followed and %d noted (%d), want %d and %d", len(l.leafs), n, l.count, maxDiscovered, maxNoted)
+	if n, passed := l.notedNow(), l.passedOver.Len(); len(l.leafs) != maxDiscovered || n != maxDiscovered || passed != maxPassedOver {
+		t.Errorf("%d are followed, %d noted and %d passed over, want %d, as many and %d", len(l.leafs), n, passed, maxDiscovered, maxPassedOver)
 	}
 	if n := strings.Count(out.String(), "more distribution points than are followed"); n != 1 {
 		t.Errorf("it was logged %d times, want once", n)
 	}
 }
 
-// notedNow counts the URLs that are remembered.
+// A certificate of thousands of URLs does not hold up others: the first ones are looked at.
+func TestACertificateNamesFewDistributionPoints(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"http", "ftp"} {
+		l, host := leafNoting(t)
+		var urls []string
+		for i := range 8000 {
+			urls = append(urls, fmt.Sprintf("%s://%s/%d", scheme, host, i))
+		}
+		l.note(certNaming(urls...))
+		if n := l.notedNow() + l.passedOver.Len(); n != maxNamed {
+			t.Errorf("%d URLs by %s are remembered, want %d", n, scheme, maxNamed)
+		}
+	}
+}
+
+// What may not be called is remembered while certificates name it, whatever else is named.
+func TestURLsThatCertificatesNameAreNotJudgedAgain(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	for i := range 2 * maxPassedOver {
+		l.note(certNaming("ldap://ca/", fmt.Sprintf("ftp://%s/%d", host, i)))
+	}
+	if !l.passedOver.Contains("ldap://ca/") {
+		t.Error("the URL that all certificates name was forgotten")
+	}
+}
+
+// notedNow counts the URLs that are followed and remembered.
 func (l *listFetcher) notedNow() (n int) {
 	for range l.noted.Range {
 		n++
@@ -146,10 +174,10 @@ func TestDistributionPointsMakeRoom(t *testing.T) {
 	follows := func(i int) bool {
 		return slices.ContainsFunc(l.leafs, func(s crlfetch.Source) bool { return s.URL == url(i) })
 	}
-	for i := range maxNoted {
+	const late = 2 * maxDiscovered
+	for i := range late {
 		l.note(certNaming(url(i)))
 	}
-	const late = maxNoted
 	if l.note(certNaming(url(late))); follows(late) || !follows(0) || !follows(1) {
 		t.Errorf("a newcomer displaces what certificates name: %v", l.leafs)
 	}
@@ -176,14 +204,14 @@ func TestDistributionPointsAreNotedAtOnce(t *testing.T) {
 	var handshakes sync.WaitGroup
 	for g := range 4 {
 		handshakes.Go(func() {
-			for i := range 2 * maxNoted {
+			for i := range 2 * maxPassedOver {
 				l.note(certNaming(fmt.Sprintf("http://%s/%d", host, (i*(g+1))%100), fmt.Sprintf("ftp://%s/%d", host, i)))
 			}
 		})
 	}
 	handshakes.Wait()
-	if n := l.notedNow(); n != l.count || n > maxNoted || len(l.leafs) != maxDiscovered {
-		t.Errorf("%d noted, %d counted, %d followed", n, l.count, len(l.leafs))
+	if n := l.notedNow(); n != len(l.leafs) || n != maxDiscovered || l.passedOver.Len() > maxPassedOver {
+		t.Errorf("%d noted, %d followed, %d passed over", n, len(l.leafs), l.passedOver.Len())
 	}
 }
 
@@ -286,7 +314,7 @@ func BenchmarkNote(b *testing.B) {
 	l := &listFetcher{}
 	l.cfg.CRLFromCDP = "leaf"
 	chain := certNaming("http://crl.example.org/devices.crl")
-	l.remember(chain[0].CRLDistributionPoints[0], true)
+	l.remember(chain[0].CRLDistributionPoints[0])
 	b.ReportAllocs()
 	for b.Loop() {
 		l.note(chain)

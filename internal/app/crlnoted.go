@@ -11,43 +11,46 @@ import (
 	"github.com/vernegate/vernegate/internal/crlfetch"
 )
 
-// A sighting is that certificates which came by name a URL. A URL that is not followed is
-// remembered, too: it is not to be judged in each handshake.
+// A sighting is that certificates which came by name a URL that is followed.
 type sighting struct {
-	followed bool         // else it is not to be called
-	last     atomic.Int64 // when a certificate last named it, in Unix seconds
+	last atomic.Int64 // when a certificate last named it, in Unix seconds
 }
 
 func (s *sighting) seen() { s.last.Store(time.Now().Unix()) }
 
-// noteAll notes URLs of a certificate that came by.
+// noteAll notes URLs of a certificate that came by: the first ones, as a certificate has room for thousands.
 func (l *listFetcher) noteAll(urls []string) {
-	for _, u := range urls {
+	for _, u := range urls[:min(len(urls), maxNamed)] {
 		if known, ok := l.noted.Load(u); ok {
 			known.(*sighting).seen()
 			continue
 		}
-		l.noteURL(u)
+		if len(u) > maxURL {
+			continue
+		}
+		if _, ok := l.passedOver.Get(u); !ok {
+			l.noteURL(u)
+		}
 	}
 }
 
-// noteURL remembers a URL, and has it followed if it may be. One for which there is no room
-// now is not remembered, so that it gets another chance.
+// noteURL has a URL followed if it may be, and remembers it. One for which there is no room now is not remembered, so that
+// it gets another chance.
 func (l *listFetcher) noteURL(raw string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, known := l.noted.Load(raw); known || len(raw) > maxURL {
+	if _, known := l.noted.Load(raw); known {
 		return
 	}
 	allowed := l.appendAllowed(nil, raw, crlfetch.Leaf)
 	if len(allowed) == 0 {
-		l.remember(raw, false)
+		l.passedOver.Add(raw, struct{}{})
 		return
 	}
 	if len(l.leafs) >= maxDiscovered && !l.makeRoom() {
 		return
 	}
-	l.remember(raw, true)
+	l.remember(raw)
 	l.leafs = append(slices.Clone(l.leafs), allowed...)
 	select {
 	case l.news <- struct{}{}:
@@ -58,7 +61,7 @@ func (l *listFetcher) noteURL(raw string) {
 // makeRoom stops following the URL that no certificate has named for longest, if that is
 // long, and reports whether it did. mu must be held.
 func (l *listFetcher) makeRoom() bool {
-	oldest, at := l.leastRecent(true)
+	oldest, at := l.leastRecent()
 	if now := time.Now(); now.Sub(at) < leafRest {
 		if !l.tooMany {
 			l.tooMany = true
@@ -66,39 +69,25 @@ func (l *listFetcher) makeRoom() bool {
 		}
 		return false
 	}
-	l.forget(oldest)
+	l.noted.Delete(oldest)
 	l.leafs = slices.DeleteFunc(slices.Clone(l.leafs), func(s crlfetch.Source) bool { return s.URL == oldest })
 	l.log.Info("CRL is not followed any more, as no certificate has named it for a while and another one needs the room", "url", oldest, "last_named", at)
 	return true
 }
 
-// remember notes a URL. Of those that are not followed, the one that no certificate has
-// named for longest makes room. mu must be held, but before the first handshake.
-func (l *listFetcher) remember(raw string, followed bool) {
-	if l.count >= maxNoted {
-		if oldest, _ := l.leastRecent(false); oldest != "" {
-			l.forget(oldest)
-		}
-	}
-	s := &sighting{followed: followed}
+// remember notes a URL that is followed. mu must be held, but before the first handshake.
+func (l *listFetcher) remember(raw string) {
+	s := new(sighting)
 	s.seen()
 	l.noted.Store(raw, s)
-	l.count++
 }
 
-// forget is the opposite of remember.
-func (l *listFetcher) forget(raw string) {
-	l.noted.Delete(raw)
-	l.count--
-}
-
-// leastRecent returns the URL that no certificate has named for longest, among those that
-// are followed or among the others, and when one last did; "" if there is none.
-func (l *listFetcher) leastRecent(followed bool) (raw string, at time.Time) {
+// leastRecent returns the followed URL that no certificate has named for longest, and when one last did; "" if there is
+// none.
+func (l *listFetcher) leastRecent() (raw string, at time.Time) {
 	var least int64
 	for key, value := range l.noted.Range {
-		s := value.(*sighting)
-		if last := s.last.Load(); s.followed == followed && (raw == "" || last < least) {
+		if last := value.(*sighting).last.Load(); raw == "" || last < least {
 			raw, least = key.(string), last
 		}
 	}

@@ -64,7 +64,7 @@ var everywhere = []struct {
 	{env, []pattern{"internal/config"}, onlyConfigReads},
 	{tint, []pattern{"cmd/..."}, onlyCmdLogs},
 	{term, []pattern{"cmd/...", "e2e/demo"}, onlyCmdLogs},
-	{lru, []pattern{"certacl", "internal/ocsp"}, cachesAnswers},
+	{lru, []pattern{"certacl", "internal/ocsp", "internal/app"}, cachesAnswers}, // internal/app asks for the lists that they name
 	{fsnotify, []pattern{"internal/watch"}, filesFollowed},
 	{mochi, []pattern{"e2e/..."}, brokersApart},
 	{kafka, []pattern{"internal/ownerevents", "e2e/...", "examples/..."}, eventsRead},

@@ -112,22 +112,48 @@ func withKey(authorities []*authority, publicKey []byte) *authority {
 	return nil
 }
 
-// linkParents finds out which certificate of the bundle has signed which other one. The signature is what counts, with
-// whatever hash it was once made.
+// linkParents finds out which certificates of the bundle have signed which other one.
 func (b *bundle) linkParents() {
 	for _, cert := range b.certs {
 		child := b.find(cert)
-		for _, auth := range b.byName[pki.CanonicalName(cert.RawIssuer)] {
-			if auth == child.authority {
-				continue
-			}
-			for _, parent := range auth.anchors {
-				if parent.cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil {
-					child.parents = append(child.parents, parent)
-				}
-			}
+		if signer := b.signerOf(child); signer != nil && signer != child.authority {
+			child.parents = slices.Clone(signer.anchors)
 		}
 	}
+}
+
+// signerOf returns the authority that has signed a certificate of the bundle, or nil. It may be its own.
+//
+// The signature is what counts, with whatever hash it was once made. Only one key has made it, so the search ends there. Key
+// identifiers do not decide, as one key may have several: they say which keys to try first, so that of many
+// authorities of one name each does not have to be tried for each.
+func (b *bundle) signerOf(child *anchor) *authority {
+	var named, own, others []*authority
+	for _, auth := range b.byName[pki.CanonicalName(child.cert.RawIssuer)] {
+		switch id := child.cert.AuthorityKeyId; {
+		case len(id) > 0 && auth.hasKeyID(id):
+			named = append(named, auth)
+		case auth == child.authority:
+			own = append(own, auth)
+		default:
+			others = append(others, auth)
+		}
+	}
+	candidates := slices.Concat(named, own, others)
+	if slices.Equal(candidates, []*authority{child.authority}) {
+		return nil // it has signed itself, or another one that is not here
+	}
+	for _, auth := range candidates {
+		if auth.hasSigned(child.cert) {
+			return auth
+		}
+	}
+	return nil
+}
+
+// hasSigned reports whether a certificate is signed with the key of the authority, which is the same in all its anchors.
+func (auth *authority) hasSigned(cert *x509.Certificate) bool {
+	return auth.anchors[0].cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
 }
 
 // linkKin finds out which authorities of one name chain to the same trust anchor.
@@ -191,4 +217,9 @@ func (auth *authority) mayHaveKey(id []byte) bool {
 	return slices.ContainsFunc(auth.anchors, func(a *anchor) bool {
 		return len(a.cert.SubjectKeyId) == 0 || bytes.Equal(a.cert.SubjectKeyId, id)
 	})
+}
+
+// hasKeyID reports whether a certificate of the authority has the key identifier.
+func (auth *authority) hasKeyID(id []byte) bool {
+	return slices.ContainsFunc(auth.anchors, func(a *anchor) bool { return bytes.Equal(a.cert.SubjectKeyId, id) })
 }

@@ -22,10 +22,12 @@ func (s *Store) writeInstead(g *Generation, to io.Writer, file *source, found *l
 	defer copied.close()
 	before := readListFile(&copied, g.bundle, now, t)
 	good := found.withLists(without(found.lists, func(l *list) bool {
+		t.Yield()
 		newest := before.newest[l.series()]
 		return newest != nil && newest.NewerThan(l.List)
 	}))
 	lost := without(before.lists, func(l *list) bool {
+		t.Yield()
 		return good.replaces(l, now) && (l.BaseNumber == nil || g.losesDelta(l, good) == nil)
 	})
 	if err := crl.Copy(to, file.contents(t), places(good.lists), t); err != nil {

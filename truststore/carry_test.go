@@ -171,3 +171,45 @@ func TestListsInMemoryAreCarriedOver(t *testing.T) {
 	_ = store.Reload(t.Context())
 	wantRevoked(t, store, bad, lost)
 }
+
+// TestAListThatIsRepeatedIsCarriedOverOnce: with each of its versions, a file would soon have more blocks than are read,
+// and what it has that is new would never count.
+func TestAListThatIsRepeatedIsCarriedOverOnce(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	other := certtest.NewCA("other")
+	bad, lost := s.root.Issue("acme:bad"), other.Issue("acme:lost")
+	s.write("ca.crt", s.root.PEM(), other.PEM())
+	s.write("fetched.crl", revoking(s.root, 5), revoking(other, 4), revoking(other, 5, lost.Leaf), revoking(other, 5, lost.Leaf))
+	store := open(t, config)
+	next, broken := revoking(s.root, 7, bad.Leaf), []byte("-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n")
+	if taken, err := fetch(t, store, s.volume, "fetched.crl", revoking(s.root, 6), next, next, revoking(s.root, 6), broken); !taken || err == nil {
+		t.Errorf("taken %v, %v, want that it is in part", taken, err)
+	}
+	wantRevoked(t, store, bad, lost)
+	content, err := os.ReadFile(s.path("fetched.crl"))
+	if n := bytes.Count(content, []byte("BEGIN X509 CRL")); err != nil || n != 2 {
+		t.Errorf("the copy has %d lists (%v), want one of each CA", n, err)
+	}
+}
+
+// TestTheNewestDeltaOfEachBaseIsRead: the newest delta may be ahead of its complete list, where one from before applies.
+func TestTheNewestDeltaOfEachBaseIsRead(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	at := time.Now().Add(-time.Hour)
+	list := func(number int64, base byte, revoked ...*x509.Certificate) []byte {
+		opts := certtest.CRLOptions{Number: number, ThisUpdate: at.Add(time.Duration(number) * time.Second), Revoked: revoked}
+		if base > 0 {
+			opts.Extensions = deltaOf(base)
+		}
+		return certtest.PEMEncodeCRL(s.root.CRL(opts))
+	}
+	applies, ahead := s.root.Issue("acme:applies"), s.root.Issue("acme:ahead")
+	s.write("fetched.crl", list(8, 7, ahead.Leaf), list(5, 0), list(7, 5, applies.Leaf), list(6, 5), list(7, 5), list(8, 7))
+	store := open(t, config)
+	wantRevoked(t, store, applies, ahead)
+	if got := store.Current().CRLs(); len(got) != 1 || got[0].BaseNumber == nil || got[0].Number.Int64() != 7 {
+		t.Errorf("got %+v, want list 5 with delta 7", got)
+	}
+}

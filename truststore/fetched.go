@@ -54,7 +54,7 @@ func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) 
 	defer file.close()
 	found := g.readFetched(&file, now, throttle)
 	if err := g.judgeFetched(found, now); err != nil {
-		if g != nil && fetched.Instead != nil {
+		if g != nil && fetched.Instead != nil && ctx.Err() == nil {
 			if wrong := s.writeInstead(g, fetched.Instead, &file, found, now, throttle); wrong != nil {
 				err = fmt.Errorf("%w; keeping the lists of it that count: %w", err, wrong)
 			}

@@ -4,11 +4,13 @@
 package truststore
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math/big"
 	"os"
 	"slices"
@@ -62,7 +64,7 @@ type listFile struct {
 	remote  *Remote // nil for a file of the configuration
 	info    os.FileInfo
 	bundle  *bundle
-	lists   []*list // in this order, added by take
+	lists   []*list // of each series the newest, and of deltas that of each base, in their order; added by take
 	unused  []unusedList
 	notices []Notice  // about what is neither
 	due     time.Time // when the first of all its lists is to be replaced; zero if never
@@ -155,7 +157,30 @@ func readListFile(file *source, b *bundle, now time.Time, t *pace.Throttle) *lis
 	if err := file.unchanged(); err != nil { // which explains whatever else may be wrong
 		return &listFile{File: File{Path: file.Path}, remote: file.remote, bundle: b, err: fmt.Errorf("reading CRL file: %w", err)}
 	}
+	f.keepNewest(t)
 	return f
+}
+
+// keepNewest drops the lists that nothing uses, as the file has a newer one: of the same series, and of deltas of the same
+// base, too. Otherwise whoever may answer for a CA's server could have each list compared with thousands of others, by
+// repeating the CA's own.
+func (f *listFile) keepNewest(t *pace.Throttle) {
+	type version struct {
+		series seriesID
+		base   string
+	}
+	newest := make(map[version]*list)
+	for _, l := range f.lists {
+		t.Yield()
+		key := version{series: l.series()}
+		if l.BaseNumber != nil {
+			key.base = l.BaseNumber.String()
+		}
+		if other := newest[key]; other == nil || l.NewerThan(other.List) {
+			newest[key] = l
+		}
+	}
+	*f = *f.withLists(slices.SortedFunc(maps.Values(newest), func(x, y *list) int { return cmp.Compare(x.Place, y.Place) }))
 }
 
 // add takes a list, or notes why it does not count.

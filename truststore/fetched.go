@@ -31,7 +31,8 @@ type Fetched struct {
 }
 
 // TryFetched reads a file of lists that has just been fetched and is not in use yet, and
-// returns why it cannot be, and when its first list is due to be replaced (zero: never).
+// returns why it cannot be, and when the first list of it is due to be replaced (zero: never): of those that CAs of the bundle
+// have signed, of each series the newest; of all, while there is no bundle.
 // It has to be complete: a list that is cut or is no list spoils the file. Without a
 // store (nil) nothing more is asked of it; with one, a list of it has to count, and each
 // list that was fetched from there needs a successor in it: one of the same
@@ -64,7 +65,10 @@ func (s *Store) TryFetched(ctx context.Context, fetched Fetched, now time.Time) 
 	if s != nil && ctx.Err() == nil { // else it is not followed any more
 		s.tried.add(found)
 	}
-	return found.due, nil
+	if g == nil {
+		return found.due, nil // whose lists count is not known yet
+	}
+	return found.nextUpdate(), nil
 }
 
 // open opens the file. It has to be closed.

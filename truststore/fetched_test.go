@@ -268,6 +268,34 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 	}
 }
 
+// TestOnlyListsThatCountSayWhenToFetchAgain: whoever may answer for a CA's server could have it asked every second otherwise,
+// and the file replaced each time, or no sooner than after the refresh interval.
+func TestOnlyListsThatCountSayWhenToFetchAgain(t *testing.T) {
+	t.Parallel()
+	s, config := newRemoteScene(t)
+	s.write("fetched.crl", revoking(s.root, 5))
+	store := open(t, config)
+	soon, want := time.Now().Add(time.Second), time.Now().Add(time.Hour).Truncate(time.Second)
+	for name, beside := range map[string]certtest.CRLOptions{
+		"a wrong signature":                    {Number: 7, NextUpdate: soon, WrongSignature: true},
+		"one from the future":                  {Number: 7, ThisUpdate: pastHours(-1), NextUpdate: soon},
+		"an older one":                         {Number: 4, ThisUpdate: pastHours(3), NextUpdate: pastHours(2)},
+		"a delta that is older than the other": {Number: 7, ThisUpdate: pastHours(3), NextUpdate: pastHours(2), Extensions: deltaOf(5)},
+		"a stranger's":                         {NextUpdate: soon},
+	} {
+		signer := s.root
+		if name == "a stranger's" {
+			signer = certtest.NewCA("stranger")
+		}
+		s.write("next.crl", certtest.PEMEncodeCRL(signer.CRL(beside)),
+			certtest.PEMEncodeCRL(s.list(certtest.CRLOptions{Number: 8, NextUpdate: want, Extensions: deltaOf(6)})),
+			certtest.PEMEncodeCRL(s.list(certtest.CRLOptions{Number: 6, NextUpdate: want})))
+		if due, err := store.TryFetched(t.Context(), fetched(t, s.path("next.crl")), time.Now()); err != nil || !due.Equal(want) {
+			t.Errorf("beside %s: due %v (%v), want %v", name, due, err, want)
+		}
+	}
+}
+
 // TestNoOtherListTakesAnOverdueOneAway goes all the way to who gets in: somebody on the way to the CA's server has every
 // list that CAs publish, and a CA without a list refuses nobody by default.
 func TestNoOtherListTakesAnOverdueOneAway(t *testing.T) {

@@ -263,9 +263,16 @@ func TestStartGoesOnWithout(t *testing.T) {
 		"the CRL of a stranger": {func(v *volume) {
 			v.write("ca.crl", revoking(v.root, 1), revoking(stranger, 1))
 		}, "CRL is not needed and is passed over: file=$/ca.crl, ca=CN=stranger, err=its issuer is no CA of the bundle", ""},
+		"the CRLs of strangers": {func(v *volume) {
+			another := certtest.PEMEncodeCRL(certtest.NewCA("another").CRL(certtest.CRLOptions{WrongSignature: true}))
+			v.write("ca.crl", revoking(v.root, 1), revoking(stranger, 1), another, another)
+		}, "[CRL is not needed and is passed over: file=$/ca.crl, ca=CN=stranger, err=its issuer is no CA of the bundle; not needed either: 2 more of this file]", ""},
 		"the CRL of another key": {func(v *volume) {
 			v.write("ca.crl", revoking(v.root, 1), revoking(certtest.NewCA("root"), 1))
 		}, "its signature does not verify with the key of its issuer", ""},
+		"the CRLs of other keys": {func(v *volume) {
+			v.write("ca.crl", revoking(v.root, 1), revoking(certtest.NewCA("root"), 1), revoking(certtest.NewCA("root"), 1))
+		}, "; not needed either: 1 more of this file]", ""},
 		"a CRL of this key": {func(v *volume) {
 			v.write("ca.crl", revoking(certtest.NewCA("root"), 1))
 		}, "", `there is no other list of "CN=root", and what is configured for missing ones (allow) decides`},

@@ -67,7 +67,7 @@ type listFile struct {
 	lists   []*list // of each series the newest, and of deltas that of each base, in their order; added by take
 	unused  []unusedList
 	notices []Notice  // about what is neither
-	due     time.Time // when the first of all its lists is to be replaced; zero if never
+	due     time.Time // when the first of all its lists, whoever made them, is to be replaced; zero if never
 	again   time.Time // when to read it again, as a list will not be from the future any more; zero if never
 	err     error     // why there is nothing to read, or only a part of it
 
@@ -181,6 +181,14 @@ func (f *listFile) keepNewest(t *pace.Throttle) {
 		}
 	}
 	*f = *f.withLists(slices.SortedFunc(maps.Values(newest), func(x, y *list) int { return cmp.Compare(x.Place, y.Place) }))
+}
+
+// nextUpdate returns when the first of the lists of CAs is to be replaced; zero if never.
+func (f *listFile) nextUpdate() (next time.Time) {
+	for _, l := range f.newest {
+		next = earlier(next, l.NextUpdate)
+	}
+	return next
 }
 
 // add takes a list, or notes why it does not count.
@@ -318,14 +326,7 @@ func (a *attempt) judgeLists() {
 	a.applyDeltas(before.whole)
 	for _, file := range after.files {
 		a.reportFile(file)
-		for _, l := range file.lists {
-			if l.authorityIn(a.next.bundle) == nil {
-				a.notNeeded(file.Path, l.Issuer, errStranger)
-			}
-		}
-		for i := range file.unused {
-			a.reportUnused(file, &file.unused[i])
-		}
+		a.reportLists(file)
 	}
 }
 
@@ -400,23 +401,62 @@ func (a *attempt) notFetched(f *listFile, absent bool) {
 		start: f.whenBroken(), none: true})
 }
 
-// notNeeded reports a list that concerns no client.
-func (a *attempt) notNeeded(path, issuer string, why error) {
-	a.notice("CRL is not needed and is passed over", slog.String("file", path), slog.String("ca", issuer), slog.String("err", why.Error()))
+// reportLists reports the lists of a file that do not count, and those that are passed over in two notices at most: they
+// need no signature, and so whoever may answer for a CA's server chooses how many there are.
+func (a *attempt) reportLists(f *listFile) {
+	var strangers, others unneeded
+	for _, l := range f.lists {
+		if l.authorityIn(a.next.bundle) == nil {
+			strangers.add(l.Issuer, errStranger)
+		}
+	}
+	for i := range f.unused {
+		switch u := &f.unused[i]; {
+		case u.stranger:
+			strangers.add(u.name, u.err)
+		case u.start() == goesOn && a.next.lists.offers(u.issuer):
+			others.add(u.name, u.err)
+		default:
+			a.reportUnused(f, u)
+		}
+	}
+	a.notNeeded(f, strangers)
+	a.notNeeded(f, others)
 }
 
-// reportUnused reports a list that does not count.
+// unneeded are lists that concern no client.
+type unneeded struct {
+	count  int
+	issuer string // of the first
+	why    error  // likewise
+}
+
+func (u *unneeded) add(issuer string, why error) {
+	if u.count++; u.count == 1 {
+		u.issuer, u.why = issuer, why
+	}
+}
+
+// notNeeded reports lists of a file that concern no client, if there are any.
+func (a *attempt) notNeeded(f *listFile, u unneeded) {
+	if u.count == 0 {
+		return
+	}
+	why := u.why.Error()
+	if u.count > 1 {
+		why += fmt.Sprintf("; not needed either: %d more of this file", u.count-1)
+	}
+	a.notice("CRL is not needed and is passed over", slog.String("file", f.Path), slog.String("ca", u.issuer), slog.String("err", why))
+}
+
+// reportUnused reports a list that would be needed and does not count.
 func (a *attempt) reportUnused(f *listFile, u *unusedList) {
 	p := problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Name: u.name, Err: fmt.Errorf("CRL file %s: %w", f.Path, u.err)}, start: u.start()}
 	if p.start == fails {
 		p.start = f.whenBroken()
 	}
 	used := a.next.lists.find(a.next.bundle, func(l *list) bool { return l.issuer == u.issuer })
-	switch {
-	case u.stranger || u.start() == goesOn && a.next.lists.offers(u.issuer):
-		a.notNeeded(f.Path, u.name, u.err)
-		return
-	case used == nil && u.issuer != "":
+	if used == nil && u.issuer != "" {
 		p.none = true
 		p.Err = fmt.Errorf("%w; there is no other list of %q, and what is configured for missing ones (%v) decides about its clients", p.Err, u.name, a.config.CRLMissing)
 	}

@@ -102,9 +102,14 @@ func (c *copyFile) replace(s *spool, n note, sum [sha256.Size]byte) error {
 	return nil
 }
 
-// confirm notes what is known now of the copy, and has the disk take one that it has not taken before.
+// confirm notes what is known now of the copy.
 func (c *copyFile) confirm(n note) {
 	c.note = n
+	c.write()
+}
+
+// write has the disk take the copy, if it has not taken it before, and what is known of it.
+func (c *copyFile) write() {
 	if c.data != nil {
 		if c.notKept = c.writeFile(c.path, c.data); c.notKept != nil {
 			return // the note would be about another list

@@ -268,6 +268,9 @@ func (f *Fetcher) ask(ctx context.Context, s *source) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return // the server is not to blame
 	}
+	if result == Failed {
+		s.writeAgain()
+	}
 	f.note(s, before, result, err)
 	if f.config.OnResult != nil {
 		f.config.OnResult(s.Name, result)

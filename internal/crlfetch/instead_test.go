@@ -4,6 +4,7 @@
 package crlfetch_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,5 +65,41 @@ func TestAPartOfAnAnswerThatCannotBeWrittenCounts(t *testing.T) {
 	}
 	if f.unkept != 1 {
 		t.Errorf("%d requests are counted, want 1", f.unkept)
+	}
+}
+
+// TestACopyInMemoryIsWrittenOnceTheDiskIsWell, whatever the server says meanwhile: it may never say that the copy is its list.
+func TestACopyInMemoryIsWrittenOnceTheDiskIsWell(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		first string
+		then  func(p *publisher)
+	}{
+		"a part of the same answer": {"bad but one", func(*publisher) {}},
+		"a bad answer":              {"one", func(p *publisher) { p.body = "bad" }},
+		"no answer":                 {"one", func(p *publisher) { p.status = 503 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := publish(t, row.first)
+			dir := filepath.Join(t.TempDir(), "missing")
+			f := follow(t, dir, p.source())
+			f.once()
+			p.change(func() { row.then(p) })
+			f.once()
+			if s := f.Status()[0]; string(s.Data) != "one" || s.NotKept == "" {
+				t.Errorf("without a directory: %q is in memory, and it says %q", s.Data, s.NotKept)
+			}
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			f.wants(crlfetch.Failed, "one")
+			if s := f.Status()[0]; s.Data != nil || s.NotKept != "" || s.Err == "" {
+				t.Errorf("once it can be written: %q is in memory, and it says %q of the disk and %q of the server", s.Data, s.NotKept, s.Err)
+			}
+			if s := follow(t, dir, p.source()).Status()[0]; !s.Held || s.Size != 3 {
+				t.Errorf("after a restart: got %+v", s)
+			}
+		})
 	}
 }

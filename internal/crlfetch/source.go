@@ -81,6 +81,15 @@ func (s *source) keep() {
 	}
 }
 
+// writeAgain has the disk take what it has not taken before. The server may never say that the copy is its list, as where that
+// is a part of its answer.
+func (s *source) writeAgain() {
+	if s.copy.held && s.copy.notKept != nil {
+		s.copy.write()
+		s.keep()
+	}
+}
+
 // giveUp goes on without a copy. The file stays until another one takes its place.
 func (s *source) giveUp() {
 	s.copy.held, s.copy.note = false, note{}

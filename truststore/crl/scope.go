@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"sync"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -74,9 +75,46 @@ type scope struct {
 
 // A point is a distribution point, as a list or a certificate names it.
 type point struct {
-	uris    []string // names that are a URI
-	others  []string // all other names, as generalNames has them
+	uris    names // those that are a URI
+	others  names // all others, as generalNames has them
 	reasons Reasons
+}
+
+// fewNames are compared one by one.
+const fewNames = 8
+
+// names are some of the names of a distribution point.
+type names struct {
+	all []string
+
+	// set makes a set of them once; nil if there are few. It is not called before the signature of the list has been checked.
+	set func() map[string]bool
+}
+
+func newNames(all []string) names {
+	if len(all) <= fewNames {
+		return names{all: all}
+	}
+	return names{all, sync.OnceValue(func() map[string]bool {
+		set := make(map[string]bool, len(all))
+		for _, name := range all {
+			set[name] = true
+		}
+		return set
+	})}
+}
+
+func (n *names) has(name string) bool {
+	if n.set == nil {
+		return slices.Contains(n.all, name)
+	}
+	return n.set()[name]
+}
+
+func (n *names) hasAny(other *names) bool { return slices.ContainsFunc(other.all, n.has) }
+
+func (n *names) hasAll(other *names) bool {
+	return !slices.ContainsFunc(other.all, func(name string) bool { return !n.has(name) })
 }
 
 // Points are the distribution points of one certificate. They are read when the first list asks for them, once for all
@@ -108,11 +146,11 @@ func (s *scope) covers(of *Points) Reasons {
 	}
 	of.parse()
 	var covered Reasons
-	if slices.Contains(s.point.others, of.issuer) { // likewise
+	if s.point.others.has(of.issuer) { // likewise
 		covered = s.reasons
 	}
 	for _, p := range of.points {
-		if p.meets(&s.point) {
+		if s.point.meets(&p) {
 			covered |= p.reasons & s.reasons
 		}
 	}
@@ -124,7 +162,7 @@ func (s *scope) includes(other *scope, url string) bool {
 	switch {
 	case s.usersOnly && !other.usersOnly, s.casOnly && !other.casOnly, other.reasons&^s.reasons != 0:
 		return false
-	case !s.named || slices.Contains(s.point.uris, url):
+	case !s.named || s.point.uris.has(url):
 		return true
 	}
 	return other.named && s.point.hasAll(&other.point)
@@ -132,14 +170,12 @@ func (s *scope) includes(other *scope, url string) bool {
 
 // hasAll reports whether a distribution point has all names of another one.
 func (p *point) hasAll(other *point) bool {
-	return !slices.ContainsFunc(other.uris, func(uri string) bool { return !slices.Contains(p.uris, uri) }) &&
-		!slices.ContainsFunc(other.others, func(name string) bool { return !slices.Contains(p.others, name) })
+	return p.uris.hasAll(&other.uris) && p.others.hasAll(&other.others)
 }
 
 // meets reports whether two distribution points have a name in common (RFC 5280 §6.3.3(b)(2)(i)).
 func (p *point) meets(other *point) bool {
-	return slices.ContainsFunc(p.uris, func(uri string) bool { return slices.Contains(other.uris, uri) }) ||
-		slices.ContainsFunc(p.others, func(name string) bool { return slices.Contains(other.others, name) })
+	return p.uris.hasAny(&other.uris) || p.others.hasAny(&other.others)
 }
 
 // pointsOf returns the distribution points that a certificate names, by what the list of its issuer would name them: by
@@ -161,9 +197,9 @@ func pointsOf(cert *x509.Certificate) (list []point) {
 		case !ok:
 			continue
 		case hasName:
-			p.uris, p.others, ok = pointNames(name, cert.RawIssuer)
+			p.uris.all, p.others.all, ok = pointNames(name, cert.RawIssuer)
 		case hasIssuer:
-			p.uris, p.others, ok = generalNames(issuer)
+			p.uris.all, p.others.all, ok = generalNames(issuer)
 		}
 		if ok {
 			list = append(list, p)
@@ -299,10 +335,11 @@ func parseDistributionPoint(der, issuer []byte) (scope, error) {
 		return scope{}, ErrMalformed
 	}
 	if s.named {
-		var ok bool
-		if s.point.uris, s.point.others, ok = pointNames(name, issuer); !ok {
+		uris, others, ok := pointNames(name, issuer)
+		if !ok {
 			return scope{}, ErrMalformed
 		}
+		s.point.uris, s.point.others = newNames(uris), newNames(others)
 	}
 	var someReasons, indirect, attributeCerts bool
 	if !readFlag(&content, usersOnlyTag, &s.usersOnly) || !readFlag(&content, casOnlyTag, &s.casOnly) ||

@@ -24,6 +24,10 @@ import (
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
+// maxRSABits bounds the keys of CAs. crypto/rsa takes longer ones, but with 131 072 bits a signature takes a second to
+// check. CAs have 4096, and OpenSSL refuses more than 16 384, too (OPENSSL_RSA_MAX_MODULUS_BITS).
+const maxRSABits = 16384
+
 // caFile is what a file of CA certificates holds.
 type caFile struct {
 	certs   []*x509.Certificate
@@ -108,13 +112,17 @@ func isCA(cert *x509.Certificate) bool {
 	return cert.BasicConstraintsValid && cert.IsCA
 }
 
-// verifiesNothing says why no chain that ends at the certificate ever verifies, although crypto/x509 can read it.
+// verifiesNothing says why no chain that ends at the certificate ever verifies, or would take too long to, although
+// crypto/x509 can read it.
 func verifiesNothing(cert *x509.Certificate) error {
 	if len(cert.UnhandledCriticalExtensions) > 0 {
 		return x509.UnhandledCriticalExtension{}
 	}
 	switch key := cert.PublicKey.(type) {
 	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits > maxRSABits {
+			return fmt.Errorf("its RSA key has %d bits, more than %d", bits, maxRSABits)
+		}
 		// What keeps crypto/rsa from using a key at all, such as its size, comes before the signature is looked at.
 		digest := sha256.Sum256(nil)
 		err := rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], make([]byte, key.Size()))

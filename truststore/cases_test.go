@@ -4,16 +4,24 @@
 package truststore_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
+	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 // A scene is the files of one kind of trouble, as a server finds them.
@@ -127,6 +135,29 @@ func TestOddCAsAreLeftOutByName(t *testing.T) {
 				t.Errorf("notices %v, want one that names the CA and says %q", notices, want)
 			}
 		})
+	}
+}
+
+func TestCAsWithLongRSAKeysAreLeftOut(t *testing.T) {
+	t.Parallel()
+	ca := certtest.NewCA("devices")
+	for bits, ok := range map[uint]bool{16384: true, 16385: false} {
+		n := new(big.Int).Lsh(big.NewInt(1), bits)
+		n.Sub(n, big.NewInt(1)) // which is odd
+		der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+			SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "long"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		}, ca.Cert, &rsa.PublicKey{N: n, E: 65537}, ca.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := newVolume(t)
+		v.write("ca.crt", ca.PEM(), block("CERTIFICATE", der))
+		leftOut := slices.ContainsFunc(open(t, v.config()).Notices(), func(n truststore.Notice) bool {
+			return strings.Contains(n.String(), "left out: ") && strings.Contains(n.String(), `ca=CN=long, err=its RSA key has 16385 bits, more than 16384`)
+		})
+		if leftOut == ok {
+			t.Errorf("%d bits: left out is %v, want %v", bits, leftOut, !ok)
+		}
 	}
 }
 

@@ -193,6 +193,27 @@ func TestAFetchedDeltaAheadOfItsListLeavesTheOneInUse(t *testing.T) {
 	}
 }
 
+// TestAnOlderDeltaInPlaceOfOneThatIsAheadIsRefused, also where another file has the newest delta, so that the one in its place
+// is only one of several in use.
+func TestAnOlderDeltaInPlaceOfOneThatIsAheadIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newDeltaScene(t)
+	s.delta(10, 9, nil)
+	of := func(number int64, base byte, revoked ...*x509.Certificate) []byte {
+		return s.ca.CRL(certtest.CRLOptions{Number: number, ThisUpdate: s.issued(number), Extensions: deltaOf(base), Revoked: revoked})
+	}
+	s.write("fetched.crl", of(8, 7, s.lost.Leaf))
+	config := s.config()
+	config.CRLs = []string{s.path("ca.crl"), s.path("delta.crl")}
+	config.Remotes = func() []truststore.Remote { return []truststore.Remote{{Name: listURL, File: s.path("fetched.crl")}} }
+	s.store = open(t, config)
+	const want = `it has no newer delta CRL of "CN=root" than the one in use (number 8 of `
+	if taken, err := fetch(t, s.store, s.volume, "fetched.crl", of(7, 5)); taken || err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("taken %v, %v, want %q", taken, err, want)
+	}
+	s.wants("with the older one", s.held, s.lost)
+}
+
 func TestADeltaThatIsNoneOfThisListChangesNothing(t *testing.T) {
 	t.Parallel()
 	other := certtest.NewCA("other")

@@ -175,8 +175,8 @@ func (g *Generation) hasDeltas(found *listFile) error {
 	return nil
 }
 
-// losesDelta returns why a delta is still needed beside those that have been found in its place: they are ahead of their
-// complete list, and do not repeat what that says. Until the list comes, a start would have it from this delta alone.
+// losesDelta returns why a delta is still needed beside those that have been found in its place: they are older, or ahead of
+// their complete list and do not repeat what that says. Until the list comes, a start would have it from this delta alone.
 func (g *Generation) losesDelta(delta *list, found *listFile) error {
 	newest := found.newest[delta.series()]
 	base := g.baseOf(delta, found)
@@ -188,7 +188,10 @@ func (g *Generation) losesDelta(delta *list, found *listFile) error {
 	}) {
 		return nil
 	}
-	return fmt.Errorf("the complete list of %q has not come yet that its delta applies to: %w", delta.Issuer, base.CheckDelta(newest.List))
+	if wrong := base.CheckDelta(newest.List); wrong != nil {
+		return fmt.Errorf("the complete list of %q has not come yet that its delta applies to: %w", delta.Issuer, wrong)
+	}
+	return fmt.Errorf("it has no newer delta CRL of %q than the one in use (%s)", delta.Issuer, delta.Age())
 }
 
 // baseOf returns the newest complete list of the series of a delta, of those in use and those that were found; nil if there is

@@ -5,9 +5,12 @@ package crlfetch_test
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -112,5 +115,52 @@ func TestAGoodCopyBesideAnotherNoteIsKept(t *testing.T) {
 		if said := strings.Contains(again.log.String(), "cannot be used, it is fetched anew"); said == held {
 			t.Errorf("%q: the log is\n%s", content, again.log.String())
 		}
+	}
+}
+
+// TestACopyThatCannotBeReadNowIsKept: descriptors that are used up, as by many devices, say nothing of the copy.
+func TestACopyThatCannotBeReadNowIsKept(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		err  error
+		held bool
+	}{
+		"no descriptors of this process": {syscall.EMFILE, true},
+		"no descriptors of this machine": {syscall.ENFILE, true},
+		"no memory":                      {syscall.ENOMEM, true},
+		"a disk that has lost it":        {syscall.EIO, false},
+		"gone":                           {fs.ErrNotExist, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := publish(t, "one")
+			dir := t.TempDir()
+			f := follow(t, dir, p.source())
+			f.wants(crlfetch.Replaced, "one")
+			if err := os.WriteFile(f.Status()[0].File, []byte("two"), 0o600); err != nil { // which has to be tried
+				t.Fatal(err)
+			}
+			p.change(func() { p.status = 503 })
+			tries := 0
+			again := crlfetch.New(crlfetch.Config{
+				Client: p.Client(), Dir: dir, Refresh: time.Minute, MaxSize: 1000,
+				Try: func(_ context.Context, d crlfetch.Download) (due time.Time, err error) {
+					if tries++; tries == 1 {
+						err = fmt.Errorf("reading CRL file: %w", &fs.PathError{Op: "open", Path: d.File, Err: row.err})
+					}
+					return due, err
+				},
+			})
+			again.Follow([]crlfetch.Source{p.source()})
+			again.FetchOnce(t.Context())
+			if s := again.Status()[0]; s.Held != row.held {
+				t.Errorf("got %+v, want it held %v", s, row.held)
+			}
+			again.FetchOnce(t.Context())
+			again.FetchOnce(t.Context())
+			if want := map[bool]int{true: 2, false: 1}[row.held]; tries != want {
+				t.Errorf("it was tried %d times, want %d", tries, want)
+			}
+		})
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -287,7 +288,7 @@ func (f *Fetcher) ask(ctx context.Context, s *source) {
 
 // check looks whether the copy is as it was written, and gives up one that is gone or damaged: its server would say for
 // ever that nothing has changed. A crash may leave a good list beside the note of another one, and so a list that is
-// not that of its note is tried.
+// not that of its note is tried. One that cannot be read for now stays as it is.
 func (f *Fetcher) check(ctx context.Context, s *source) {
 	c := &s.copy
 	if !c.held || c.data != nil || c.isAsSeen() {
@@ -303,10 +304,16 @@ func (f *Fetcher) check(ctx context.Context, s *source) {
 	switch {
 	case err == nil:
 		c.seen = info
+	case mayPass(err): // it is looked at again before the next request
 	case ctx.Err() == nil:
 		f.log.Warn("copy of a CRL cannot be used, it is fetched anew", "url", s.Name, "origin", string(s.Origin), "err", err)
 		s.giveUp()
 	}
+}
+
+// mayPass reports whether a file could not be read for lack of what others use now, which says nothing of the file.
+func mayPass(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
 // note keeps what came of a request, and logs it when it is another outcome than before.

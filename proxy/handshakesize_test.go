@@ -171,14 +171,7 @@ func largestChain() *certtest.Cert { return deviceBelow(16 << 10) }
 func TestLargestChainsComeIn(t *testing.T) {
 	t.Parallel()
 	device := largestChain()
-	for name, test := range map[string]struct {
-		version uint16
-		curves  []tls.CurveID // of the gate
-	}{
-		"TLS 1.2":                    {tls.VersionTLS12, nil},
-		"TLS 1.3":                    {tls.VersionTLS13, nil},
-		"TLS 1.3 with two greetings": {tls.VersionTLS13, []tls.CurveID{tls.CurveP384}},
-	} {
+	for name, test := range greetings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := startBroker(t)

@@ -153,7 +153,7 @@ func (b *bundle) signerOf(child *anchor) *authority {
 
 // hasSigned reports whether a certificate is signed with the key of the authority, which is the same in all its anchors.
 func (auth *authority) hasSigned(cert *x509.Certificate) bool {
-	return auth.anchors[0].cert.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) == nil
+	return hasSigned(auth.anchors[0].cert, cert)
 }
 
 // linkKin finds out which authorities of one name chain to the same trust anchor.

@@ -98,7 +98,7 @@ const (
 // signatures are checked with keys that the bundle stands for.
 func (b *bundle) below(certs []*x509.Certificate) (found []*x509.Certificate) {
 	for _, cert := range certs {
-		if slices.ContainsFunc(b.bySubject[string(cert.RawIssuer)], func(auth *authority) bool { return hasSigned(auth.anchors[0].cert, cert) }) {
+		if slices.ContainsFunc(b.bySubject[string(cert.RawIssuer)], func(auth *authority) bool { return auth.hasSigned(cert) }) {
 			found = append(found, cert)
 		}
 	}

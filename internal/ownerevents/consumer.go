@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/untrusted"
@@ -34,7 +33,7 @@ const (
 )
 
 const (
-	// metadataAge is how soon a new topic is found, that of a new tenant.
+	// metadataAge is how soon a new topic is found, that of a new tenant, and that partitions have moved.
 	metadataAge = 3 * time.Second
 	// fetchWait is how long a broker waits for events before it answers that there are none.
 	fetchWait = time.Second
@@ -91,18 +90,11 @@ func Check(ctx context.Context, cfg Config) (topics int, err error) {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	all := kmsg.NewPtrMetadataRequest()
-	all.Topics = nil // which means all
-	response, err := all.RequestWith(ctx, client)
+	there, err := matchingTopics(ctx, client, pattern)
 	if err != nil {
 		return 0, errors.New(untrusted.Text(err.Error()))
 	}
-	for _, t := range response.Topics {
-		if t.Topic != nil && pattern.MatchString(*t.Topic) {
-			topics++
-		}
-	}
-	return topics, nil
+	return len(there), nil
 }
 
 // A Result says what has become of an event; its text is fit for a metric label.
@@ -165,14 +157,18 @@ func New(cfg Config) *Consumer {
 
 // Run follows events until ctx ends. The error says that the configuration is wrong; Kafka's troubles are not errors.
 func (c *Consumer) Run(ctx context.Context) error {
+	matches, err := regexp.Compile(c.cfg.Topics)
+	if err != nil {
+		return err
+	}
 	from, pause := time.Now(), minPause
 	for ctx.Err() == nil {
-		client, err := kgo.NewClient(c.options(from)...)
+		client, err := kgo.NewClient(c.options()...)
 		if err != nil {
 			return fmt.Errorf("setting up the Kafka client: %w", err)
 		}
 		began := time.Now()
-		gap, err := c.follow(ctx, client)
+		gap, err := c.follow(ctx, client, &assigner{client: client, matches: matches, from: from, reading: make(map[string]*reading)})
 		client.Close()
 		if ctx.Err() != nil {
 			return nil
@@ -191,14 +187,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// options make a client that begins with the events of a time. A topic that appears later is read from its beginning, as
-// all that is in it came after that time. What cannot be read on, since it is lost, is an error for follow and not for
-// the client to get over.
-func (c *Consumer) options(from time.Time) []kgo.Opt {
+// options make a client that reads what it is assigned. What cannot be read on, since it is lost, is an error for follow and
+// not for the client to get over.
+func (c *Consumer) options() []kgo.Opt {
 	return append(c.connection(),
-		kgo.ConsumeTopics(c.cfg.Topics),
-		kgo.ConsumeRegex(),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset().AfterMilli(from.UnixMilli())),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.MetadataMaxAge(metadataAge),
 		kgo.MetadataMinAge(min(metadataAge, time.Second)),
 		kgo.FetchMaxWait(fetchWait),
@@ -223,17 +216,20 @@ func (c *Consumer) connection() []kgo.Opt {
 }
 
 // follow reads events until ctx ends, or something is met after which reading has to begin anew.
-func (c *Consumer) follow(ctx context.Context, client *kgo.Client) (Gap, error) {
+func (c *Consumer) follow(ctx context.Context, client *kgo.Client, assigner *assigner) (Gap, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	var probing sync.WaitGroup
-	defer probing.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	defer cancel()
-	returned := make(chan struct{}, 1)
-	probing.Go(func() { c.health.watch(ctx, client.Ping, returned) })
+	returned, unassigned := make(chan struct{}, 1), make(chan error, 1)
+	beside.Go(func() { c.health.watch(ctx, client.Ping, returned) })
+	beside.Go(func() { unassigned <- assigner.run(ctx) })
 	for {
 		select {
 		case <-returned:
 			c.missed(Reconnected, nil)
+		case err := <-unassigned:
+			return Unreadable, err
 		default:
 		}
 		polled, done := context.WithTimeout(ctx, fetchWait)

@@ -68,11 +68,15 @@ func publish(t *testing.T, cluster *kfake.Cluster, options ...kgo.Opt) *publishe
 
 func (p *publisher) send(topic, value string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
-	defer cancel()
-	if err := p.client.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr(); err != nil {
+	if err := p.try(topic, value); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+func (p *publisher) try(topic, value string) error {
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	return p.client.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr()
 }
 
 // A journal is what a Consumer has said.
@@ -282,6 +286,66 @@ func TestFirstEventOfANewTopicIsRead(t *testing.T) {
 	p.send(suffix, event("delete", 2, "")) // that of applications
 	j.wants("delete 02 ", "= delete told")
 	j.well(2)
+}
+
+// An event that comes between two questions after offsets, from which a consumer concludes where to begin, is read.
+func TestEventThatComesWhileReadingBeginsIsRead(t *testing.T) {
+	t.Parallel()
+	cluster := kafka(t)
+	p := publish(t, cluster)
+	p.send(admin, "first")
+	questions := 0
+	cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if questions++; questions == 2 {
+			cluster.SleepControl(func() {
+				if err := p.try(admin, event("delete", 1, "")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		return nil, nil, false
+	})
+	j := follow(t, at(cluster))
+	j.wants("delete 01 ", "= delete told")
+}
+
+func TestPartitionsThatAreAddedAreRead(t *testing.T) {
+	t.Parallel()
+	cluster := kafka(t)
+	publish(t, cluster).send(admin, "first")
+	j := follow(t, at(cluster))
+	j.well(1)
+	p := publish(t, cluster, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	more := kmsg.NewPtrCreatePartitionsRequest()
+	more.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: admin, Count: 7}}
+	if _, err := more.RequestWith(t.Context(), p.client); err != nil {
+		t.Fatal(err)
+	}
+	record := &kgo.Record{Topic: admin, Partition: 6, Value: []byte(event("delete", 1, ""))}
+	if err := p.client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	j.wants("delete 01 ", "= delete told")
+}
+
+// A topic that is deleted, and there again later, is another one.
+func TestDeletedTopicIsForgotten(t *testing.T) {
+	t.Parallel()
+	cluster := kafka(t)
+	p := publish(t, cluster)
+	p.send(admin, "first")
+	j := follow(t, at(cluster))
+	j.well(1)
+	gone := kmsg.NewPtrDeleteTopicsRequest()
+	gone.TopicNames = []string{admin}
+	gone.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: new(admin)}}
+	if _, err := gone.RequestWith(t.Context(), p.client); err != nil {
+		t.Fatal(err)
+	}
+	j.well(0)
+	publish(t, cluster).send(admin, event("delete", 1, ""))
+	j.state("event", func(s ownerevents.Status) bool { return s.Topics == 1 && !s.LastEvent.IsZero() })
 }
 
 func TestKafkaThatComesLater(t *testing.T) {

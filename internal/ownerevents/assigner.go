@@ -5,6 +5,7 @@ package ownerevents
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -40,7 +41,7 @@ type assigner struct {
 // reading is what is read of a topic.
 type reading struct {
 	partitions map[int32]bool
-	seen       time.Time // when the topic was last there
+	missing    time.Time // since when brokers have answered without the topic; zero = it is there
 }
 
 // run assigns what is there and what appears later, until ctx ends. The error is one that does not pass by itself.
@@ -60,42 +61,58 @@ func (a *assigner) run(ctx context.Context) error {
 }
 
 // assign assigns what is not read yet, and reports whether that was possible for all of it. That Kafka does not answer is no
-// error: health knows of it.
+// error: health knows of it. A broker that does not answer holds up its own partitions only.
 func (a *assigner) assign(ctx context.Context) (complete bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	there, err := matchingTopics(ctx, a.client, a.matches)
+	there, err := matchingTopics(ctx, a.client, a.matches, requestTimeout)
 	if err != nil {
 		return false, nil
 	}
 	a.drop(there, time.Now())
-	fresh := a.fresh(there)
-	begins, err := a.begins(ctx, fresh)
-	if err != nil {
-		return false, err
+	type answer struct {
+		begins  map[partition]int64
+		missing int
+		err     error
 	}
-	a.add(begins)
-	return len(begins) == len(fresh), nil
+	fresh, answers := a.fresh(there), make(chan answer)
+	for leader, partitions := range fresh {
+		go func() {
+			begins, err := a.begins(ctx, a.client.Broker(int(leader)), partitions)
+			answers <- answer{begins, len(partitions) - len(begins), err}
+		}()
+	}
+	missing, errs := 0, []error(nil)
+	for range fresh {
+		answer := <-answers
+		a.add(answer.begins)
+		missing += answer.missing
+		errs = append(errs, answer.err)
+	}
+	return missing == 0, errors.Join(errs...)
 }
 
 // drop ends the reading of topics that were deleted.
-func (a *assigner) drop(there map[string][]int32, now time.Time) {
+func (a *assigner) drop(there topics, now time.Time) {
 	for topic, r := range a.reading {
-		if _, found := there[topic]; found {
-			r.seen = now
-		} else if now.Sub(r.seen) > goneAfter {
+		_, found := there[topic]
+		switch {
+		case found:
+			r.missing = time.Time{}
+		case r.missing.IsZero():
+			r.missing = now
+		case now.Sub(r.missing) > goneAfter:
 			a.client.PurgeTopicsFromConsuming(topic)
 			delete(a.reading, topic)
 		}
 	}
 }
 
-// fresh returns the partitions that are not read yet.
-func (a *assigner) fresh(there map[string][]int32) (fresh []partition) {
-	for topic, numbers := range there {
-		for _, n := range numbers {
+// fresh returns the partitions that are not read yet, by the broker that has them; -1 where none has.
+func (a *assigner) fresh(there topics) map[int32][]partition {
+	fresh := make(map[int32][]partition)
+	for topic, leaders := range there {
+		for n, leader := range leaders {
 			if r := a.reading[topic]; r == nil || !r.partitions[n] {
-				fresh = append(fresh, partition{topic, n})
+				fresh[leader] = append(fresh[leader], partition{topic, n})
 			}
 		}
 	}
@@ -103,12 +120,12 @@ func (a *assigner) fresh(there map[string][]int32) (fresh []partition) {
 }
 
 // begins returns at which offset reading begins, without those partitions for which that is not known yet.
-func (a *assigner) begins(ctx context.Context, of []partition) (map[partition]int64, error) {
-	ends, err := a.offsets(ctx, of, theEnd)
+func (a *assigner) begins(ctx context.Context, of *kgo.Broker, partitions []partition) (map[partition]int64, error) {
+	ends, err := offsets(ctx, of, partitions, theEnd)
 	if err != nil {
 		return nil, err
 	}
-	begins, err := a.offsets(ctx, slices.Collect(maps.Keys(ends)), a.from.UnixMilli())
+	begins, err := offsets(ctx, of, slices.Collect(maps.Keys(ends)), a.from.UnixMilli())
 	for p, offset := range begins {
 		if offset < 0 { // nothing has come since
 			begins[p] = ends[p]
@@ -122,7 +139,7 @@ func (a *assigner) add(begins map[partition]int64) {
 	assigned := make(map[string]map[int32]kgo.Offset)
 	for p, offset := range begins {
 		if a.reading[p.topic] == nil {
-			a.reading[p.topic] = &reading{make(map[int32]bool), time.Now()}
+			a.reading[p.topic] = &reading{partitions: make(map[int32]bool)}
 		}
 		a.reading[p.topic].partitions[p.number] = true
 		if assigned[p.topic] == nil {
@@ -134,28 +151,28 @@ func (a *assigner) add(begins map[partition]int64) {
 }
 
 // offsets returns the first offset of each partition whose event is not before a time, in Unix milliseconds; negative if there
-// is none. Partitions whose brokers do not know at the moment are missing.
-func (a *assigner) offsets(ctx context.Context, of []partition, since int64) (map[partition]int64, error) {
+// is none. What the broker does not know at the moment, or does not answer in time, is missing.
+func offsets(ctx context.Context, of *kgo.Broker, partitions []partition, since int64) (map[partition]int64, error) {
 	found := make(map[partition]int64)
-	if len(of) == 0 {
+	if len(partitions) == 0 {
 		return found, nil
 	}
-	for _, shard := range a.client.RequestSharded(ctx, listOffsets(of, since)) {
-		response, ok := shard.Resp.(*kmsg.ListOffsetsResponse)
-		if !ok {
-			continue
-		}
-		for _, t := range response.Topics {
-			for _, p := range t.Partitions {
-				err := kerr.ErrorForCode(p.ErrorCode)
-				switch {
-				case err == nil && len(p.OldStyleOffsets) > 0: // before Kafka 0.10.1
-					found[partition{t.Topic, p.Partition}] = p.OldStyleOffsets[0]
-				case err == nil:
-					found[partition{t.Topic, p.Partition}] = p.Offset
-				case !kerr.IsRetriable(err):
-					return nil, fmt.Errorf("finding the first event of partition %d of %s: %w", p.Partition, untrusted.Text(t.Topic), err)
-				}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	response, err := of.Request(ctx, listOffsets(partitions, since))
+	if err != nil {
+		return found, nil // health knows of it
+	}
+	for _, t := range response.(*kmsg.ListOffsetsResponse).Topics {
+		for _, p := range t.Partitions {
+			err := kerr.ErrorForCode(p.ErrorCode)
+			switch {
+			case err == nil && len(p.OldStyleOffsets) > 0: // before Kafka 0.10.1
+				found[partition{t.Topic, p.Partition}] = p.OldStyleOffsets[0]
+			case err == nil:
+				found[partition{t.Topic, p.Partition}] = p.Offset
+			case !kerr.IsRetriable(err):
+				return nil, fmt.Errorf("finding the first event of partition %d of %s: %w", p.Partition, untrusted.Text(t.Topic), err)
 			}
 		}
 	}
@@ -177,22 +194,27 @@ func listOffsets(of []partition, since int64) *kmsg.ListOffsetsRequest {
 	return request
 }
 
-// matchingTopics returns the partitions of all topics that match, without Kafka's own ones.
-func matchingTopics(ctx context.Context, client *kgo.Client, matches *regexp.Regexp) (map[string][]int32, error) {
+// topics are the brokers that have each partition, by topic and number of the partition; -1 where none has.
+type topics map[string]map[int32]int32
+
+// matchingTopics returns all topics that match, without Kafka's own ones. It takes no longer than timeout.
+func matchingTopics(ctx context.Context, client *kgo.Client, matches *regexp.Regexp, timeout time.Duration) (topics, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	all := kmsg.NewPtrMetadataRequest()
 	all.Topics = nil // which means all
 	response, err := all.RequestWith(ctx, client)
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[string][]int32)
+	found := make(topics)
 	for _, t := range response.Topics {
 		if t.Topic == nil || t.IsInternal || !matches.MatchString(*t.Topic) {
 			continue
 		}
-		found[*t.Topic] = nil
+		found[*t.Topic] = make(map[int32]int32)
 		for _, p := range t.Partitions {
-			found[*t.Topic] = append(found[*t.Topic], p.Partition)
+			found[*t.Topic][p.Partition] = p.Leader
 		}
 	}
 	return found, nil

@@ -3,7 +3,7 @@
 
 // Package ownerevents follows what dojot's x509-identity-mgmt tells on Kafka about who owns a certificate.
 //
-// A Consumer reads all matching topics by itself, without a group, from its start on. It says which changes there were,
+// A Consumer reads all matching topics by itself, without a group, from a minute before its start on. It says which changes there were,
 // and when some may have been missed; what follows from that is for others to decide. A Kafka that is away, slow or wrong
 // costs it bounded memory, is told to operators, and ends nothing.
 package ownerevents
@@ -45,7 +45,8 @@ const (
 	// OldAge is the age from which an event is no more than a reason to ask: such a one comes after Kafka was away, and by
 	// then certificate-acl knows it, and what has come after it.
 	OldAge = 10 * time.Minute
-	// rewind is how far before the discovery of a gap reading begins anew.
+	// rewind is how far before the start, or the discovery of a gap, reading begins: certificate-acl may learn of an event
+	// later than Kafka, if both are restarted, and clocks differ.
 	rewind = time.Minute
 	// minPause and maxPause are how long to wait before reading begins anew.
 	minPause = time.Second
@@ -88,9 +89,7 @@ func Check(ctx context.Context, cfg Config) (topics int, err error) {
 		return 0, fmt.Errorf("setting up the Kafka client: %w", err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	there, err := matchingTopics(ctx, client, pattern)
+	there, err := matchingTopics(ctx, client, pattern, probeTimeout)
 	if err != nil {
 		return 0, errors.New(untrusted.Text(err.Error()))
 	}
@@ -161,7 +160,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	from, pause := time.Now(), minPause
+	from, pause := time.Now().Add(-rewind), minPause
 	for ctx.Err() == nil {
 		client, err := kgo.NewClient(c.options()...)
 		if err != nil {
@@ -238,6 +237,8 @@ func (c *Consumer) follow(ctx context.Context, client *kgo.Client, assigner *ass
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
+		throttle := throttleFor(fetches.NumRecords())
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) { c.handlePartition(p, throttle) })
 		for _, e := range fetches.Errors() {
 			gap, fatal := judge(e.Err)
 			if fatal {
@@ -247,8 +248,6 @@ func (c *Consumer) follow(ctx context.Context, client *kgo.Client, assigner *ass
 				c.missed(gap, e.Err)
 			}
 		}
-		throttle := throttleFor(fetches.NumRecords())
-		fetches.EachPartition(func(p kgo.FetchTopicPartition) { c.handlePartition(p, throttle) })
 		c.health.setTopics(len(client.GetConsumeTopics()))
 	}
 }

@@ -68,15 +68,26 @@ func publish(t *testing.T, cluster *kfake.Cluster, options ...kgo.Opt) *publishe
 
 func (p *publisher) send(topic, value string) {
 	p.t.Helper()
-	if err := p.try(topic, value); err != nil {
+	p.sendAt(time.Now(), topic, value)
+}
+
+// create makes a topic with something in it that is too old to be read.
+func (p *publisher) create(topic string) {
+	p.t.Helper()
+	p.sendAt(time.Now().Add(-2*time.Minute), topic, "old")
+}
+
+func (p *publisher) sendAt(at time.Time, topic, value string) {
+	p.t.Helper()
+	if err := p.try(&kgo.Record{Topic: topic, Value: []byte(value), Timestamp: at}); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func (p *publisher) try(topic, value string) error {
+func (p *publisher) try(r *kgo.Record) error {
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
-	return p.client.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr()
+	return p.client.ProduceSync(ctx, r).FirstErr()
 }
 
 // A journal is what a Consumer has said.
@@ -217,9 +228,10 @@ func TestChangesAreTold(t *testing.T) {
 	t.Parallel()
 	cluster := kafka(t)
 	p := publish(t, cluster)
-	p.send(admin, event("create", 1, belongsTo("before"))) // and before the start is not read
+	p.create(admin)
+	p.send(admin, event("create", 1, belongsTo("just before")))
 	j := follow(t, at(cluster))
-	j.well(1)
+	j.wants("create 01 admin:just before", "= create told")
 	p.send(admin, event("create", 2, belongsTo("a")))
 	j.wants("create 02 admin:a", "= create told")
 	p.send(admin, event("update", 2, belongsTo("b")))
@@ -239,8 +251,8 @@ func TestCheckCountsTopics(t *testing.T) {
 	t.Parallel()
 	cluster := kafka(t)
 	p := publish(t, cluster)
-	p.send(admin, "first")
-	p.send("other", "first")
+	p.create(admin)
+	p.create("other")
 	cfg := ownerevents.Config{Brokers: cluster.ListenAddrs(), Topics: pattern}
 	n, err := ownerevents.Check(t.Context(), cfg)
 	if n != 1 || err != nil {
@@ -256,7 +268,7 @@ func TestWhatIsNoEventIsSkipped(t *testing.T) {
 	t.Parallel()
 	cluster := kafka(t)
 	p := publish(t, cluster)
-	p.send(admin, "first")
+	p.create(admin)
 	j := follow(t, at(cluster))
 	j.well(1)
 	p.send(admin, "")
@@ -293,13 +305,13 @@ func TestEventThatComesWhileReadingBeginsIsRead(t *testing.T) {
 	t.Parallel()
 	cluster := kafka(t)
 	p := publish(t, cluster)
-	p.send(admin, "first")
+	p.create(admin)
 	questions := 0
 	cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		if questions++; questions == 2 {
 			cluster.SleepControl(func() {
-				if err := p.try(admin, event("delete", 1, "")); err != nil {
+				if err := p.try(&kgo.Record{Topic: admin, Value: []byte(event("delete", 1, ""))}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -310,10 +322,29 @@ func TestEventThatComesWhileReadingBeginsIsRead(t *testing.T) {
 	j.wants("delete 01 ", "= delete told")
 }
 
+// A broker that does not answer holds up its own partitions only.
+func TestBrokerThatIsSilentHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	cluster := kafka(t, kfake.NumBrokers(2))
+	p := publish(t, cluster, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	p.create(admin)
+	for node := range int32(2) {
+		if err := cluster.MoveTopicPartition(admin, node, node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		return nil, nil, cluster.CurrentNode() == 1
+	})
+	p.send(admin, event("delete", 1, ""))
+	follow(t, at(cluster)).wants("delete 01 ", "= delete told")
+}
+
 func TestPartitionsThatAreAddedAreRead(t *testing.T) {
 	t.Parallel()
 	cluster := kafka(t)
-	publish(t, cluster).send(admin, "first")
+	publish(t, cluster).create(admin)
 	j := follow(t, at(cluster))
 	j.well(1)
 	p := publish(t, cluster, kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -322,8 +353,7 @@ func TestPartitionsThatAreAddedAreRead(t *testing.T) {
 	if _, err := more.RequestWith(t.Context(), p.client); err != nil {
 		t.Fatal(err)
 	}
-	record := &kgo.Record{Topic: admin, Partition: 6, Value: []byte(event("delete", 1, ""))}
-	if err := p.client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
+	if err := p.try(&kgo.Record{Topic: admin, Partition: 6, Value: []byte(event("delete", 1, ""))}); err != nil {
 		t.Fatal(err)
 	}
 	j.wants("delete 01 ", "= delete told")
@@ -334,7 +364,7 @@ func TestDeletedTopicIsForgotten(t *testing.T) {
 	t.Parallel()
 	cluster := kafka(t)
 	p := publish(t, cluster)
-	p.send(admin, "first")
+	p.create(admin)
 	j := follow(t, at(cluster))
 	j.well(1)
 	gone := kmsg.NewPtrDeleteTopicsRequest()
@@ -371,7 +401,7 @@ func TestKafkaThatForgot(t *testing.T) {
 	port := freePort(t)
 	cluster := kafka(t, kfake.Ports(port))
 	p := publish(t, cluster)
-	p.send(admin, "first")
+	p.create(admin)
 	j := follow(t, at(cluster))
 	j.well(1)
 	cluster.Close()
@@ -390,7 +420,7 @@ func TestTruncatedLogIsAGap(t *testing.T) {
 	t.Parallel()
 	cluster := kafka(t)
 	p := publish(t, cluster)
-	p.send(admin, "first")
+	p.create(admin)
 	j := follow(t, at(cluster))
 	j.well(1)
 	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {

@@ -238,7 +238,7 @@ func (a *App) openStore(ctx context.Context, lists *listFetcher, onSwap func(old
 	cfg.OnReload = a.reloads.observe
 	cfg.OnSwap = func(old, current *truststore.Generation) {
 		onSwap(old, current)
-		lists.swapped(current)
+		lists.swapped(old, current)
 	}
 	cfg.Remotes = lists.remotes
 	store, err := openTrust(ctx, a.cfg, cfg)

@@ -262,10 +262,15 @@ func (l *listFetcher) open(store *truststore.Store) {
 	l.followAll(store.Current)
 }
 
-// swapped is told of each generation.
-func (l *listFetcher) swapped(current *truststore.Generation) {
-	if l != nil {
-		l.followAll(func() *truststore.Generation { return current })
+// swapped is told of each generation. With other CAs, lists may count that were refused, and are not to wait until their
+// servers are asked anyway.
+func (l *listFetcher) swapped(old, current *truststore.Generation) {
+	if l == nil {
+		return
+	}
+	l.followAll(func() *truststore.Generation { return current })
+	if !slices.EqualFunc(old.CAs(), current.CAs(), (*x509.Certificate).Equal) {
+		l.fetchNow()
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"encoding/asn1"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -78,7 +80,7 @@ func (s *pointScene) start() {
 	s.t.Cleanup(s.lists.close)
 	trust := trustConfig(cfg, log)
 	trust.Remotes = s.lists.remotes
-	trust.OnSwap = func(_, current *truststore.Generation) { s.lists.swapped(current) }
+	trust.OnSwap = s.lists.swapped
 	if s.store, err = openTrust(s.t.Context(), cfg, trust); err != nil {
 		s.t.Fatal(err)
 	}
@@ -173,4 +175,38 @@ func TestADeltaIsKeptUntilItsListHasCaughtUp(t *testing.T) {
 			s.wants("when the list has caught up", true)
 		})
 	}
+}
+
+// A list of a CA that was not in the bundle is refused, and its server is asked less and less often. Once the CA is there, it
+// is asked at once.
+func TestListsAreFetchedAtOnceWhenTheirCAComes(t *testing.T) {
+	t.Parallel()
+	s := newPointScene(t)
+	list, asked := s.list(certtest.CRLOptions{Number: 7}), make(chan struct{}, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case asked <- struct{}{}: // the first time
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			_, _ = w.Write(list)
+		}
+	}))
+	t.Cleanup(server.Close)
+	delete(s.Vars, "VERNEGATE_CRL_FROM_CDP")
+	s.Vars["VERNEGATE_TLS_CRL"], s.Vars["VERNEGATE_CRL_REFRESH"] = server.URL, "1h"
+	other := certtest.NewCA("other")
+	s.Write("ca.crt", other.PEM())
+	s.start()
+	defer s.lists.start(t.Context())()
+	for s.lists.status()[0].Next.Before(time.Now().Add(30 * time.Minute)) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.Write("ca.crt", certtest.CertsPEM(other.Cert, s.Root.Cert))
+	_ = s.store.Reload(t.Context()) // the list is missing
+	for !s.lists.status()[0].Held {
+		time.Sleep(10 * time.Millisecond)
+	}
+	_ = s.store.Reload(t.Context())
+	s.wants("when its CA has come", true, server.URL)
 }

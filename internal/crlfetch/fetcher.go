@@ -256,8 +256,9 @@ func (f *Fetcher) run(ctx context.Context, s *source) {
 		case <-s.now:
 		case <-timer.C:
 		}
+		began := time.Now()
 		f.ask(ctx, s)
-		timer.Reset(s.untilNext(time.Now(), f.config.Refresh))
+		timer.Reset(s.untilNext(began, time.Now(), f.config.Refresh))
 	}
 }
 

@@ -126,6 +126,23 @@ func TestAListIsFetchedAgainWhenItIsDue(t *testing.T) {
 	})
 }
 
+// What is due while the server answers may not be in its answer.
+func TestAListThatIsDueWhileTheServerAnswersIsFetchedAgain(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		b.due = time.Now().Add(10 * time.Minute)
+		b.respond = func(w http.ResponseWriter) {
+			time.Sleep(5 * time.Second)
+			_, _ = io.WriteString(w, "a list")
+		}
+	}, func(b *bubble) {
+		<-b.asked
+		time.Sleep(time.Until(b.due) - 3*time.Second)
+		b.f.FetchNow()
+		second := <-b.asked
+		within(t, "the request for the next list", (<-b.asked).Sub(second), 6*time.Second, 16*time.Second)
+	})
+}
+
 func TestAFailingServerIsAskedLessAndLessOften(t *testing.T) {
 	inBubble(t, func(b *bubble) { b.status.Store(500) }, func(b *bubble) {
 		last := <-b.asked

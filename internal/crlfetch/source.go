@@ -124,16 +124,17 @@ func (s *source) finish(now time.Time, err error) {
 }
 
 // untilNext returns how long to wait for the next request: until the refresh interval is
-// over or the list is due to be replaced, and after a failure for an interval that grows.
-func (s *source) untilNext(now time.Time, refresh time.Duration) time.Duration {
+// over or the list is due to be replaced, and after a failure for an interval that grows. The
+// last request began at a time from which on what is due may not have been in its answer.
+func (s *source) untilNext(began, now time.Time, refresh time.Duration) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wait := refresh - jitter(refresh)
-	switch due := s.status.Due.Sub(now); {
+	switch due := max(0, s.status.Due.Sub(now)); {
 	case s.failures > 0:
 		wait = min(refresh, max(backOff(s.failures), s.wait))
 		wait -= jitter(wait)
-	case !s.status.Due.IsZero() && 0 < due && due < wait:
+	case s.status.Due.After(began) && due < wait:
 		wait = due + jitter(min(refresh, 10*time.Second)) // never before: it would be asked for twice
 	}
 	wait = max(wait, min(soonest, refresh))

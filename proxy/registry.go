@@ -111,6 +111,8 @@ func (r *registry) add(s *session, peer, chain []*x509.Certificate, at times) (*
 	}
 	if r.bind(c, chain) {
 		c.sent = boundedSent(peer)
+	} else {
+		r.expireAt(c, expiryOf(chain))
 	}
 	r.addSession(c, s)
 	if !at.lifetime.IsZero() {
@@ -143,6 +145,14 @@ func (r *registry) addSession(c *clientCert, s *session) {
 	c.sessions = append(c.sessions, s)
 	s.live.ownerIndex = len(r.owners[s.owner])
 	r.owners[s.owner] = append(r.owners[s.owner], s)
+}
+
+// expireAt has it looked at a time whether a certificate is still trusted, unless that is to be sooner anyway: it may have been
+// looked at when the time had come and this session was not there yet. mu must be held.
+func (r *registry) expireAt(c *clientCert, at time.Time) {
+	if c.expiry.index == 0 || at.Before(c.expiry.at) {
+		r.expiries.set(&c.expiry, at)
+	}
 }
 
 // rebind is bind for a certificate that may have lost its last session meanwhile.

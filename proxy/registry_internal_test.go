@@ -222,6 +222,27 @@ func TestRegistryFollowsTheChain(t *testing.T) {
 	}
 }
 
+// A session that comes when those of its certificate have just ended, as that has expired, ends as well.
+func TestRegistryDoesNotPutOffTheExpiry(t *testing.T) {
+	t.Parallel()
+	ca := authority("one")
+	ca.NotAfter = time.Now()
+	chain := device(1, ca)
+	r := newRegistry()
+	c := enter(t, r, &session{}, chain, time.Time{})
+	r.mu.Lock()
+	fired, _ := r.expiries.queue.due(time.Now().Add(time.Minute))
+	r.mu.Unlock()
+	if fired != &c.expiry {
+		t.Fatalf("got the timer %v, want that of the certificate", fired)
+	}
+	r.resetTimer(&r.expiries, &c.expiry, time.Now().Add(stillValid))
+	enter(t, r, &session{}, chain, time.Time{})
+	if at := expiryOf(chain); !c.expiry.at.Equal(at) {
+		t.Errorf("it is looked at in %v, want at %v", time.Until(c.expiry.at), at)
+	}
+}
+
 // A certificate that is in the bundle itself is withdrawn with it.
 func TestRegistryFindsACertificateThatIsItsOwnIssuer(t *testing.T) {
 	t.Parallel()

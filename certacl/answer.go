@@ -19,6 +19,8 @@ type answer struct {
 	stale bool // past its TTL, and asking again has failed
 	told  bool // by an event
 
+	doubtful bool // certificate-acl may not know yet of a change
+
 	since time.Time // when it was asked for, or told
 
 	freshUntil  time.Time // it is handed out without asking
@@ -34,6 +36,15 @@ func (c *Cache) withTimes(a answer, now time.Time) answer {
 	}
 	a.freshUntil = now.Add(max(c.TTL, 0))
 	a.usableUntil = a.freshUntil.Add(max(c.StaleIfError, 0))
+	return a
+}
+
+// asDoubtful returns a, which is to be asked for again soon.
+func (a answer) asDoubtful(now time.Time) answer {
+	a.doubtful = true
+	if soon := now.Add(staleBackOff); a.freshUntil.After(soon) {
+		a.freshUntil = soon
+	}
 	return a
 }
 

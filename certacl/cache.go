@@ -17,8 +17,13 @@ import (
 // ErrClosed is returned by Owner when it would have to ask after Close.
 var ErrClosed = errors.New("identity cache is closed")
 
-// ErrStale is returned by CurrentOwner when there is an owner that is past its TTL, and asking again has failed.
-var ErrStale = errors.New("the owner could not be asked for again")
+// What CurrentOwner returns beside an owner.
+var (
+	// ErrStale: it is past its TTL, and asking again has failed.
+	ErrStale = errors.New("the owner could not be asked for again")
+	// ErrDoubtful: it was asked for so soon after Doubt that certificate-acl may not have learned of the change yet.
+	ErrDoubtful = errors.New("the owner may have changed just now")
+)
 
 // Outcome says how Owner came to what it returned; its text is fit for a
 // metric label.
@@ -59,7 +64,7 @@ type Cache struct {
 	// device may have been registered since, so it becomes an error.
 	StaleIfError time.Duration
 
-	// Hold is how long what was told by Tell overrules certificate-acl.
+	// Hold is how long what was told by Tell overrules certificate-acl, and how long after Doubt what that says is doubtful.
 	Hold time.Duration
 
 	// Order is how long it is remembered when that has happened that was
@@ -76,7 +81,7 @@ type Cache struct {
 
 	mu      sync.Mutex                              // guards what follows, but for asking
 	answers *simplelru.LRU[pki.Fingerprint, answer] // lru.Cache without a lock of its own
-	tolds   *simplelru.LRU[pki.Fingerprint, told]   // in the order in which they were told
+	tolds   *simplelru.LRU[pki.Fingerprint, told]   // and doubts, in the order in which they were told
 	order   order
 	flights map[pki.Fingerprint]*flight
 	closed  bool
@@ -95,12 +100,16 @@ func (c *Cache) Owner(ctx context.Context, fp pki.Fingerprint) (owner string, ok
 	return found.owner, found.ok, err
 }
 
-// CurrentOwner is Owner, but an error where that is past its TTL and could not be asked for again: a session that lives
-// has been let in already, and what is asked about it is whether anything has changed.
+// CurrentOwner is Owner, but says with ErrStale or ErrDoubtful where what it returns may not be so any more. The owner is
+// to be asked for again soon then.
 func (c *Cache) CurrentOwner(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
 	found, err := c.observed(ctx, fp)
-	if err == nil && found.stale {
-		return "", false, ErrStale
+	switch {
+	case err != nil:
+	case found.stale:
+		err = ErrStale
+	case found.doubtful:
+		err = ErrDoubtful
 	}
 	return found.owner, found.ok, err
 }

@@ -99,6 +99,9 @@ func (c *Cache) finish(fp pki.Fingerprint, f *flight) {
 
 	c.mu.Lock()
 	if c.flights[fp] == f { // else it was overtaken
+		if f.err == nil && c.inDoubt(fp, now) {
+			f.found = f.found.asDoubtful(now)
+		}
 		c.remember(fp, f.found, now)
 		delete(c.flights, fp)
 	}

@@ -83,7 +83,9 @@ func (c *Cache) dropThoseOf(owner string, keys []pki.Fingerprint) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, fp := range keys {
-		if c.names(owner, fp) && c.drop(fp) {
+		if c.names(owner, fp) {
+			c.overtake(fp) // it may have begun since, and would put back what stands in
+			c.drop(fp)
 			n++
 		}
 	}

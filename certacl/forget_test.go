@@ -94,7 +94,7 @@ func TestOutdatedIsAskedForAndStandsIn(t *testing.T) {
 	})
 }
 
-func TestCurrentOwnerIsNeverStale(t *testing.T) {
+func TestCurrentOwnerSaysWhatIsStale(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		acl := &certificateACL{owner: lamp.owner}
 		cache := newHoldingCache(acl)
@@ -105,8 +105,8 @@ func TestCurrentOwnerIsNeverStale(t *testing.T) {
 		time.Sleep(ttl)
 		acl.set("", errDown)
 		for range 2 { // the second comes while nobody is to ask again
-			if owner, ok, err := cache.CurrentOwner(t.Context(), pki.Fingerprint{}); owner != "" || ok || !errors.Is(err, certacl.ErrStale) {
-				t.Errorf("got %q, %t, %v, want ErrStale", owner, ok, err)
+			if owner, ok, err := cache.CurrentOwner(t.Context(), pki.Fingerprint{}); owner != lamp.owner || !ok || !errors.Is(err, certacl.ErrStale) {
+				t.Errorf("got %q, %t, %v, want the owner and ErrStale", owner, ok, err)
 			}
 		}
 	})

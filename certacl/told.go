@@ -12,8 +12,10 @@ import (
 )
 
 // A told answer is what an event has said. Until its time is over it is handed out, and certificate-acl is not asked:
-// it learns of the same event at the same time or later, and may still say what was true before.
+// it learns of the same event at the same time or later, and may still say what was true before. An event that does not
+// say whose the certificate is leaves a doubt: certificate-acl is asked, and asked again soon.
 type told struct {
+	doubt bool // and no answer
 	owner string
 	ok    bool
 	since time.Time // when it was told
@@ -54,7 +56,7 @@ func (c *Cache) Tell(fp pki.Fingerprint, owner string, ok bool, at time.Time) Ve
 		}
 		return Outdated
 	}
-	c.hold(fp, told{owner, ok, now, now.Add(c.Hold)})
+	c.hold(fp, told{owner: owner, ok: ok, since: now, until: now.Add(c.Hold)})
 	if c.answers != nil && c.answers.Contains(fp) { // others would make those leave that devices need
 		c.remember(fp, c.withTimes(answer{owner: owner, ok: ok, told: true, since: now}, now), now)
 	}
@@ -63,7 +65,8 @@ func (c *Cache) Tell(fp pki.Fingerprint, owner string, ok bool, at time.Time) Ve
 }
 
 // Doubt is Tell for a change that does not say whose the certificate is now: it forgets the certificate, as Forget does,
-// and returns true, unless the change is Outdated.
+// and returns true, unless the change is Outdated. For Hold, CurrentOwner then returns ErrDoubtful beside what
+// certificate-acl says.
 func (c *Cache) Doubt(fp pki.Fingerprint, at time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,6 +87,7 @@ func (c *Cache) doubt(fp pki.Fingerprint, place place, now time.Time) bool {
 	}
 	c.overtake(fp)
 	c.drop(fp)
+	c.hold(fp, told{doubt: true, since: now, until: now.Add(c.Hold)})
 	return true
 }
 
@@ -101,6 +105,18 @@ func (c *Cache) hold(fp pki.Fingerprint, t told) {
 
 // heldAt returns what was told of a certificate and still counts. The caller holds mu.
 func (c *Cache) heldAt(fp pki.Fingerprint, now time.Time) (told, bool) {
+	t, known := c.lastTold(fp, now)
+	return t, known && !t.doubt
+}
+
+// inDoubt reports whether certificate-acl may not know yet of a change. The caller holds mu.
+func (c *Cache) inDoubt(fp pki.Fingerprint, now time.Time) bool {
+	t, known := c.lastTold(fp, now)
+	return known && t.doubt
+}
+
+// lastTold returns what was told of a certificate last, if its time is not over. The caller holds mu.
+func (c *Cache) lastTold(fp pki.Fingerprint, now time.Time) (told, bool) {
 	if c.tolds == nil {
 		return told{}, false
 	}

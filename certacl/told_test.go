@@ -210,6 +210,40 @@ func TestAClockThatIsFarAheadHasNotTheLastWord(t *testing.T) {
 	})
 }
 
+// TestDoubtIsAskedForAgainSoon: certificate-acl may learn of a change later than the cache.
+func TestDoubtIsAskedForAgainSoon(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		acl := &certificateACL{owner: lamp.owner}
+		cache := newHoldingCache(acl)
+		defer cache.Close()
+		want := func(owner string, doubt error, asked int) {
+			t.Helper()
+			got, ok, err := cache.CurrentOwner(t.Context(), pki.Fingerprint{})
+			if got != owner || ok != (owner != "") || err != doubt {
+				t.Errorf("got %q, %t and %v, want %q and %v", got, ok, err, owner, doubt)
+			}
+			if n := acl.requests(); n != asked {
+				t.Errorf("certificate-acl was asked %d times, want %d", n, asked)
+			}
+		}
+		want(lamp.owner, nil, 1)
+		cache.Doubt(pki.Fingerprint{}, time.Now())
+		want(lamp.owner, certacl.ErrDoubtful, 1)
+		want(lamp.owner, certacl.ErrDoubtful, 0)
+		acl.set(door.owner, nil)
+		time.Sleep(certacl.StaleBackOff)
+		want(door.owner, certacl.ErrDoubtful, 1)
+		time.Sleep(hold - certacl.StaleBackOff)
+		want(door.owner, nil, 1)
+		time.Sleep(ttl - instant)
+		want(door.owner, nil, 0)
+
+		cache.Doubt(pki.Fingerprint{}, time.Now())
+		tell(t, cache, lamp, time.Now().Add(instant), certacl.Counts)
+		want(lamp.owner, nil, 0)
+	})
+}
+
 // An askedBefore answers what was true when it was asked.
 type askedBefore struct {
 	mu    sync.Mutex

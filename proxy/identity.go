@@ -31,10 +31,14 @@ type Peer struct {
 // ErrNoOwner is matched by the errors of an OwnerFunc that say why a certificate has no owner.
 var ErrNoOwner = errors.New("no owner")
 
+// ErrAskAgain is matched by the errors of an OwnerFunc that come with an answer: it counts, but may not be so any more, and the
+// owner of a session that lives by it is asked for again within a minute.
+var ErrAskAgain = errors.New("the owner is to be asked for again soon")
+
 // An OwnerFunc finds the owner of a client's certificate. ok is false when the certificate is known to have no
 // owner; an error says that this could not be found out, so that a service that is down never reads as a
-// refusal. An error that matches ErrNoOwner is the exception: the certificate is known to have no owner, and the error
-// is what the log says about it. It is called from many goroutines and has to return soon after ctx is done.
+// refusal. Errors that match ErrNoOwner and ErrAskAgain are the exceptions: with ErrNoOwner, the certificate is known to have no
+// owner, and the error is what the log says about it. It is called from many goroutines and has to return soon after ctx is done.
 type OwnerFunc func(ctx context.Context, peer Peer) (owner string, ok bool, err error)
 
 // An AuthorizeFunc has the last word on a client that the Trust has accepted: it may ask an OCSP responder, say. nil lets
@@ -60,6 +64,7 @@ type identity struct {
 	ok    bool
 	why   error // there is no owner; nil = there is one, or ok says it all
 	err   error // of the look-up
+	soon  bool  // the owner is to be asked for again
 
 	denied error     // by Authorize
 	again  time.Time // when to ask Authorize again; zero = after Recheck
@@ -90,8 +95,11 @@ func (c *Config) ask(ctx context.Context, peer Peer) (id identity) {
 
 func (id *identity) askOwner(ctx context.Context, owner OwnerFunc, peer Peer) {
 	id.owner, id.ok, id.err = owner(ctx, peer)
-	if errors.Is(id.err, ErrNoOwner) {
+	switch {
+	case errors.Is(id.err, ErrNoOwner):
 		id.ok, id.why, id.err = false, id.err, nil
+	case errors.Is(id.err, ErrAskAgain):
+		id.soon, id.err = true, nil
 	}
 }
 

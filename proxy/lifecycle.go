@@ -98,16 +98,15 @@ func withdrawn(err error) Reason {
 }
 
 // enter makes the session a live one: from now on it ends when its certificate is no longer trusted, has
-// expired, or belongs to another owner, and at the end of its lifetime. again is as in an identity. The error is an
-// *endError.
-func (s *session) enter(again time.Time) error {
+// expired, or belongs to another owner, and at the end of its lifetime. The error is an *endError.
+func (s *session) enter(id identity) error {
 	state := s.tls.ConnectionState()
 	s.tlsVersion, s.resumed = state.Version, state.DidResume
 	now := time.Now()
 	cert, err := s.server.live.add(s, state.PeerCertificates, s.newcomer.chain, times{
 		lifetime:  s.lifetimeEnd(now),
 		recheck:   s.firstRecheck(now),
-		authorize: s.server.nextAuthorization(again, now),
+		authorize: s.server.nextAuthorization(id.again, now),
 	})
 	if err != nil {
 		return because(TLSUntrusted, err)
@@ -118,6 +117,8 @@ func (s *session) enter(again time.Time) error {
 	}
 	if s.server.changes.count(cert.fp) != s.newcomer.changes { // so may one of the owner
 		s.server.recheckOwner(cert)
+	} else if id.soon {
+		s.server.live.recheckAgain(cert, now.Add(s.server.nextRecheck(false)))
 	}
 	s.newcomer = nil
 	return nil

@@ -93,7 +93,8 @@ func (s *Server) Newest(n int) []SessionInfo {
 
 // Kick ends the live sessions that match, on behalf of an operator, and returns how many. It does not keep their
 // devices from coming back. Before it ends the first one, it calls forget, unless that is nil, with each of their
-// certificates once, so that who comes back can be asked about anew.
+// certificates once, so that who comes back can be asked about anew. So are those then whose sessions match and were
+// being established: they may have been let in by what was forgotten.
 func (s *Server) Kick(f Filter, forget func(pki.Fingerprint)) int {
 	found := s.live.find(&f, 0, -1)
 	if forget != nil {
@@ -107,6 +108,9 @@ func (s *Server) Kick(f Filter, forget func(pki.Fingerprint)) int {
 	}
 	for _, c := range found {
 		c.stop(AdminKick, nil)
+	}
+	if forget != nil {
+		s.RecheckSoon(f, 0)
 	}
 	return len(found)
 }

@@ -204,7 +204,7 @@ func (s *Server) recheckOwner(c *clientCert) (ended int) {
 }
 
 // askAgain ends the live sessions of a certificate that have another owner than it has now, and reports whether that
-// could be told.
+// could be told for good.
 func (s *Server) askAgain(c *clientCert) (ended int, told bool) {
 	peer, err := s.live.peerOf(c)
 	if err != nil {
@@ -218,7 +218,7 @@ func (s *Server) askAgain(c *clientCert) (ended int, told bool) {
 			ended++
 		}
 	}
-	return ended, id.err == nil
+	return ended, id.err == nil && !id.soon
 }
 
 // ownerChanges count what RecheckNow and RecheckSoon were called for. A session that is established notes the count of

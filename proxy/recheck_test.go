@@ -236,6 +236,7 @@ func TestOwnerChangedWhileConnecting(t *testing.T) {
 		"fingerprint": func(g *gate, fp pki.Fingerprint) { g.RecheckSoon(proxy.Filter{Fingerprint: fp}, time.Hour) },
 		"owner":       func(g *gate, _ pki.Fingerprint) { g.RecheckSoon(proxy.Filter{Owner: "admin:dev1"}, time.Hour) },
 		"all":         func(g *gate, _ pki.Fingerprint) { g.RecheckSoon(proxy.Filter{}, time.Hour) },
+		"kick":        func(g *gate, _ pki.Fingerprint) { g.Kick(proxy.Filter{Owner: "admin:dev1"}, func(pki.Fingerprint) {}) },
 		"where":       func(g *gate, _ pki.Fingerprint) { g.RecheckWhere(t.Context(), func(proxy.Peer) bool { return true }) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,6 +253,42 @@ func TestOwnerChangedWhileConnecting(t *testing.T) {
 			wantBytes(t, client, connack5)
 			wantStopped(t, client, backend, 0x87)
 			g.wantEnd(proxy.OwnerChanged)
+		})
+	}
+}
+
+// An owner that may not be right any more lets a device in, and is asked for again soon.
+func TestOwnerInDoubtIsAskedForAgainSoon(t *testing.T) {
+	t.Parallel()
+	for _, interval := range []time.Duration{0, 1000 * time.Hour} {
+		t.Run(interval.String(), func(t *testing.T) {
+			t.Parallel()
+			table := &ownerTable{}
+			b := startBroker(t)
+			g := startGate(t, func(c *proxy.Config) { never(table, b)(c); c.Recheck = interval })
+			device := testPKI().ca.Issue("admin:dev1")
+			fp := pki.FingerprintOf(device.Leaf)
+			wantSoon := func(is bool) {
+				t.Helper()
+				next := g.NextRecheck(fp)
+				if soon := !next.IsZero() && time.Until(next) <= time.Minute; soon != is {
+					t.Errorf("it is asked for again at %v, want soon: %t", next, is)
+				}
+			}
+			session5(g, b, device)
+			wantSoon(false)
+			doubt := fmt.Errorf("%w: certificate-acl is down", proxy.ErrAskAgain)
+			table.set(device, answer{"admin:dev1", true, doubt})
+			client, backend := session5(g, b, device)
+			wantSoon(true)
+			if n := g.RecheckNow(fp); n != 0 {
+				t.Errorf("%d sessions ended though nothing has changed", n)
+			}
+			table.set(device, answer{"admin:dev2", true, doubt})
+			if n := g.RecheckNow(fp); n != 2 {
+				t.Errorf("%d sessions ended, want 2", n)
+			}
+			wantStopped(t, client, backend, 0x87)
 		})
 	}
 }

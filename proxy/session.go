@@ -118,7 +118,7 @@ func (s *session) establish(ctx context.Context) error {
 	if reason, stopped := s.stoppedBy(); stopped {
 		return because(reason, nil)
 	}
-	return s.connectBroker(ctx, connect, id.again)
+	return s.connectBroker(ctx, connect, id)
 }
 
 // getToKnow is steps 2 and 3. A connection that fails in them is pending until it is closed.
@@ -187,8 +187,8 @@ func (s *session) decide(id identity) error {
 	return s.acquireSession()
 }
 
-// connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client. again is as in an identity.
-func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, again time.Time) error {
+// connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
+func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, id identity) error {
 	hello, err := s.forBroker(connect)
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, a
 		return err
 	}
 	s.join(broker)
-	if err := s.enter(again); err != nil {
+	if err := s.enter(id); err != nil {
 		return err
 	}
 	answer := append(broker.reply.Bytes, broker.rest...)

@@ -5,6 +5,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/vernegate/vernegate/certacl"
@@ -21,10 +23,11 @@ const eventSource = "kafka"
 // aclOwner lets the proxy ask a cache. A session that lives is not helped by an owner that was right some time ago.
 func aclOwner(cache *certacl.Cache) proxy.OwnerFunc {
 	return func(ctx context.Context, peer proxy.Peer) (owner string, ok bool, err error) {
-		if peer.Live {
-			return cache.CurrentOwner(ctx, peer.Fingerprint)
+		owner, ok, err = cache.CurrentOwner(ctx, peer.Fingerprint)
+		if errors.Is(err, certacl.ErrDoubtful) || errors.Is(err, certacl.ErrStale) && !peer.Live {
+			err = fmt.Errorf("%w: %w", proxy.ErrAskAgain, err)
 		}
-		return cache.Owner(ctx, peer.Fingerprint)
+		return owner, ok, err
 	}
 }
 

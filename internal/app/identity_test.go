@@ -6,15 +6,46 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/pki"
+	"github.com/vernegate/vernegate/proxy"
 )
+
+// What may not be so any more is asked for again: with an owner from before, newcomers come in, and live sessions stay.
+func TestOwnersInDoubt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var down error
+		cache := aclCache(config.Config{ACLCacheSize: 10}, nil, newIdentityMetrics(newRegistry(Build{})), slog.New(slog.DiscardHandler))
+		cache.StaleIfError = time.Hour
+		defer cache.Close()
+		cache.Lookup = func(context.Context, pki.Fingerprint) (string, bool, error) { return "acme:lamp", true, down }
+		owner := aclOwner(cache)
+		want := func(live bool, matches error) {
+			t.Helper()
+			if got, ok, err := owner(t.Context(), proxy.Peer{Live: live}); got != "acme:lamp" || !ok || !errors.Is(err, matches) {
+				t.Errorf("live %t: got %q, %t and %v, want %v", live, got, ok, err, matches)
+			}
+		}
+		want(false, nil)
+		cache.Doubt(pki.Fingerprint{}, time.Now())
+		want(false, proxy.ErrAskAgain)
+		want(true, proxy.ErrAskAgain)
+		time.Sleep(holdTold)
+		want(true, nil)
+		down = errors.New("certificate-acl is down")
+		want(false, proxy.ErrAskAgain)
+		want(true, certacl.ErrStale)
+	})
+}
 
 // A look-up that panics is told of with its stack; a mistake that meets every device is not told of for each.
 func TestPanicOfALookupIsLogged(t *testing.T) {

@@ -40,12 +40,16 @@ const (
 )
 
 // ask returns the first answer. An error matches proxy.ErrNoOwner, and says what each source
-// has against the certificate, or means that this could not be told. Each result is told to
+// has against the certificate, or proxy.ErrAskAgain beside the answer, or means that there is none. Each result is told to
 // observe.
 func (all sources) ask(ctx context.Context, peer proxy.Peer, observe func(s config.Source, result string)) (answer, error) {
 	var reasons []error
+	var soon error // matches proxy.ErrAskAgain
 	for _, s := range all {
 		owner, ok, err := s.find(ctx, peer)
+		if errors.Is(err, proxy.ErrAskAgain) {
+			soon, err = err, nil
+		}
 		switch {
 		case errors.Is(err, proxy.ErrNoOwner):
 			reasons = append(reasons, err)
@@ -54,7 +58,7 @@ func (all sources) ask(ctx context.Context, peer proxy.Peer, observe func(s conf
 			return answer{}, err
 		case ok:
 			observe(s.name, resultOwner)
-			return answer{owner, s.name}, nil
+			return answer{owner, s.name}, soon
 		case len(all) > 1: // else the reason of the ending says it all
 			reasons = append(reasons, fmt.Errorf("%w by %s", proxy.ErrNoOwner, s.name))
 		}

@@ -10,33 +10,46 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
 
 // A Watcher notices changes of files. It watches directories, not the files: a
 // file may be replaced by another one of its name, and a symbolic link anywhere
-// on the way to it by another link, as Kubernetes does with ..data. It does not
-// notice that a directory above those has been replaced.
+// on the way to it by another link, as Kubernetes does with ..data. That a directory
+// above those has been replaced it notices when it looks, once a minute.
 type Watcher struct {
 	// changes has room for one value, which stands for all changes since it
 	// was last received.
 	changes chan struct{}
 
-	paths   []string        // of the files
-	marks   map[string]bool // paths of which a change matters
-	failing map[string]bool // directories that cannot be watched, as logged
+	paths   []string               // of the files
+	marks   map[string]bool        // paths of which a change matters
+	watched map[string]os.FileInfo // directories
+	failing map[string]bool        // directories that cannot be watched, as logged
 	notify  *fsnotify.Watcher
+	looks   <-chan time.Time
 	running sync.WaitGroup
 	log     *slog.Logger
 }
+
+// lookInterval is how often a Watcher looks whether it still watches the directories
+// that are there: the system does not tell of all that ends a watch.
+const lookInterval = time.Minute
 
 // Files begins to watch files, which need not exist; Stop ends it. The error says
 // what cannot be watched, for lack of inotify watches perhaps. When that is
 // everything, the Watcher is nil.
 func Files(paths []string, log *slog.Logger) (*Watcher, error) {
+	return files(paths, log, time.Tick(lookInterval))
+}
+
+func files(paths []string, log *slog.Logger, looks <-chan time.Time) (*Watcher, error) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
@@ -44,8 +57,10 @@ func Files(paths []string, log *slog.Logger) (*Watcher, error) {
 	w := &Watcher{
 		changes: make(chan struct{}, 1),
 		paths:   paths,
+		watched: make(map[string]os.FileInfo),
 		failing: make(map[string]bool),
 		notify:  notify,
+		looks:   looks,
 		log:     log,
 	}
 	err = w.renew()
@@ -74,24 +89,53 @@ func (w *Watcher) run() {
 			if !ok {
 				return
 			}
-			if !w.marks[event.Name] {
+			if !w.marks[filepath.Clean(event.Name)] { // which is "//ca.crt" for a file in the root directory
 				continue
 			}
+			w.renewed()
 		case err, ok := <-w.notify.Errors:
 			if !ok {
 				return
 			}
 			// Events were lost, most likely because there were too many.
 			w.log.Warn("changes of files may have been missed, reading them again", "err", err)
-		}
-		if err := w.renew(); err != nil {
-			w.log.Error("some files can no longer be watched", "err", err)
+			w.renewed()
+		case <-w.looks:
+			if !w.look() {
+				continue
+			}
 		}
 		select {
 		case w.changes <- struct{}{}:
 		default: // one is waiting already
 		}
 	}
+}
+
+// renewed is renew with its failures logged.
+func (w *Watcher) renewed() {
+	if err := w.renew(); err != nil {
+		w.log.Error("some files can no longer be watched", "err", err)
+	}
+}
+
+// look watches directories anew that are not watched any more, or under whose name there is another one now. It reports
+// whether it could, so that there may have been changes.
+func (w *Watcher) look() (changed bool) {
+	before := w.marks
+	var lost []string
+	watching := w.notify.WatchList()
+	_, dirs := w.resolve()
+	for dir := range dirs {
+		is, err := os.Stat(dir)
+		if was := w.watched[dir]; err != nil || was == nil || !os.SameFile(is, was) || !slices.Contains(watching, dir) {
+			_ = w.notify.Remove(dir) // whose watch may be of the one before
+			delete(w.watched, dir)
+			lost = append(lost, dir)
+		}
+	}
+	w.renewed()
+	return !maps.Equal(before, w.marks) || slices.ContainsFunc(lost, func(dir string) bool { return w.watched[dir] != nil })
 }
 
 // maxRenewals bounds how often renew follows a way that changes under it.
@@ -131,15 +175,21 @@ func (w *Watcher) watch(dirs map[string]bool) error {
 		if !dirs[dir] {
 			// It may be gone already, and its watch with it.
 			_ = w.notify.Remove(dir)
+			delete(w.watched, dir)
 		}
 	}
 	var failures []error
 	for dir := range dirs {
-		err := w.notify.Add(dir)
+		info, err := os.Stat(dir) // before, so that look notices if it is another one by now
+		if err == nil {
+			err = w.notify.Add(dir)
+		}
 		if err != nil && !w.failing[dir] {
 			failures = append(failures, fmt.Errorf("watching %s: %w", dir, err))
 		}
-		w.failing[dir] = err != nil
+		if w.failing[dir] = err != nil; err == nil {
+			w.watched[dir] = info
+		}
 	}
 	return errors.Join(failures...)
 }

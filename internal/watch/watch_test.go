@@ -98,3 +98,75 @@ func TestOtherFilesOfTheDirectoryDoNotMatter(t *testing.T) {
 	default:
 	}
 }
+
+// wantChange wants that a change is told.
+func wantChange(t *testing.T, w *Watcher, what string) {
+	t.Helper()
+	select {
+	case <-w.Changes():
+	case <-time.After(time.Minute):
+		t.Fatalf("%s: no change is told", what)
+	}
+}
+
+func TestFilesInTheRootDirectoryAreWatched(t *testing.T) {
+	t.Parallel()
+	const file = "/vernegate-none.crt"
+	w, err := Files([]string{file}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	w.notify.Events <- fsnotify.Event{Name: "/" + file, Op: fsnotify.Create} // as fsnotify calls it
+	wantChange(t, w, "a file has come")
+}
+
+// The system says nothing when a directory above those that are watched is renamed, and another one takes its place; and a
+// watch that could not be had once may be had later.
+func TestLostWatchesAreFound(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(w *Watcher, above string) error{
+		"replaced above": func(_ *Watcher, above string) error {
+			if err := os.Rename(above, above+".old"); err != nil {
+				return err
+			}
+			return os.MkdirAll(filepath.Join(above, "crl"), 0o700)
+		},
+		"gone": func(w *Watcher, above string) error { return w.notify.Remove(filepath.Join(above, "crl")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			above := filepath.Join(t.TempDir(), "pki")
+			file := filepath.Join(above, "crl", "ca.crl")
+			write := func() {
+				if err := os.WriteFile(file, []byte(name), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			looks := make(chan time.Time)
+			w, err := files([]string{file}, slog.New(slog.DiscardHandler), looks)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Stop()
+			if err := lose(w, above); err != nil {
+				t.Fatal(err)
+			}
+			looks <- time.Now()
+			wantChange(t, w, "a look")
+			for range 2 { // once the second one is taken, the first has found nothing new
+				looks <- time.Now()
+			}
+			select {
+			case <-w.Changes():
+				t.Error("it looks, and tells of a change that was none")
+			default:
+			}
+			write()
+			wantChange(t, w, "what has come then")
+		})
+	}
+}

@@ -65,13 +65,13 @@ func New(cfg Config) *Server {
 		backends:  newBackends(&cfg),
 		live:      newRegistry(),
 		limits:    newLimits(&cfg),
-		pending:   limit.NewPendingHandshakes(cfg.MaxHandshakes),
 		sampling:  newSampling(cfg.LogRate),
 		loops:     relay.NewLoops(cfg.Logger),
 		listeners: make(map[Listener]struct{}),
 		sessions:  make(map[*session]struct{}),
 	}
 	s.descriptors = limit.NewDescriptors(cfg.MaxDescriptors, s.usedUp)
+	s.pending = limit.NewPendingHandshakes(cfg.MaxHandshakes, s.descriptors.MayYield)
 	cfg.Metrics.traffic.follow(s.live)
 	cfg.Metrics.descriptors.follow(s.descriptors)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())

@@ -8,6 +8,7 @@ package limit
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,8 +26,10 @@ type Descriptors struct {
 	most    int                    // with the reserve
 	changed func(usedUp time.Time) // nil = nobody is told
 
+	waiting atomic.Int32 // how many wait, or are about to
+
 	mu     sync.Mutex
-	freed  sync.Cond // with mu; signals taken < limit, or closed
+	freed  sync.Cond // with mu; signals taken < limit, that something may yield, or closed
 	taken  int
 	usedUp time.Time // since when; zero = they are not
 	closed bool
@@ -53,7 +56,7 @@ func NewDescriptors(n int, changed func(usedUp time.Time)) *Descriptors {
 
 // Wait takes a descriptor as soon as there is one. When yields reports that a connection can be closed in favour of the
 // next, it takes one of the reserve: overdrawn says that this has to be done, unless Overdrawn says by then that there is no
-// need any more. open is false after Close.
+// need any more. open is false after Close. Whoever makes yields report true calls MayYield.
 func (d *Descriptors) Wait(yields func() bool) (open, overdrawn bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,6 +86,8 @@ func (d *Descriptors) WaitCovered() (open bool) {
 
 // wait waits until there is room, or Close. mu must be held; it is not held while somebody is told.
 func (d *Descriptors) wait(room func() bool) {
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
 	for d.limit > 0 && !d.closed && !room() {
 		if d.usedUp.IsZero() {
 			d.usedUp = time.Now()
@@ -93,6 +98,16 @@ func (d *Descriptors) wait(room func() bool) {
 		}
 		d.freed.Wait()
 	}
+}
+
+// MayYield has those in Wait ask again whether a connection yields.
+func (d *Descriptors) MayYield() {
+	if d.waiting.Load() == 0 {
+		return // who begins to wait after that asks after what has led to this call
+	}
+	d.mu.Lock() // nobody is between asking and waiting
+	defer d.mu.Unlock()
+	d.freed.Broadcast()
 }
 
 // Limit returns how many descriptors may be taken before Wait waits; 0 = no limit.

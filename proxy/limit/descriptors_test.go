@@ -5,6 +5,7 @@ package limit_test
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/vernegate/vernegate/proxy/limit"
 )
@@ -27,6 +28,36 @@ func TestDescriptorsAreOverdrawnUntilOneIsGivenBack(t *testing.T) {
 	if d.Overdrawn() {
 		t.Errorf("%d of %d are taken, and they are overdrawn", n, n)
 	}
+}
+
+// displaced is a connection whose place others may take.
+type displaced struct{}
+
+func (displaced) Displace() {}
+
+// A newcomer waits while all that are not through their handshake wait for us, and no longer.
+func TestDescriptorsAreTakenOnceAConnectionYields(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := limit.NewDescriptors(1, nil)
+		p := limit.NewPendingHandshakes(0, d.MayYield)
+		h := &limit.Handshake{Conn: displaced{}}
+		d.Wait(p.AnyWaits)
+		p.Add(h)
+		p.WaitsForUs(h)
+		taken := false
+		go func() { _, taken = d.Wait(p.AnyWaits) }()
+		synctest.Wait()
+		if taken {
+			t.Fatal("it is taken while nobody yields")
+		}
+		p.WaitsForClient(h)
+		synctest.Wait()
+		if !taken {
+			t.Error("it waits although a connection could be closed for it")
+			d.Close()
+		}
+	})
 }
 
 func TestDescriptorsWithoutLimitAreNeverOverdrawn(t *testing.T) {

@@ -20,7 +20,8 @@ import (
 //
 // Methods may be called concurrently.
 type PendingHandshakes struct {
-	limit int // 0 = no limit
+	limit int    // 0 = no limit
+	waits func() // is called when AnyWaits may report true, without mu
 
 	mu      sync.Mutex
 	freed   sync.Cond // with mu; signals that there may be room
@@ -43,9 +44,10 @@ type Handshake struct {
 // A Displacer closes its connection at once, as a newer one needs its place.
 type Displacer interface{ Displace() }
 
-// NewPendingHandshakes bounds them to limit; 0 = no limit.
-func NewPendingHandshakes(limit int) *PendingHandshakes {
-	p := &PendingHandshakes{limit: limit}
+// NewPendingHandshakes bounds them to limit; 0 = no limit. waits is called after each change by which AnyWaits may have come
+// to report true.
+func NewPendingHandshakes(limit int, waits func()) *PendingHandshakes {
+	p := &PendingHandshakes{limit: limit, waits: waits}
 	p.freed.L = &p.mu
 	return p
 }
@@ -66,6 +68,7 @@ func (p *PendingHandshakes) Add(h *Handshake) {
 	h.counted = true
 	p.move(h, &p.silent)
 	p.mu.Unlock()
+	p.waits()
 	for _, victim := range displaced {
 		victim.Conn.Displace()
 	}
@@ -117,11 +120,12 @@ func (p *PendingHandshakes) WaitsForUs(h *Handshake) {
 // WaitsForClient notes that the client has to do the next step, also to close a connection that has failed.
 func (p *PendingHandshakes) WaitsForClient(h *Handshake) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if h.counted {
 		p.move(h, &p.stalled)
 		p.freed.Signal()
 	}
+	p.mu.Unlock()
+	p.waits()
 }
 
 // Remove takes a connection out, if it is in.

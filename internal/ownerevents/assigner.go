@@ -187,7 +187,8 @@ func listOffsets(of []partition, since int64) *kmsg.ListOffsetsRequest {
 		byTopic[p.topic] = append(byTopic[p.topic], one)
 	}
 	request := kmsg.NewPtrListOffsetsRequest()
-	request.ReplicaID = -1 // that of a client
+	request.ReplicaID = -1                                       // that of a client
+	request.TimeoutMillis = int32(requestTimeout.Milliseconds()) // what is behind it on its connection waits as long
 	for topic, partitions := range byTopic {
 		request.Topics = append(request.Topics, kmsg.ListOffsetsRequestTopic{Topic: topic, Partitions: partitions})
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/internal/app/apptest"
+	"github.com/vernegate/vernegate/internal/crlfetch"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
@@ -93,6 +94,16 @@ func (s *pointScene) settle() {
 	for range 3 {
 		s.lists.fetcher.FetchOnce(s.t.Context())
 		_ = s.store.Reload(s.t.Context()) // which refuses what is older
+	}
+}
+
+// await waits until the first list is as a test wants it.
+func (s *pointScene) await(what string, is func(crlfetch.Status) bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(s.lists.status()[0]); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited for %s; it is %+v", what, s.lists.status()[0])
+		}
 	}
 }
 
@@ -199,14 +210,10 @@ func TestListsAreFetchedAtOnceWhenTheirCAComes(t *testing.T) {
 	s.Write("ca.crt", other.PEM())
 	s.start()
 	defer s.lists.start(t.Context())()
-	for s.lists.status()[0].Next.Before(time.Now().Add(30 * time.Minute)) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	s.await("another time to ask", func(list crlfetch.Status) bool { return list.Next.After(time.Now().Add(30 * time.Minute)) })
 	s.Write("ca.crt", certtest.CertsPEM(other.Cert, s.Root.Cert))
 	_ = s.store.Reload(t.Context()) // the list is missing
-	for !s.lists.status()[0].Held {
-		time.Sleep(10 * time.Millisecond)
-	}
+	s.await("the list", func(list crlfetch.Status) bool { return list.Held })
 	_ = s.store.Reload(t.Context())
 	s.wants("when its CA has come", true, server.URL)
 }

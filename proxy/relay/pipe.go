@@ -137,27 +137,27 @@ func (p *Pipe) uncork(s *scratch) (err error) {
 	return err
 }
 
-// read reads into s.room, from its beginning.
+// read reads into s.room, from its beginning. What is behind a framing is decoded in portions, also once src has ended: others
+// are to have their turn in between.
 func (p *Pipe) read(s *scratch) (int, error) {
 	if p.srcFraming == nil {
 		return p.receive(s)
 	}
-	if p.srcFraming.Pending() {
-		return p.srcFraming.Decode(s.room[:], nil)
+	var received int
+	var readErr error
+	if !p.srcFraming.Pending() {
+		received, readErr = p.receive(s)
+		if readErr != nil && readErr != (errWouldBlock{}) {
+			p.srcFraming.EndWith(readErr)
+		}
 	}
-	received, err := p.receive(s)
-	n, decodeErr := p.srcFraming.Decode(s.room[:], s.room[:received])
-	ended := err != nil && err != errWouldBlock{}
-	for ended && decodeErr == nil && p.srcFraming.Pending() { // there is no other time
-		var more int
-		more, decodeErr = p.srcFraming.Decode(s.room[n:], nil)
-		n += more
-	}
-	if decodeErr != nil {
-		err = decodeErr
-	}
-	if p.srcFraming.Pending() {
+	n, err := p.srcFraming.Decode(s.room[:], s.room[:received])
+	switch {
+	case err != nil:
+	case p.srcFraming.Pending():
 		p.src.dry = false
+	default:
+		err = readErr // would block
 	}
 	return n, err
 }

@@ -69,6 +69,57 @@ func TestDestinationIsWaitedForWhileItTakesSomething(t *testing.T) {
 	}
 }
 
+// However much a client sends before it ends, a pump decodes one portion of it, and others have their turn before the next.
+func TestPortionsBeforeTheEndAreDecodedInTurns(t *testing.T) {
+	t.Parallel()
+	const portions = 1000
+	f, to := new(oneByOne), new(repeated)
+	p := Pipe{src: new(Conn), dst: new(Conn), srcFraming: f}
+	p.src.Open(&wholeThenEnd{left: portions})
+	p.dst.Open(to)
+	s := newScratch()
+	for pumps := 1; ; pumps++ {
+		r := p.pump(s)
+		if bytes, _ := p.Carried(); f.calls != pumps || bytes != int64(2*pumps) || r.dry {
+			t.Fatalf("after %d pumps %d portions were decoded and %d bytes carried; dry: %v", pumps, f.calls, bytes, r.dry)
+		}
+		if last := pumps == portions; last || r.Cause != None {
+			if !last || r.Cause != SourceEnded || r.Err != io.EOF {
+				t.Fatalf("after %d pumps: got cause %v (%v)", pumps, r.Cause, r.Err)
+			}
+			return
+		}
+	}
+}
+
+// A wholeThenEnd says all that it has, and that it ends, in one read.
+type wholeThenEnd struct {
+	net.Conn
+	left int
+}
+
+func (w *wholeThenEnd) Read(p []byte) (int, error) { return min(len(p), w.left), io.EOF }
+
+// oneByOne is a framing in which a byte stands for a PINGREQ, that decodes one at a time.
+type oneByOne struct {
+	Framing
+	left, calls int
+	end         error
+}
+
+func (f *oneByOne) Pending() bool     { return f.left > 0 }
+func (f *oneByOne) EndWith(err error) { f.end = err }
+
+func (f *oneByOne) Decode(dst, received []byte) (int, error) {
+	f.calls++
+	f.left += len(received) - 1
+	n := copy(dst, []byte{0xc0, 0})
+	if f.Pending() {
+		return n, nil
+	}
+	return n, f.end
+}
+
 // What a message of 64 bytes costs on its way through a pipe, without the system calls: to be compared with and
 // without counting.
 func BenchmarkCarry(b *testing.B) {

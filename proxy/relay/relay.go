@@ -50,6 +50,9 @@ type Framing interface {
 	Decode(dst, received []byte) (n int, err error)
 	// Pending reports whether Decode has more to give without more bytes from that side.
 	Pending() bool
+	// EndWith comes before a Decode: what that receives is the last, and err is how that side has ended. Decode returns err
+	// once nothing is pending, unless it has another error to return.
+	EndWith(err error)
 	// Write encodes MQTT and writes it to the TLS connection of that side.
 	io.Writer
 }

@@ -48,6 +48,7 @@ type Stream struct {
 	left    int       // how many bytes of the payload of its latest frame are to come
 	partial bool      // more frames of it are to come
 	failed  error     // why nothing more is decoded; nil = it is
+	ended   error     // how the client has ended; nil = it has not
 }
 
 // background has no deadline, so that coder/websocket starts neither timers nor goroutines for it.
@@ -81,6 +82,11 @@ func (s *Stream) keep(b []byte) {
 func (s *Stream) Pending() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.pending()
+}
+
+// pending is Pending with mu held.
+func (s *Stream) pending() bool {
 	if s.failed != nil {
 		return false
 	}
@@ -88,12 +94,20 @@ func (s *Stream) Pending() bool {
 	return whole || s.left > 0 && s.wire.size() > 0
 }
 
+// EndWith notes how the client ends behind what the next Decode receives. Decode returns err once nothing is pending. A client
+// that has ended may still read.
+func (s *Stream) EndWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = err
+}
+
 // Decode decodes what is pending, and then received, which the client has sent behind it. It puts the bytes of MQTT into dst,
 // and returns how many there are; with an error, those before it. It does not wait; what it does not take it keeps for the
 // next call. dst and received may begin at the same byte unless something is pending.
 //
-// What is to be answered goes to the sink: pongs, and the client's close frame. The error is a *ClosedError or a
-// *FrameError, and stays.
+// What is to be answered goes to the sink: pongs, and the client's close frame. The error is a *ClosedError, a *FrameError
+// or that of EndWith, and stays.
 func (s *Stream) Decode(dst, received []byte) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,6 +118,9 @@ func (s *Stream) Decode(dst, received []byte) (n int, err error) {
 	n, s.failed = s.decode(dst)
 	s.wire.keep()
 	_ = s.flush() // whoever writes next sees the error, too
+	if s.failed == nil && !s.pending() {
+		return n, s.ended
+	}
 	return n, s.failed
 }
 

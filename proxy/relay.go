@@ -149,8 +149,8 @@ func (s *session) downEnded(r relay.Result) {
 // a DISCONNECT can only stand between two packets, and only once a CONNACK has let the client in (5.0, 3.14).
 func (s *session) sendDisconnect(reason Reason) {
 	_ = s.backend.SetReadDeadline(time.Now().Add(reason.patience()))
-	if err := s.down.Finish(); err != nil {
-		s.writeFailed = errors.Is(err, os.ErrDeadlineExceeded)
+	if r := s.down.Finish(); r.Cause != relay.AtPacketBoundary {
+		s.writeFailed = r.Cause == relay.DestinationFailed && !endedByFrame(r.Err)
 		return
 	}
 	code := reason.DisconnectCode()

@@ -379,6 +379,20 @@ func TestForcedEndsByWebSocket(t *testing.T) {
 	}
 }
 
+// A broker that stalls within a packet keeps no client that reads from learning why its session ends.
+func TestBrokerThatStallsInAPacketByWebSocket(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g := startWebSocketGate(t, brokers(b))
+	client, backend := webSocketSession5(g, b, testPKI().device)
+	half := publish(300)[:100]
+	write(t, backend, half)
+	wantBytes(t, client, half)
+	g.Kick(proxy.Filter{}, nil)
+	client.wantClose(1008)
+	g.wantEnd(proxy.AdminKick)
+}
+
 // A certificate that is revoked gets no further than the handshake, also with a TLS session from before, which a listener
 // without WebSocket has made.
 func TestRevokedClientsByWebSocket(t *testing.T) {

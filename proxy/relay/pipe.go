@@ -80,17 +80,21 @@ func (p *Pipe) Follow(b []byte) error {
 // Disconnected reports whether the last packet that p has carried is a DISCONNECT. It is for the handler, once p has ended.
 func (p *Pipe) Disconnected() bool { return packets.IsDisconnect(p.frames.FirstByte()) }
 
-// Finish carries the rest of a packet that has begun, and waits for that until the deadlines of source and destination. It
-// is for the handler, once p has ended because its source was told to stop.
-func (p *Pipe) Finish() error {
+// Finish carries the rest of a packet that has begun, and waits for that until the deadlines of source and destination. The
+// cause is AtPacketBoundary once the destination has taken it all. It is for the handler, once p has ended because its
+// source was told to stop.
+func (p *Pipe) Finish() Result {
 	if p.frames.AtPacketBoundary() {
-		return nil
+		return Result{Cause: AtPacketBoundary}
 	}
 	p.closing = true
-	if r := p.carry(); r.Cause != AtPacketBoundary {
-		return r.Err
+	r := p.carry()
+	if r.Cause == AtPacketBoundary {
+		if err := p.dst.Flush(); err != nil {
+			r = Result{Cause: DestinationFailed, Err: err}
+		}
 	}
-	return nil
+	return r
 }
 
 // pump carries what there is to read, up to the size of a scratch, without waiting for anything: unless src is no socket.

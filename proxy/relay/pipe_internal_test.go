@@ -69,6 +69,40 @@ func TestDestinationIsWaitedForWhileItTakesSomething(t *testing.T) {
 	}
 }
 
+// What completes the last packet has been taken by the destination when Finish says so.
+func TestFinishWaitsForTheDestination(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reads bool
+		cause EndCause
+	}{
+		"slow": {true, AtPacketBoundary},
+		"dead": {false, DestinationFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			toClient, there := sockets(t)
+			var p Pipe
+			src, dst := new(Conn), new(Conn)
+			src.Open(&repeated{message: make([]byte, 100), times: 1})
+			dst.Open(toClient)
+			p.Connect(End{Conn: src}, End{Conn: dst}, nil)
+			if err := p.Follow([]byte{0x30, 100}); err != nil {
+				t.Fatal(err)
+			}
+			_ = toClient.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			_, _ = toClient.Write(make([]byte, 4<<20)) // until the socket takes no more
+			if test.reads {
+				_ = toClient.SetWriteDeadline(time.Now().Add(time.Minute))
+				time.AfterFunc(100*time.Millisecond, func() { _, _ = io.Copy(io.Discard, there) })
+			}
+			if r := p.Finish(); r.Cause != test.cause || (r.Cause == AtPacketBoundary) == dst.Pending() {
+				t.Errorf("got cause %v (%v), and bytes are left: %v", r.Cause, r.Err, dst.Pending())
+			}
+		})
+	}
+}
+
 // However much a client sends before it ends, a pump decodes one portion of it, and others have their turn before the next.
 func TestPortionsBeforeTheEndAreDecodedInTurns(t *testing.T) {
 	t.Parallel()

@@ -59,7 +59,6 @@ func newRegistry() *registry {
 		chains: make(map[pki.Fingerprint]*issuerChain),
 		above:  make(map[certName]map[*issuerChain]struct{}),
 		owners: make(map[string][]*session),
-		list:   newSessionList(),
 	}
 	r.lifetimes.init(&r.mu)
 	r.expiries.init(&r.mu)

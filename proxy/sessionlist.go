@@ -12,7 +12,8 @@ import (
 )
 
 // A SessionID names a live session. A session that became live later has a larger one, and no two sessions of
-// this machine have the same, also not after a restart. 0 names none.
+// a process have the same, nor of two that ran one after the other on a machine. Two processes beside each other may give
+// the same one in the same microsecond. 0 names none.
 type SessionID uint64
 
 // sessionIDBase makes ids short enough to be read out loud, and of one length until the year 2085, so that
@@ -59,13 +60,10 @@ type listEntry struct {
 // minTombstones is how many tombstones there may be however few the other entries are.
 const minTombstones = 1024
 
-// newSessionList begins with the time in microseconds: as long as fewer than a million sessions begin in a second, the
-// next run of the program starts behind this one's last id.
-func newSessionList() sessionList { return sessionList{last: SessionID(time.Now().UnixMicro())} }
-
-// add puts a session at the end and returns its id.
+// add puts a session at the end and returns its id, which is the time in microseconds or a little more: as long as fewer
+// than a million sessions begin in a second, the next run of the program starts behind this one's last id.
 func (l *sessionList) add(s *session) SessionID {
-	l.last++
+	l.last = max(l.last+1, SessionID(time.Now().UnixMicro()))
 	l.entries = append(l.entries, listEntry{l.last, s})
 	return l.last
 }

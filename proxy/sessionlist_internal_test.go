@@ -8,13 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 // Whatever is added and removed, and however often the tombstones go: the order stays, and no session is lost.
 func TestSessionListKeepsTheOrder(t *testing.T) {
 	t.Parallel()
-	l := newSessionList()
+	var l sessionList
 	var in []*session
 	for range 5 * minTombstones {
 		if len(in) == 0 || rand.IntN(5) < 3 {
@@ -52,16 +53,36 @@ func TestSessionListKeepsTheOrder(t *testing.T) {
 	}
 }
 
+// Processes beside each other, that began at the same time and share an address, have no sessions of the same id.
+func TestSessionIDsOfSeveralProcesses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var first, second sessionList
+		seen := make(map[SessionID]bool)
+		for i := range 1000 {
+			l := &first
+			if i%3 == 0 {
+				l = &second
+			}
+			time.Sleep(time.Microsecond)
+			if id := l.add(&session{}); seen[id] {
+				t.Fatalf("%v is given twice", id)
+			} else {
+				seen[id] = true
+			}
+		}
+	})
+}
+
 func TestSessionIDAsText(t *testing.T) {
 	t.Parallel()
-	l := newSessionList()
+	var l sessionList
 	id := l.add(&session{})
 	var back SessionID
 	if err := back.UnmarshalText([]byte(id.String())); err != nil || back != id {
 		t.Errorf("%d is %q, which is %d and %v", id, id, back, err)
 	}
-	later := newSessionList()
-	later.last = SessionID(time.Date(2085, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro())
+	later := sessionList{last: SessionID(time.Date(2085, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro())}
 	if a, b := id.String(), later.add(&session{}).String(); a >= b || len(a) != len(b) {
 		t.Errorf("%q and %q do not sort as text", a, b)
 	}

@@ -69,16 +69,16 @@ type listFetcher struct {
 
 	told     sync.Map // hosts that are not allowed, as logged
 	tellings atomic.Int64
+	crowded  sync.Map // origins of which there are more URLs than are followed, as logged
 
 	// Of certificates that came by. A URL that may not be called is remembered, too: it is not to be judged in each handshake.
 	noted      sync.Map // *sighting by URL that is followed
 	passedOver *lru.Cache[string, struct{}]
 
-	news    chan struct{}
-	mu      sync.Mutex
-	leafs   []crlfetch.Source
-	kept    []crlfetch.Source // that nothing names any more
-	tooMany bool              // and it was logged
+	news  chan struct{}
+	mu    sync.Mutex
+	leafs []crlfetch.Source
+	kept  []crlfetch.Source // that nothing names any more
 }
 
 // newListFetcher returns what fetches the lists that cfg names and allows to be found,
@@ -181,15 +181,19 @@ func (l *listFetcher) follows(origin crlfetch.Origin) bool {
 	return true
 }
 
-// appendAllowed appends a URL that a certificate or a list names, unless it is not to be
+// appendAllowed appends a URL that a certificate or a list names, unless it is there already, or is not to be
 // called. One with a user name is not: it could be any.
 func (l *listFetcher) appendAllowed(sources []crlfetch.Source, raw string, origin crlfetch.Origin) []crlfetch.Source {
 	u, err := url.Parse(raw)
-	if err != nil || len(raw) > maxURL || len(sources) >= maxDiscovered || u.User != nil || untrusted.Text(raw) != raw {
+	if err != nil || len(raw) > maxURL || hasName(sources, raw) || u.User != nil || untrusted.Text(raw) != raw {
 		return sources
 	}
 	if !l.hosts.Allows(u) {
 		l.tellOfHost(u, origin)
+		return sources
+	}
+	if len(sources) >= maxDiscovered {
+		l.tellOfMany(origin)
 		return sources
 	}
 	return append(sources, crlfetch.Source{URL: raw, Name: raw, Origin: origin})
@@ -207,6 +211,17 @@ func (l *listFetcher) tellOfHost(u *url.URL, origin crlfetch.Origin) {
 		return
 	}
 	l.log.Info("CRL is not fetched, as its host is not in VERNEGATE_CRL_HOSTS", "host", u.Host, "origin", string(origin))
+}
+
+// tellOfMany logs once that URLs of an origin are not followed, as there are too many.
+func (l *listFetcher) tellOfMany(origin crlfetch.Origin) {
+	if _, told := l.crowded.LoadOrStore(origin, struct{}{}); !told {
+		l.log.Warn("there are more distribution points than are followed, and CRLs are not fetched", "origin", string(origin), "followed", maxDiscovered)
+	}
+}
+
+func hasName(sources []crlfetch.Source, name string) bool {
+	return slices.ContainsFunc(sources, func(s crlfetch.Source) bool { return s.Name == name })
 }
 
 // pointsOf returns where a certificate says that the list of its issuer is, and deltas to it.
@@ -305,15 +320,12 @@ func (l *listFetcher) followAll(current func() *truststore.Generation) {
 // stillNeeded returns what was found in CAs and lists, is not among the sources now, and must not be given up: a CA that
 // names another place would be without a list until that one has come. mu must be held.
 func (l *listFetcher) stillNeeded(g *truststore.Generation, sources []crlfetch.Source) (needed []crlfetch.Source) {
-	has := func(sources []crlfetch.Source, name string) bool {
-		return slices.ContainsFunc(sources, func(s crlfetch.Source) bool { return s.Name == name })
-	}
 	for _, s := range l.status() {
-		if s.Origin != crlfetch.CA && s.Origin != crlfetch.Freshest || has(sources, s.Name) || !g.Needs(s.Name) {
+		if s.Origin != crlfetch.CA && s.Origin != crlfetch.Freshest || hasName(sources, s.Name) || !g.Needs(s.Name) {
 			continue
 		}
 		needed = append(needed, s.Source)
-		if !has(l.kept, s.Name) {
+		if !hasName(l.kept, s.Name) {
 			l.log.Warn("CRL is followed although nothing names it any more, as no other one takes its place", "url", s.Name, "origin", string(s.Origin))
 		}
 	}

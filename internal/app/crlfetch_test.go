@@ -130,6 +130,30 @@ func TestDistributionPointsThatComeByAreBounded(t *testing.T) {
 	}
 }
 
+// The bound is one of URLs, however many CAs name the same, and one message tells that it is reached.
+func TestCAsThatNameTheSameURLTakeOnePlace(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	var out bytes.Buffer
+	l.log = slog.New(slog.NewTextHandler(&out, nil))
+	var found []crlfetch.Source
+	for range 2 * maxDiscovered {
+		found = l.appendAllowed(found, "http://"+host+"/same", crlfetch.CA)
+	}
+	for i := range maxDiscovered - 1 {
+		found = l.appendAllowed(found, fmt.Sprintf("http://%s/%d", host, i), crlfetch.CA)
+	}
+	if len(found) != maxDiscovered || out.Len() > 0 {
+		t.Fatalf("%d are followed, want %d\n%s", len(found), maxDiscovered, &out)
+	}
+	for i := range 3 {
+		found = l.appendAllowed(found, fmt.Sprintf("http://%s/more/%d", host, i), crlfetch.CA)
+	}
+	if n := strings.Count(out.String(), "more distribution points than are followed"); len(found) != maxDiscovered || n != 1 {
+		t.Errorf("%d are followed, and it was logged %d times", len(found), n)
+	}
+}
+
 // A certificate of thousands of URLs does not hold up others: the first ones are looked at.
 func TestACertificateNamesFewDistributionPoints(t *testing.T) {
 	t.Parallel()

@@ -62,11 +62,8 @@ func (l *listFetcher) noteURL(raw string) {
 // long, and reports whether it did. mu must be held.
 func (l *listFetcher) makeRoom() bool {
 	oldest, at := l.leastRecent()
-	if now := time.Now(); now.Sub(at) < leafRest {
-		if !l.tooMany {
-			l.tooMany = true
-			l.log.Warn("certificates name more distribution points than are followed, and one has to be unused for a while to make room", "followed", maxDiscovered, "unused", leafRest.String())
-		}
+	if time.Since(at) < leafRest {
+		l.tellOfMany(crlfetch.Leaf)
 		return false
 	}
 	l.noted.Delete(oldest)

@@ -21,7 +21,8 @@ var ErrClosed = errors.New("identity cache is closed")
 var (
 	// ErrStale: it is past its TTL, and asking again has failed.
 	ErrStale = errors.New("the owner could not be asked for again")
-	// ErrDoubtful: it was asked for so soon after Doubt that certificate-acl may not have learned of the change yet.
+	// ErrDoubtful: it was asked for so soon after Doubt that certificate-acl may not have learned of the change yet, or it is
+	// what Tell said before Outdate or soon after it, and a later change may have been missed.
 	ErrDoubtful = errors.New("the owner may have changed just now")
 )
 
@@ -181,7 +182,7 @@ func (c *Cache) lookOrJoin(fp pki.Fingerprint) (answer, *flight, error) {
 	defer c.mu.Unlock()
 	now := time.Now()
 	if t, held := c.heldAt(fp, now); held {
-		return t.answer(), nil, nil
+		return c.heldAnswer(t), nil, nil
 	}
 	known := c.remembered(fp)
 	if c.isFresh(known, now) {

@@ -27,7 +27,7 @@ func (c *Cache) Remembered(fp pki.Fingerprint) (m Memory, ok bool) {
 	now := time.Now()
 	a := answer{}
 	if t, held := c.heldAt(fp, now); held {
-		a = t.answer()
+		a = c.heldAnswer(t)
 	} else if c.answers != nil {
 		a, _ = c.answers.Peek(fp)
 	}
@@ -132,7 +132,8 @@ func (c *Cache) ForgetAll() int {
 }
 
 // Outdate has everything asked for anew that certificate-acl has answered until now, when it is needed next; it still
-// stands in while asking fails. It is for a time in which changes may have been missed.
+// stands in while asking fails. It is for a time in which changes may have been missed. What was told counts until Hold is
+// over, and so does what is told for Hold from now on, as that may be told once more; CurrentOwner returns ErrDoubtful beside it.
 func (c *Cache) Outdate() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -94,6 +94,38 @@ func TestOutdatedIsAskedForAndStandsIn(t *testing.T) {
 	})
 }
 
+// An event of a certificate may be among those that were missed, and is read again after the gap without the one behind it:
+// certificate-acl has the last word.
+func TestWhatWasToldBeforeAGapIsDoubtful(t *testing.T) {
+	for name, after := range map[string]func(t *testing.T, cache *certacl.Cache, at time.Time){
+		"told once": func(*testing.T, *certacl.Cache, time.Time) {},
+		"told again": func(t *testing.T, cache *certacl.Cache, at time.Time) {
+			time.Sleep(5 * time.Second)
+			tell(t, cache, lamp, at, certacl.Counts)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				acl := &certificateACL{owner: lamp.owner}
+				cache := newHoldingCache(acl)
+				defer cache.Close()
+				wantReply(t, cache, acl, lamp, 1)
+				at := time.Now()
+				tell(t, cache, lamp, at, certacl.Counts)
+				time.Sleep(time.Second)
+				cache.Outdate()
+				acl.set(door.owner, nil)
+				after(t, cache, at)
+				if owner, ok, err := cache.CurrentOwner(t.Context(), pki.Fingerprint{}); owner != lamp.owner || !ok || !errors.Is(err, certacl.ErrDoubtful) {
+					t.Errorf("got %q, %t, %v, want what was told and ErrDoubtful", owner, ok, err)
+				}
+				time.Sleep(hold)
+				wantReply(t, cache, acl, door, 1)
+			})
+		})
+	}
+}
+
 func TestCurrentOwnerSaysWhatIsStale(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		acl := &certificateACL{owner: lamp.owner}

@@ -58,7 +58,11 @@ func (c *Cache) Tell(fp pki.Fingerprint, owner string, ok bool, at time.Time) Ve
 	}
 	c.hold(fp, told{owner: owner, ok: ok, since: now, until: now.Add(c.Hold)})
 	if c.answers != nil && c.answers.Contains(fp) { // others would make those leave that devices need
-		c.remember(fp, c.withTimes(answer{owner: owner, ok: ok, told: true, since: now}, now), now)
+		a := c.withTimes(answer{owner: owner, ok: ok, told: true, since: now}, now)
+		if c.mayBeMissed(now) {
+			a = a.asDoubtful(now)
+		}
+		c.remember(fp, a, now)
 	}
 	c.overtake(fp)
 	return Counts
@@ -144,7 +148,13 @@ func (c *Cache) dropTold(now time.Time) {
 	}
 }
 
-// answer returns t as an answer that needs no asking.
-func (t told) answer() answer {
-	return answer{owner: t.owner, ok: t.ok, told: true, since: t.since, freshUntil: t.until, usableUntil: t.until}
+// heldAnswer returns what was told as an answer that needs no asking. The caller holds mu.
+func (c *Cache) heldAnswer(t told) answer {
+	return answer{owner: t.owner, ok: t.ok, told: true, doubtful: c.mayBeMissed(t.since), since: t.since, freshUntil: t.until, usableUntil: t.until}
+}
+
+// mayBeMissed reports whether a later change than one that was told at this time may have been missed. After Outdate, changes
+// from before it may be told once more, without the one that was missed. The caller holds mu.
+func (c *Cache) mayBeMissed(told time.Time) bool {
+	return told.Before(c.outdated.Add(c.Hold))
 }

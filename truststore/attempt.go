@@ -49,7 +49,8 @@ type attempt struct {
 	tried    map[string]*listFile // lists that were tried as they were fetched, by name
 	force    bool                 // believe at once also what takes something away
 	fetching bool                 // there is time left for fetching lists
-	now      time.Time
+	began    time.Time            // before the files were read
+	now      time.Time            // after that
 	throttle *pace.Throttle
 
 	next     parts
@@ -75,7 +76,7 @@ func (a *attempt) settle(since time.Time, lacks string) {
 // believes reports whether a good version counts now. One that lacks something that the version in use has may be half
 // written, and has to stay as it is for a while.
 func (a *attempt) believes(pending *candidate, files []File, lacks string) bool {
-	if lacks == "" || a.force || pending.hasSettled(files, a.now) {
+	if lacks == "" || a.force || pending.hasSettled(files, a) {
 		return true
 	}
 	a.settle(pending.since, lacks)

@@ -165,7 +165,7 @@ func (a *attempt) keepMissing(after *listsInUse, series seriesID, used *list) {
 		return
 	}
 	pending := a.next.lists.pending[series]
-	if a.force || pending.hasSettled([]File{file.File}, a.now) {
+	if a.force || pending.hasSettled([]File{file.File}, a) {
 		return
 	}
 	after.lists[series], after.pending[series] = used, pending

@@ -105,10 +105,11 @@ func (p *part[T]) take(version *T, files []File) {
 	*p = part[T]{good: version, files: files}
 }
 
-// hasSettled reports whether a version that takes something away has been there for long enough.
-func (c *candidate) hasSettled(files []File, now time.Time) bool {
+// hasSettled reports whether a version that takes something away has been there for long enough: from the end of the reading
+// that has found it to the beginning of this one, as reading may take long.
+func (c *candidate) hasSettled(files []File, a *attempt) bool {
 	if !slices.Equal(c.files, files) {
-		*c = candidate{files, now}
+		*c = candidate{files, a.now}
 	}
-	return now.Sub(c.since) >= watch.SettleDelay
+	return a.began.Sub(c.since) >= watch.SettleDelay
 }

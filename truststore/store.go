@@ -180,13 +180,13 @@ func (s *Store) awaitFirst(ctx context.Context) error {
 func (s *Store) reload(ctx context.Context, force bool) (Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	throttle := s.throttle(ctx)
+	throttle, began := s.throttle(ctx), time.Now()
 	tried := s.tried.all()
 	set := readFiles(&s.config, func(name string) []*listFile { return []*listFile{tried[name], s.parts.lists.file(name)} }, throttle)
 	defer set.close()
 	a := &attempt{
 		config: &s.config, set: set, current: s.Current(), before: &s.parts, tried: tried,
-		force: force, now: time.Now(), throttle: throttle,
+		force: force, began: began, now: time.Now(), throttle: throttle,
 	}
 	a.fetching = a.now.Sub(s.opened) < s.config.FetchTimeout
 	var result Result

@@ -271,6 +271,7 @@ func handshakeReason(err error) Reason {
 		untrusted *tls.CertificateVerificationError
 		unknown   x509.UnknownAuthorityError
 		invalid   x509.CertificateInvalidError
+		critical  x509.UnhandledCriticalExtension
 		notTLS    tls.RecordHeaderError
 	)
 	switch {
@@ -286,7 +287,7 @@ func handshakeReason(err error) Reason {
 		return TLSCRL
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return TLSExpired
-	case errors.As(err, &untrusted), errors.As(err, &unknown), errors.As(err, &invalid),
+	case errors.As(err, &untrusted), errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &critical),
 		errors.Is(err, errNoChain), errors.Is(err, errChainTooLarge):
 		return TLSUntrusted
 	case err.Error() == noCertificate:

@@ -6,6 +6,9 @@ package proxy_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"testing"
@@ -30,6 +33,9 @@ func TestTrialTellsWhatADeviceMeets(t *testing.T) {
 			c.Owner = func(context.Context, proxy.Peer) (string, bool, error) { return owner, ok, err }
 		}
 	}
+	odd := testPKI().ca.Issue("odd", certtest.Template(func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+	}))
 	year := certtest.NotAfter(time.Now().Add(-365 * 24 * time.Hour))
 	for name, test := range map[string]struct {
 		cert   *certtest.Cert
@@ -39,6 +45,8 @@ func TestTrialTellsWhatADeviceMeets(t *testing.T) {
 	}{
 		"another CA":           {certtest.NewCA("elsewhere").Issue("ghost"), proxy.Devices, nil, proxy.TLSUntrusted},
 		"a server's":           {testPKI().ca.Issue("host", certtest.Server("host")), proxy.Devices, nil, proxy.TLSUntrusted},
+		"a critical extension": {odd, proxy.Devices, nil, proxy.TLSUntrusted},
+		"… without CA names":   {odd, proxy.Devices, func(_ *proxy.Config, tr *trust) { tr.nameless = true }, proxy.TLSUntrusted},
 		"expired":              {testPKI().ca.Issue("old", certtest.NotBefore(time.Unix(0, 0)), year), proxy.Devices, nil, proxy.TLSExpired},
 		"revoked":              {device, proxy.Devices, func(_ *proxy.Config, tr *trust) { tr.revoked = append(tr.revoked, device.Leaf) }, proxy.TLSRevoked},
 		"no CRL":               {device, proxy.Devices, func(_ *proxy.Config, tr *trust) { tr.err = pki.ErrRevocationUnknown }, proxy.TLSCRL},

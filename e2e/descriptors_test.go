@@ -13,13 +13,16 @@ import (
 	"github.com/vernegate/vernegate/e2e/stack"
 )
 
-// TestUsedUpDescriptorsAreSeen has a process that may open 150 files, of which 128 are for vernegate itself: 22 are for
-// connections, and as many sessions as that allows come one after the other.
+// fewDescriptors lets a process open 152 files. vernegate keeps 128 for itself, and one for each of two processors: 22 are for
+// connections.
+var fewDescriptors = []string{"sh", "-c", `export GOMAXPROCS=2; ulimit -n 152; exec "$@"`, "sh"}
+
+// TestUsedUpDescriptorsAreSeen has as many sessions come one after the other as there are descriptors for.
 func TestUsedUpDescriptorsAreSeen(t *testing.T) {
 	t.Parallel()
 	fake := startFakeBroker(t)
 	s := prepareFixture(t)
-	s.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, s.env(fake.Addr), "sh", "-c", `ulimit -n 150; exec "$@"`, "sh"))(t)
+	s.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, s.env(fake.Addr), fewDescriptors...))(t)
 	t.Cleanup(func() { endWell(t, s.Vernegate) })
 	device := s.device("acme:lamp")
 	usedUp := func(r stack.Record) bool {

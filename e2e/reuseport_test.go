@@ -83,7 +83,7 @@ func TestNoProcessSharesItsAddressUnasked(t *testing.T) {
 	}
 }
 
-// TestFullProcessStepsAside has two processes share an address, of which one may open 150 files and keeps 128 for itself. Devices
+// TestFullProcessStepsAside has two processes share an address, of which one has few descriptors. Devices
 // that come one after the other, many more than it has room for, are all let in at once, or have to try again at once.
 func TestFullProcessStepsAside(t *testing.T) {
 	t.Parallel()
@@ -93,7 +93,7 @@ func TestFullProcessStepsAside(t *testing.T) {
 	fake := startFakeBroker(t)
 	small := prepareFixture(t)
 	env := small.env(fake.Addr, "VERNEGATE_REUSE_PORT", "true")
-	small.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, env, "sh", "-c", `ulimit -n 150; exec "$@"`, "sh"))(t)
+	small.Vernegate = must(stack.StartVernegate(within(t, stepTime), program, env, fewDescriptors...))(t)
 	t.Cleanup(func() { endWell(t, small.Vernegate) })
 	large := &fixture{pki: small.pki, folder: small.folder, acl: small.acl}
 	large.startBefore(t, fake.Addr, "VERNEGATE_REUSE_PORT", "true", "VERNEGATE_LISTEN", small.Devices, "VERNEGATE_SERVICE_LISTEN", small.Services)

@@ -5,12 +5,13 @@ package app
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 )
 
 // reservedDescriptors are for what is not a connection of a device or to a
-// broker: certificate-acl, the admin server, files, and the runtime.
+// broker: certificate-acl, the admin server, files, and the runtime. Each processor takes one more, for its epoll instance.
 const reservedDescriptors = 128
 
 // maxHandshakes returns how many connections may be on their way through the
@@ -27,5 +28,10 @@ func connectionDescriptors() (int, error) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, err
 	}
-	return max(2, int(min(limit.Cur, math.MaxInt32))-reservedDescriptors), nil
+	return withoutReserve(int(min(limit.Cur, math.MaxInt32)), runtime.GOMAXPROCS(0)), nil
+}
+
+// withoutReserve returns how many descriptors of a limit connections may use.
+func withoutReserve(limit, processors int) int {
+	return max(2, limit-reservedDescriptors-processors)
 }

@@ -130,7 +130,7 @@ func TestDistributionPointsThatComeByAreBounded(t *testing.T) {
 	}
 }
 
-// The bound is one of URLs, however many CAs name the same, and one message tells that it is reached.
+// The bound is one of URLs, however many CAs name the same, and one message says that it is reached.
 func TestCAsThatNameTheSameURLTakeOnePlace(t *testing.T) {
 	t.Parallel()
 	l, host := leafNoting(t)

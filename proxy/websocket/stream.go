@@ -118,7 +118,7 @@ func (s *Stream) Decode(dst, received []byte) (n int, err error) {
 	n, s.failed = s.decode(dst)
 	s.wire.keep()
 	_ = s.flush() // whoever writes next sees the error, too
-	if s.failed == nil && !s.pending() {
+	if s.failed == nil && s.ended != nil && !s.pending() {
 		return n, s.ended
 	}
 	return n, s.failed

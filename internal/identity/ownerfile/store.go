@@ -190,6 +190,7 @@ func (s *Store) look(ctx context.Context, force bool) error {
 	if s.Current() != nil {
 		throttle = pace.NewThrottle(ctx.Done())
 	}
+	began := time.Now()
 	next, err := s.read(throttle)
 	if err != nil {
 		s.pending = nil
@@ -203,7 +204,7 @@ func (s *Store) look(ctx context.Context, force bool) error {
 	if force {
 		s.swap(next)
 	} else {
-		s.settle(next, throttle)
+		s.settle(next, began, throttle)
 	}
 	return nil
 }
@@ -229,9 +230,9 @@ func (s *Store) read(throttle *pace.Throttle) (*version, error) {
 //
 // A file that is written again and again has to lose keys nevertheless: what is lacking since then counts, even if
 // more has come to lack meanwhile. What is there again was only being written.
-func (s *Store) settle(next *version, throttle *pace.Throttle) {
+func (s *Store) settle(next *version, began time.Time, throttle *pace.Throttle) {
 	lacking, more, back := s.compare(next, throttle)
-	settled := s.pending != nil && time.Since(s.since) >= watch.SettleDelay
+	settled := s.hasSettled(began)
 	switch {
 	case lacking == 0, settled && !more && !back:
 		s.swap(next)
@@ -243,6 +244,12 @@ func (s *Store) settle(next *version, throttle *pace.Throttle) {
 	case !more:
 		s.pending = next
 	}
+}
+
+// hasSettled reports whether there was a pending version for long enough when a look began: reading may take long. mu must
+// be held.
+func (s *Store) hasSettled(began time.Time) bool {
+	return s.pending != nil && began.Sub(s.since) >= watch.SettleDelay
 }
 
 // compare returns how many keys of the current table a version lacks, and whether it lacks one that the pending version

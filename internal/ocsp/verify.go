@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"errors"
 	"slices"
 	"time"
 
@@ -18,6 +17,8 @@ import (
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 	"golang.org/x/crypto/ocsp"
 
 	"github.com/vernegate/vernegate/internal/pki"
@@ -42,7 +43,7 @@ const maxCerts = 10
 func verify(body []byte, cert Certificate, nonce []byte, now time.Time, checkSigner SignerFunc) (Answer, error) {
 	r, ok := readResponse(body)
 	if !ok {
-		return Answer{}, noAnswer(body, cert)
+		return Answer{}, noAnswer(body)
 	}
 	if err := r.checkAnswers(cert); err != nil {
 		return Answer{}, err
@@ -63,11 +64,13 @@ func verify(body []byte, cert Certificate, nonce []byte, now time.Time, checkSig
 	return answerOf(parsed, now), nil
 }
 
-// noAnswer is the error of a body that has no answer.
-func noAnswer(body []byte, cert Certificate) *Error {
-	_, err := ocsp.ParseResponseForCert(body, cert.Leaf, nil)
-	if refusal, ok := errors.AsType[ocsp.ResponseError](err); ok {
-		return refused(refusal.Status)
+// noAnswer is the error of a body that has no answer. Only its status is read: x/crypto/ocsp would check a signature with
+// whatever key comes along.
+func noAnswer(body []byte) *Error {
+	input := cryptobyte.String(body)
+	var status int
+	if input.ReadASN1(&input, cbasn1.SEQUENCE) && input.ReadASN1Enum(&status) && status != int(ocsp.Success) {
+		return refused(ocsp.ResponseStatus(status))
 	}
 	return wrong(KindMalformed, "it is no OCSP response")
 }

@@ -152,8 +152,13 @@ func others(n int) (answers []certtest.OCSPAnswer) {
 
 // within adds bytes to the end of the BasicOCSPResponse of a response, and makes the lengths around it right.
 func within(response []byte, more ...byte) []byte {
+	return withBasic(response, append(parseOuter(response).Bytes.Basic, more...))
+}
+
+// withBasic puts another BasicOCSPResponse into a response.
+func withBasic(response, basic []byte) []byte {
 	r := parseOuter(response)
-	r.Bytes.Basic = append(r.Bytes.Basic, more...)
+	r.Bytes.Basic = basic
 	changed, err := asn1.Marshal(r)
 	if err != nil {
 		panic(err)
@@ -225,6 +230,30 @@ func TestLongNamesOfRespondersAreReadOnce(t *testing.T) {
 	}
 	if one, ten := allocations(1), allocations(10); ten > 2*one {
 		t.Errorf("%v allocations with ten certificates, and %v with one", ten, one)
+	}
+}
+
+// A key of 32 kB takes seconds to verify with. Nobody but the CA says which key is verified with, also where a response is not as it has to be.
+func TestCertificatesOfUnreadableResponsesAreLeftAlone(t *testing.T) {
+	p := testPKI()
+	allocations := func(o certtest.OCSPOptions) float64 {
+		body := p.ca.OCSP(o, certtest.OCSPAnswer{Serial: p.device.Leaf.SerialNumber})
+		var parts []asn1.RawValue
+		if _, err := asn1.Unmarshal(parseOuter(body).Bytes.Basic, &parts); err != nil {
+			t.Fatal(err)
+		}
+		longer, err := asn1.Marshal(append(parts, asn1.NullRawValue))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = withBasic(body, longer)
+		return testing.AllocsPerRun(5, func() {
+			_, err := ocsp.Verify(body, lamp(), nil, time.Now(), nil)
+			wantKind(t, err, ocsp.KindMalformed)
+		})
+	}
+	if with, without := allocations(certtest.OCSPOptions{Certs: []*x509.Certificate{p.responder.Leaf}}), allocations(certtest.OCSPOptions{}); with > without+10 {
+		t.Errorf("%v allocations with a certificate, and %v without", with, without)
 	}
 }
 

@@ -151,11 +151,15 @@ func (c *Cache) remembered(fp pki.Fingerprint) entry {
 	return known
 }
 
-// remember puts an entry into memory. The caller holds mu.
+// remember puts an entry into memory. One that says nothing of its certificate takes nobody's place: else a responder that
+// is down would have revocations forgotten. The caller holds mu.
 func (c *Cache) remember(fp pki.Fingerprint, e entry) {
 	if c.entries == nil {
 		// The error is for sizes that are not positive.
 		c.entries, _ = simplelru.NewLRU[pki.Fingerprint, entry](max(1, c.Size), nil)
+	}
+	if e.status == 0 && c.entries.Len() >= max(1, c.Size) && !c.entries.Contains(fp) {
+		return
 	}
 	c.entries.Add(fp, e)
 }

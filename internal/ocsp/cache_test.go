@@ -376,6 +376,22 @@ func TestTheCacheIsBounded(t *testing.T) {
 	})
 }
 
+// What is known of a certificate is not forgotten because others cannot be asked about.
+func TestFailuresTakeNoPlaceOfAnswers(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *script, c *ocsp.Cache) {
+		c.Size = 2
+		s.say(ocsp.Revoked, time.Hour, 0)
+		wantStatus(t, c, ocsp.Revoked, 0)
+		s.fail(0)
+		for i := range 5 {
+			if got, _, err := c.Status(t.Context(), ocsp.Certificate{Fingerprint: pki.Fingerprint{byte(i)}}, false); err == nil {
+				t.Errorf("got %v of a responder that is down", got)
+			}
+		}
+		wantStatus(t, c, ocsp.Revoked, 0)
+	})
+}
+
 func TestEachCallHasOneOutcome(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *script, c *ocsp.Cache) {
 		counts := map[ocsp.Outcome]int{}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/proxy"
+	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 // An auditedGate keeps what it audits apart from what it logs.
@@ -76,6 +77,34 @@ func TestForcedEndIsAudited(t *testing.T) {
 	} {
 		if line[key] != want {
 			t.Errorf("got %s %v in the audit, want %v", key, line[key], want)
+		}
+	}
+}
+
+// A certificate says nothing of who shows it before a chain has been found: anybody can make one that has expired.
+func TestRefusalTellsWhetherTheCertificateWasVerified(t *testing.T) {
+	t.Parallel()
+	g := startAuditedGate(t, func(c *proxy.Config) {
+		c.Owner = func(context.Context, proxy.Peer) (string, bool, error) { return "", false, nil }
+	})
+	past := certtest.NotAfter(time.Now().Add(-time.Hour))
+	for _, client := range []struct {
+		cert     *certtest.Cert
+		trust    *trust
+		reason   proxy.Reason
+		verified bool
+	}{
+		{certtest.NewCA("strangers").Issue("stranger", past), newTrust(), proxy.TLSExpired, false},
+		{certtest.NewCA("strangers").Issue("stranger"), newTrust(), proxy.TLSUntrusted, false},
+		{testPKI().device, newTrust(), proxy.IdentityUnknown, true},
+		{testPKI().device, newTrust(testPKI().device.Leaf), proxy.TLSRevoked, true},
+	} {
+		g.trust.Store(client.trust)
+		c := g.dial(client.cert)
+		write(t, c, connect311)
+		_, _ = io.Copy(io.Discard, c)
+		if end := <-g.forced; end.Reason != client.reason || end.Verified != client.verified || end.Fingerprint == "" {
+			t.Errorf("was told of %+v, want %v, verified %v", end, client.reason, client.verified)
 		}
 	}
 }

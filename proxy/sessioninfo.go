@@ -33,6 +33,7 @@ type SessionInfo struct {
 	Issuer      string `json:"issuer,omitempty"`
 	Serial      string `json:"serial,omitempty"` // in hexadecimal
 	Subject     string `json:"subject,omitempty"`
+	Verified    bool   `json:"-"` // a chain leads from the certificate to a CA of the bundle
 
 	Owner    string `json:"owner,omitempty"`
 	MQTT     string `json:"mqtt,omitempty"` // version
@@ -88,6 +89,7 @@ func (s *session) describeEnd() SessionInfo {
 	if s.live.id != 0 {
 		c.Disconnect = s.disconnect().String()
 	}
+	c.Verified = c.Verified || s.reason == TLSRevoked || s.reason == TLSCRL // which are found out behind the chain
 	if s.err != nil && !s.endedInOrder() {
 		c.Detail = untrusted.Text(s.err.Error())
 	}
@@ -104,7 +106,7 @@ func (s *session) endedInOrder() bool {
 func (c *SessionInfo) describeTLS(s *session) {
 	cert := s.certificate
 	if cert != nil {
-		c.TLS, c.Resumed = tlsVersionName(s.tlsVersion), s.resumed
+		c.TLS, c.Resumed, c.Verified = tlsVersionName(s.tlsVersion), s.resumed, true
 	} else {
 		cert = c.describeHandshake(s)
 	}
@@ -119,7 +121,7 @@ func (c *SessionInfo) describeTLS(s *session) {
 func (c *SessionInfo) describeHandshake(s *session) *certificate {
 	state := s.tls.ConnectionState()
 	if state.HandshakeComplete {
-		c.TLS, c.Resumed = tlsVersionName(state.Version), state.DidResume
+		c.TLS, c.Resumed, c.Verified = tlsVersionName(state.Version), state.DidResume, true
 	}
 	peer := sentBy(&state, s.err)
 	if len(peer) == 0 {

@@ -31,10 +31,13 @@ func (r rules) lateness(list *list, now time.Time) lateness {
 // limit returns until when a list with a nextUpdate is used.
 func (r rules) limit(list *list) time.Time {
 	if r.expired == Allow {
-		return list.NextUpdate.Add(r.grace)
+		return earlier(list.NextUpdate.Add(r.grace), endOfTime)
 	}
 	return list.NextUpdate
 }
+
+// endOfTime is the last moment that ASN.1 and JSON have; CAs write it for "never".
+var endOfTime = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
 
 // nextLateness returns when the state of any list changes next; zero if never.
 func (g *Generation) nextLateness(now time.Time) time.Time {

@@ -30,12 +30,17 @@ const (
 	whatCRL    = "CRL"
 )
 
-// addExpiries lists what has an end, the next one first.
-func (v *view) addExpiries() {
+// addExpiries shows what ends first.
+func (v *view) addExpiries(all []expiry) {
+	shown := min(len(all), shownExpiries)
+	v.Expiries, v.MoreExpiries = all[:shown], len(all)-shown
+}
+
+// expiries lists what has an end, the next one first.
+func (v *view) expiries() (all []expiry) {
 	if v.Trust == nil {
-		return
+		return nil
 	}
-	var all []expiry
 	for _, c := range v.Trust.Certificates {
 		what := whatCA
 		switch c.Kind {
@@ -52,8 +57,7 @@ func (v *view) addExpiries() {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b expiry) int { return a.End.Compare(b.End) })
-	shown := min(len(all), shownExpiries)
-	v.Expiries, v.MoreExpiries = all[:shown], len(all)-shown
+	return all
 }
 
 // expiry completes e with what the time makes of it; past is what is said of it behind its end.

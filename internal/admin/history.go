@@ -54,24 +54,20 @@ func (h *History) Add(c proxy.SessionInfo) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m := h.minuteAt(c.Ended); m != nil {
-		m.counts[c.Reason]++
-	}
-	if c.Fingerprint == "" || c.Reason == proxy.TLSUntrusted {
-		h.others.add(c)
-	} else {
+	h.minuteAt(c.Ended).counts[c.Reason]++
+	if c.Verified {
 		h.known.add(c)
+	} else {
+		h.others.add(c)
 	}
 }
 
-// minuteAt returns the count of that minute, nil when it is long past.
+// minuteAt returns the count of that minute. It takes the place of any other one: a later one is from before the clock was
+// set back.
 func (h *History) minuteAt(t time.Time) *minute {
 	number := t.Unix() / 60
 	m := &h.ring[number%minutes]
-	switch {
-	case number < m.number:
-		return nil
-	case number > m.number || m.counts == nil:
+	if m.number != number || m.counts == nil {
 		*m = minute{number, make(map[proxy.Reason]int)}
 	}
 	return m

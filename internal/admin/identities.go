@@ -67,7 +67,7 @@ func (a *server) identities(w http.ResponseWriter, r *http.Request) {
 
 // whichIdentity returns the certificate that a request is about, by the parameter fingerprint.
 func whichIdentity(r *http.Request) (pki.Fingerprint, error) {
-	q := query{values: r.URL.Query()}
+	q := queryOf(r)
 	fp := parsed(&q, "fingerprint", parseFingerprint)
 	err := q.only("fingerprint")
 	if err == nil && !q.values.Has("fingerprint") {

@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -12,11 +13,16 @@ import (
 // writeJSON answers with JSON. What is in it cannot end up as HTML: encoding/json
 // escapes <, > and &, too.
 func writeJSON(w http.ResponseWriter, status int, document any) {
+	var b bytes.Buffer // so that what cannot be encoded is an error and not half a document
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	if err := e.Encode(document); err != nil {
+		writeError(w, http.StatusInternalServerError, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	_ = e.Encode(document) // fails when the client has gone
+	_, _ = b.WriteTo(w)
 }
 
 // errorBody is the document of an answer that is none.

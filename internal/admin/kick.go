@@ -29,7 +29,7 @@ func (a *server) kick(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, ErrNotStarted)
 		return
 	}
-	q := query{values: r.URL.Query()}
+	q := queryOf(r)
 	f, forget := q.filter(), q.flag("forget")
 	err := q.err("forget")
 	if err == nil && !says(f) {

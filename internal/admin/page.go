@@ -119,8 +119,9 @@ func (a *server) view(q url.Values) *view {
 	if sessions := a.Sessions(); sessions != nil {
 		v.addSessions(sessions)
 	}
-	v.addExpiries()
-	v.Attention = v.Status.attention(v.Expiries)
+	all := v.expiries()
+	v.addExpiries(all)
+	v.Attention = v.Status.attention(all)
 	return v
 }
 

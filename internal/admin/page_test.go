@@ -6,6 +6,7 @@ package admin_test
 import (
 	"fmt"
 	"html"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -204,6 +205,20 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	}
 }
 
+// The list of what ends shows a few. What needs attention may be behind those.
+func TestPageWarnsOfWhatIsNotInTheList(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	now := time.Now()
+	s.status.Trust = &admin.Trust{Certificates: []admin.Certificate{
+		{Kind: admin.KindServer, Subject: "CN=gate", NotAfter: now.Add(36 * time.Hour), Severity: admin.Critical},
+	}}
+	for range 20 {
+		s.status.Trust.CRLs = append(s.status.Trust.CRLs, admin.CRL{Issuer: "CN=plant", NextUpdate: now.Add(time.Hour), Severity: admin.OK})
+	}
+	wantOnPage(t, s.ask("GET", "/").Body.String(), "The server certificate CN=gate expires")
+}
+
 func TestPageShowsWhoIsConnected(t *testing.T) {
 	t.Parallel()
 	s := busySite(t)
@@ -241,6 +256,16 @@ func TestPageShowsAllRefusalsWhenAsked(t *testing.T) {
 	wantOnPage(t, few, `<a href="/?all=">All `)
 	if a, b := strings.Count(few, `data-label="Times"`), strings.Count(all, `data-label="Times"`); a != 8 || b <= 100 {
 		t.Errorf("got %d rows, and %d of all", a, b)
+	}
+}
+
+func TestAnAnswerThatCannotBeWrittenIsAnError(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.status.Trust = &admin.Trust{CRLs: []admin.CRL{{NextUpdate: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)}}}
+	got := decode[errorList](t, s.ask("GET", "/status"), http.StatusInternalServerError)
+	if len(got.Errors) == 0 {
+		t.Error("it does not say why")
 	}
 }
 

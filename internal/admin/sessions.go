@@ -41,7 +41,7 @@ func (a *server) list(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, ErrNotStarted)
 		return
 	}
-	q := query{values: r.URL.Query()}
+	q := queryOf(r)
 	f, after, limit := q.filter(), q.id("after"), q.limit()
 	if err := q.err("after", "limit"); err != nil {
 		writeError(w, http.StatusBadRequest, err)
@@ -60,6 +60,16 @@ func (a *server) list(w http.ResponseWriter, r *http.Request) {
 type query struct {
 	values url.Values
 	errs   []error
+}
+
+// queryOf reads the parameters in the address of a request. What url.URL.Query would drop is a mistake: without a filter
+// that has a stray "%" or ";", too many sessions would be meant.
+func queryOf(r *http.Request) query {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return query{values, []error{err}}
+	}
+	return query{values: values}
 }
 
 // filters are the parameters of query.filter.

@@ -172,6 +172,8 @@ func TestVagueRequestsEndNothing(t *testing.T) {
 		"owner=a&ownr=b":     `"ownr": no such parameter`,
 		"owner=a&owner=b":    "owner: expected once",
 		"owner=a&limit=1":    `"limit": no such parameter`,
+		"owner=a&ip=50%":     `invalid URL escape "%"`,
+		"owner=a&ip=::1;":    "invalid semicolon separator in query",
 		"id=_":               `id: "_" is no session id`,
 		"fingerprint=AB:CD":  "fingerprint: expected the SHA-256 of a certificate, 64 hexadecimal digits",
 		"fingerprint=" + strings.Repeat("0", 64) + "&ip=10.0.0.0/8": "fingerprint: no certificate has this SHA-256",

@@ -322,6 +322,7 @@ func (s *site) refuse(reason proxy.Reason, who string, at time.Time) {
 	if reason != proxy.TLSHandshake {
 		c.Fingerprint, c.Serial = fingerprint(who), "5d8c1f"
 		c.Subject, c.Issuer = "CN=acme:sensor-"+who, "CN=X.509 Identity CA,O=dojot IoT Platform"
+		c.Verified = reason > proxy.TLSExpired
 	}
 	switch reason {
 	case proxy.IdentityUnavailable:

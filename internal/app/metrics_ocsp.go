@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,7 +29,7 @@ type ocspMetrics struct {
 	answers  *prometheus.CounterVec
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-	cache    *ocsp.Cache
+	cache    atomic.Pointer[ocsp.Cache] // nil before there is one
 
 	mu      sync.Mutex
 	issuers map[string]*admin.OCSPIssuer // by name
@@ -79,18 +80,17 @@ func newOCSPMetrics(r prometheus.Registerer, issuers ocsp.Issuers, cas []*x509.C
 		Name: "vernegate_ocsp_cache_entries",
 		Help: "Certificates whose OCSP status is remembered now.",
 	}, func() float64 {
-		if m.cache == nil {
-			return 0
+		if cache := m.cache.Load(); cache != nil {
+			return float64(cache.Len())
 		}
-		return float64(m.cache.Len())
+		return 0
 	})
 	r.MustRegister(m.answers, m.requests, m.duration, entries)
 	return m
 }
 
-// watch makes the entries of a cache those that are counted. It has to come before
-// metrics are scraped.
-func (m *ocspMetrics) watch(cache *ocsp.Cache) { m.cache = cache }
+// watch makes the entries of a cache those that are counted.
+func (m *ocspMetrics) watch(cache *ocsp.Cache) { m.cache.Store(cache) }
 
 // issuerName is what metrics and the status page call a CA.
 func issuerName(ca *x509.Certificate) string { return untrusted.Text(pki.SubjectOf(ca)) }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -78,6 +79,21 @@ func TestStatusTellsWhatThereIs(t *testing.T) {
 	}
 	if len(s.Limits) == 0 || s.Limits[0].Limit <= 0 || *s.Limits[0].Used != 0 {
 		t.Errorf("got limits %+v", s.Limits)
+	}
+}
+
+// CAs that are offline write "never" as the last moment that a date has.
+func TestStatusOfAListThatHoldsForEver(t *testing.T) {
+	t.Parallel()
+	w := apptest.NewWorld(t)
+	never := time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
+	w.Write("ca.crl", w.Root.CRL(certtest.CRLOptions{Number: 7, NextUpdate: never}))
+	s := newTestAppIn(t, w).status()
+	if got := s.Trust.CRLs[0]; !got.NextUpdate.Equal(never) || !got.GoodUntil.Equal(never) {
+		t.Errorf("got next update %v, good until %v, want %v", got.NextUpdate, got.GoodUntil, never)
+	}
+	if _, err := json.Marshal(s); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -58,8 +58,11 @@ type Client struct {
 	// Empty means DefaultURL.
 	URL string
 
-	// Timeout bounds one Lookup, from waiting for a slot to the last byte
-	// of the body. Zero means DefaultTimeout.
+	// Timeout bounds the request of a Lookup, from dialing to the last byte
+	// of the body, and before that how long the Lookup waits for a slot. So
+	// a request that begins has the time that an answer takes: where more
+	// is asked than can be answered, the slots are not spent on requests that
+	// have no time left. Zero means DefaultTimeout.
 	Timeout time.Duration
 
 	// MaxInFlight bounds the requests under way at any moment and the
@@ -89,14 +92,13 @@ type Client struct {
 // none, and everything else is a *LookupError. Cancelling ctx ends it early.
 func (c *Client) Lookup(ctx context.Context, fp pki.Fingerprint) (owner string, ok bool, err error) {
 	c.once.Do(c.init)
-	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, DefaultTimeout))
-	defer cancel()
-
 	if err := c.acquire(ctx); err != nil {
 		return "", false, err
 	}
 	defer c.release()
 
+	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, DefaultTimeout))
+	defer cancel()
 	resp, err := c.get(ctx, fp)
 	if err != nil {
 		return "", false, transportError(ctx, err, 0)
@@ -157,6 +159,7 @@ func (c *Client) newHTTPClient(config *tls.Config) *http.Client {
 			TLSHandshakeTimeout: timeout,
 			TLSClientConfig:     config.Clone(),
 
+			MaxConnsPerHost:        cap(c.slots), // counts those that are dialed on, too
 			MaxIdleConnsPerHost:    cap(c.slots), // net/http's 2 would close most of a burst
 			IdleConnTimeout:        idleTimeout,
 			MaxResponseHeaderBytes: maxBody,
@@ -165,8 +168,10 @@ func (c *Client) newHTTPClient(config *tls.Config) *http.Client {
 	}
 }
 
-// acquire takes a slot for one request; release gives it back.
+// acquire takes a slot for one request, and waits for one for Timeout at most; release gives it back.
 func (c *Client) acquire(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, DefaultTimeout))
+	defer cancel()
 	select {
 	case c.slots <- struct{}{}:
 		return nil

@@ -570,7 +570,61 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	}
 }
 
-func TestWaitingForASlotCountsAgainstTimeout(t *testing.T) {
+// Where more is asked than can be answered, requests would begin with no time left, and none would get its answer.
+func TestWaitingForASlotTakesNoTimeOfTheRequest(t *testing.T) {
+	t.Parallel()
+	const answerTakes = 1500 * time.Millisecond
+	client := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(answerTakes)
+		_, _ = io.WriteString(w, `"admin:a1"`)
+	}).URL)
+	client.MaxInFlight, client.Timeout = 1, answerTakes*4/3
+	var waiting sync.WaitGroup
+	for n := range 2 {
+		waiting.Go(func() {
+			if _, ok, err := client.Lookup(t.Context(), numbered(n)); !ok || err != nil {
+				t.Errorf("got %t, %v", ok, err)
+			}
+		})
+	}
+	waiting.Wait()
+}
+
+// net/http goes on dialing for a request that has given up.
+func TestConnectionsThatCannotBeMadeAreBounded(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	var accepted atomic.Int32
+	go func() {
+		for {
+			c, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			accepted.Add(1)
+			t.Cleanup(func() { _ = c.Close() })
+		}
+	}()
+	client := newClient(t, "https://"+silent.Addr().String())
+	client.MaxInFlight = 2
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		_, _, err := client.Lookup(ctx, pki.Fingerprint{})
+		cancel()
+		if err == nil {
+			t.Error("a server that says nothing has answered")
+		}
+	}
+	if n := accepted.Load(); n > 2 {
+		t.Errorf("%d connections, want 2 at most", n)
+	}
+}
+
+func TestWaitingForASlotIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		client := &certacl.Client{}
 		certacl.TakeAllSlots(client)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
@@ -44,6 +45,7 @@ type clientCert struct {
 	sessions   []*session
 	expiry     timer[clientCert] // of the chain
 	recheck    timer[clientCert] // of the owner
+	untold     atomic.Bool       // who the owner is, the last time that it was asked for; needs no mu
 	authorize  timer[clientCert] // when Authorize is asked again
 }
 

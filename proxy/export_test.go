@@ -9,6 +9,8 @@ import (
 	"github.com/vernegate/vernegate/internal/pki"
 )
 
+const Recheckers = recheckers
+
 // NextRecheck is when the owner of a certificate with live sessions is asked for again; zero = never.
 func (s *Server) NextRecheck(fp pki.Fingerprint) time.Time {
 	c := s.live.certOf(fp)

@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	// recheckers is how many owners are asked for again at a time.
+	// recheckers is how many owners are asked for again at a time, and as many of those that could not be told the last time.
 	recheckers = 16
+	// recheckSpread is the part of the interval by which rechecks differ, so that those that came at the same time do not do
+	// so for good.
+	recheckSpread = 0.2
 	// recheckRetry is how soon an owner is asked for again that could not be told, at most.
 	recheckRetry = time.Minute
 )
@@ -45,6 +48,9 @@ func (s *Server) RecheckSoon(f Filter, over time.Duration) (sessions int) {
 	}
 	now := time.Now()
 	when := func() time.Time { return now.Add(time.Duration(float64(over) * rand.Float64())) }
+	if over == 0 {
+		when = atOnce
+	}
 	if f.ID != 0 || f.Owner != "" || f.Fingerprint != (pki.Fingerprint{}) {
 		found := s.live.lookUp(&f, 0, -1)
 		s.live.recheckAt(found, when)
@@ -122,12 +128,19 @@ func (r *registry) recheckMatching(sessions []*session, f *Filter, when func() t
 	return n
 }
 
+// atOnce is before all that is overdue.
+func atOnce() time.Time { return time.Time{} }
+
 // recheckCert has the owner of a certificate asked for; c is nil when its session has left. mu must be held.
 func (r *registry) recheckCert(c *clientCert, when func() time.Time) {
 	if c == nil {
 		return
 	}
-	if at := when(); c.recheck.index == 0 || at.Before(c.recheck.at) {
+	at := when()
+	if at.IsZero() {
+		c.untold.Store(false) // or it might be put off
+	}
+	if c.recheck.index == 0 || at.Before(c.recheck.at) {
 		r.rechecks.set(&c.recheck, at)
 	}
 }
@@ -150,8 +163,29 @@ func (s *session) firstRecheck(now time.Time) time.Time {
 	return now.Add(time.Duration(float64(interval) * rand.Float64()))
 }
 
-// startRecheckers returns a func that hands a certificate to one of them, and waits while all are busy.
+// startRecheckers returns a func that hands a certificate to one of them, and waits while all are busy. Those whose owner
+// could not be told the last time have recheckers of their own and are put off while these are busy: else, where
+// certificate-acl hangs for some, the others would wait, too.
 func (s *Server) startRecheckers() func(*clientCert) {
+	told, untold := s.startCrew(), s.startCrew()
+	return func(c *clientCert) {
+		if c.untold.Load() {
+			select {
+			case untold <- c:
+			default:
+				s.recheckIn(c, s.nextRecheck(false))
+			}
+			return
+		}
+		select {
+		case told <- c:
+		case <-s.ctx.Done():
+		}
+	}
+}
+
+// startCrew starts recheckers that take certificates from a channel.
+func (s *Server) startCrew() chan<- *clientCert {
 	certs := make(chan *clientCert)
 	for range recheckers {
 		s.running.Go(func() {
@@ -165,27 +199,28 @@ func (s *Server) startRecheckers() func(*clientCert) {
 			}
 		})
 	}
-	return func(c *clientCert) {
-		select {
-		case certs <- c:
-		case <-s.ctx.Done():
-		}
-	}
+	return certs
 }
 
 // recheck finds out anew who the owner of a certificate with live sessions is.
 func (s *Server) recheck(c *clientCert) {
 	_, told := s.askAgain(c)
+	c.untold.Store(!told)
 	if wait := s.nextRecheck(told); wait > 0 {
-		s.live.resetTimer(&s.live.rechecks, &c.recheck, time.Now().Add(wait))
+		s.recheckIn(c, wait)
 	}
+}
+
+// recheckIn sets the timer of a certificate that has fired.
+func (s *Server) recheckIn(c *clientCert, wait time.Duration) {
+	s.live.resetTimer(&s.live.rechecks, &c.recheck, time.Now().Add(wait))
 }
 
 // nextRecheck is in how long to ask again after an owner was told, or could not be; 0 = never.
 func (s *Server) nextRecheck(told bool) time.Duration {
 	interval := s.cfg.Recheck
 	if told {
-		return interval
+		return time.Duration(float64(interval) * (1 - recheckSpread*rand.Float64()))
 	}
 	retry := time.Duration(float64(recheckRetry) * (0.5 + 0.5*rand.Float64()))
 	if interval == 0 {

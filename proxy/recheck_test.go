@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -291,6 +292,82 @@ func TestOwnerInDoubtIsAskedForAgainSoon(t *testing.T) {
 			wantStopped(t, client, backend, 0x87)
 		})
 	}
+}
+
+// What is asked for at once goes before all that is overdue.
+func TestRecheckAtOnceIsTheNext(t *testing.T) {
+	t.Parallel()
+	table, b, device := &ownerTable{}, startBroker(t), testPKI().ca.Issue("admin:dev1")
+	fp := pki.FingerprintOf(device.Leaf)
+	answers, asked := make(chan struct{}), make(chan struct{}, 100)
+	g := startGate(t, func(c *proxy.Config) {
+		never(table, b)(c)
+		c.Owner = func(ctx context.Context, peer proxy.Peer) (string, bool, error) {
+			if peer.Live && peer.Fingerprint != fp {
+				asked <- struct{}{}
+				select {
+				case <-answers:
+				case <-ctx.Done():
+				}
+			}
+			return table.lookup(ctx, peer)
+		}
+	})
+	for range 40 {
+		session5(g, b, testPKI().ca.Issue("admin:dev1"))
+	}
+	g.RecheckSoon(proxy.Filter{}, 1)
+	for range proxy.Recheckers {
+		<-asked
+	}
+	client, backend := session5(g, b, device)
+	table.set(device, answer{"admin:dev2", true, nil})
+	g.RecheckSoon(proxy.Filter{Fingerprint: fp}, 0)
+	answers <- struct{}{} // then comes what is waiting for a rechecker already
+	answers <- struct{}{}
+	wantStopped(t, client, backend, 0x87)
+}
+
+// Owners of which certificate-acl does not tell hold up no others.
+func TestRecheckOfHangingOwnersHoldsUpNoOthers(t *testing.T) {
+	t.Parallel()
+	table, b, device := &ownerTable{}, startBroker(t), testPKI().ca.Issue("admin:dev1")
+	fp := pki.FingerprintOf(device.Leaf)
+	var hangs atomic.Bool
+	asked := make(chan struct{}, 100)
+	g := startGate(t, func(c *proxy.Config) {
+		never(table, b)(c)
+		c.Owner = func(ctx context.Context, peer proxy.Peer) (string, bool, error) {
+			if !peer.Live || peer.Fingerprint == fp {
+				return table.lookup(ctx, peer)
+			}
+			asked <- struct{}{}
+			if hangs.Load() {
+				<-ctx.Done()
+			}
+			return "", false, errors.New("no answer")
+		}
+	})
+	var others []pki.Fingerprint
+	for range 40 {
+		other := testPKI().ca.Issue("admin:dev1")
+		others = append(others, pki.FingerprintOf(other.Leaf))
+		session5(g, b, other)
+	}
+	client, backend := session5(g, b, device)
+	g.RecheckSoon(proxy.Filter{}, 0)
+	for _, other := range others {
+		<-asked
+		await(t, "the next time", func() bool { return !g.NextRecheck(other).IsZero() })
+	}
+	hangs.Store(true)
+	g.RecheckSoon(proxy.Filter{}, 1)
+	for range proxy.Recheckers {
+		<-asked
+	}
+	table.set(device, answer{"admin:dev2", true, nil})
+	g.RecheckSoon(proxy.Filter{Fingerprint: fp}, 1)
+	wantStopped(t, client, backend, 0x87)
 }
 
 // TestRecheckFromAllSides lets changes and sessions come and go at once; it is for the race detector.

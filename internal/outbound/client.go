@@ -84,8 +84,8 @@ func NewClient(c Config) *http.Client {
 // transports are what makes requests under one configuration of TLS.
 type transports struct {
 	tls    *tls.Config
-	named  *http.Transport // to hosts that the operator named
-	public *http.Transport // to hosts of which they named the domain
+	named  *http.Transport // to hosts that the operator named, and to a proxy
+	public *http.Transport // to hosts of which they named the domain, without a proxy
 }
 
 func (c *Config) transports(config *tls.Config) *transports {
@@ -104,9 +104,6 @@ func (c *Config) transports(config *tls.Config) *transports {
 	}
 	public := transport.Clone()
 	public.DialContext = (&net.Dialer{Timeout: c.Timeout, ControlContext: publicOnly}).DialContext
-	if c.Proxy != (Proxy{}) {
-		public.DialContext = dialer.DialContext // it dials the proxy
-	}
 	return &transports{config, transport, public}
 }
 
@@ -131,7 +128,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 			_ = req.Body.Close()
 		}
 		return nil, fmt.Errorf("%w: %s://%s", ErrHost, req.URL.Scheme, req.URL.Host)
-	case p.wildcard:
+	case p.wildcard && !g.config.Proxy.takes(req):
 		return g.transports().public.RoundTrip(req)
 	}
 	return g.transports().named.RoundTrip(req)

@@ -186,6 +186,27 @@ func TestTheProxyIsTheOneConfigured(t *testing.T) {
 	}
 }
 
+// Where the environment has no proxy for a host, nobody else does the resolving.
+func TestTheEnvironmentWithoutAProxyIsGuarded(t *testing.T) {
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+		t.Setenv(name, "")
+	}
+	resolveToLoopback(t)
+	_, server := serve(t, unreached(t))
+	var domain outbound.Hosts
+	if err := domain.UnmarshalText([]byte("*.example.org:" + server.Port())); err != nil {
+		t.Fatal(err)
+	}
+	var environment outbound.Proxy
+	if err := environment.UnmarshalText([]byte("environment")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := get(t, outbound.Config{Hosts: domain, Proxy: environment}, "http://metadata.example.org:"+server.Port())
+	if !errors.Is(err, outbound.ErrAddress) {
+		t.Errorf("got %q, %v; want %v", got, err, outbound.ErrAddress)
+	}
+}
+
 func TestProxiesThatAreNoneAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "on", "socks5://a:1", "proxy:3128", "http://", "http://a/path"} {

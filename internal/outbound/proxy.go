@@ -36,6 +36,16 @@ func (p *Proxy) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// takes reports whether a request goes through a proxy.
+func (p Proxy) takes(req *http.Request) bool {
+	choose := p.of()
+	if choose == nil {
+		return false
+	}
+	via, err := choose(req)
+	return err == nil && via != nil
+}
+
 // of returns the function that http.Transport asks; nil is no proxy.
 func (p Proxy) of() func(*http.Request) (*url.URL, error) {
 	switch {

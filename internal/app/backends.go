@@ -36,6 +36,7 @@ func newBrokers(cfg config.Config, files clientFiles, log *slog.Logger) *brokers
 			_, err := b.try(ctx, addr, hold)
 			return err
 		},
+		ConfirmTimeout: time.Duration(cfg.ConnackTimeout),
 
 		ProbeDecides: cfg.BackendHealthURL != "",
 		Logger:       log,

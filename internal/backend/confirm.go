@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// confirmTimeout is how long a broker has to answer a CONNECT of ours, as long as it has for those of clients by default.
-	confirmTimeout = 5 * time.Second
+	// defaultConfirmTimeout is as long as a broker has for CONNECTs of clients by default.
+	defaultConfirmTimeout = 5 * time.Second
 	// confirmPause is how long what happens to clients does not count after a broker was found to be well: whoever brings
 	// that about must not have us speak to the broker without end.
 	confirmPause = 10 * time.Second
@@ -52,6 +52,22 @@ func (p *Pool) suspects() (list []*member) {
 	return list
 }
 
+// askToServe asks, as a client, whether what happened to clients happens to us, too.
+func (p *Pool) askToServe(ctx context.Context, addr string, why Reason) error {
+	hold := time.Duration(0)
+	if why == Reset {
+		hold = settleTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.ConfirmTimeout+hold)
+	defer cancel()
+	return p.cfg.Confirm(ctx, addr, hold)
+}
+
+// happensToClients reports whether a broker that clients meet this at can be dialed all the same.
+func happensToClients(why Reason) bool {
+	return why == Silent || why == Unavailable || why == Closed || why == Reset
+}
+
 // confirm finds out whether m is to be ejected for what happened to clients.
 func (p *Pool) confirm(ctx context.Context, m *member) {
 	p.mu.Lock()
@@ -60,13 +76,7 @@ func (p *Pool) confirm(ctx context.Context, m *member) {
 	if s == nil { // it was ejected meanwhile, or is gone
 		return
 	}
-	hold := time.Duration(0)
-	if s.why == Reset {
-		hold = settleTime
-	}
-	asking, cancel := context.WithTimeout(ctx, confirmTimeout+hold)
-	err := p.cfg.Confirm(asking, m.addr, hold)
-	cancel()
+	err := p.askToServe(ctx, m.addr, s.why)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

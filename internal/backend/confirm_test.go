@@ -126,7 +126,30 @@ func TestBrokerThatDoesNotServeUsEitherIsEjected(t *testing.T) {
 				if s := f.status(one); s.Reason != why || s.Ejections[why] != 1 || s.Detail == "" {
 					t.Errorf("got %+v, want it ejected for %s", s, why)
 				}
-				c.wantAsked(t, 1)
+			})
+		})
+	}
+}
+
+// A frozen broker, or one that is cut off from its cluster, can be dialed. It returns when it serves clients again.
+func TestBrokerThatServesNobodyDoesNotReturn(t *testing.T) {
+	for why, misfortune := range misfortunes {
+		t.Run(string(why), func(t *testing.T) {
+			confirmed(t, func(t *testing.T, f *fleet, c *client) {
+				c.find(errOurs)
+				misfortune(f)
+				time.Sleep(settleTime + time.Millisecond)
+				for range 600 {
+					time.Sleep(time.Second)
+					if s := f.status(one); s.State != backend.Ejected || s.Ejections[why] != 1 {
+						t.Fatalf("got %+v, want it ejected once and for as long as it serves nobody", s)
+					}
+				}
+				c.find(nil)
+				time.Sleep(time.Minute)
+				if s := f.status(one); s.State == backend.Ejected {
+					t.Errorf("got %+v, want it back", s)
+				}
 			})
 		})
 	}

@@ -125,9 +125,9 @@ type member struct {
 // clients are different clients, in the order in which they were added.
 type clients []uint64
 
-// add returns c with a client in it.
+// add returns c with a client in it, unless there are enough already.
 func (c clients) add(client uint64) clients {
-	if slices.Contains(c, client) {
+	if len(c) >= clientLimit || slices.Contains(c, client) {
 		return c
 	}
 	return append(c, client)
@@ -217,7 +217,10 @@ func (p *Pool) failed(m *member, why Reason, err error) {
 
 // hungUp is called when m has ended a connection without an answer to the client's CONNECT; p.mu is held.
 func (p *Pool) hungUp(m *member, client uint64, err error) {
-	if m.hangUps = m.hangUps.add(client); m.state != Ejected && len(m.hangUps) >= clientLimit {
+	if m.state == Ejected {
+		return
+	}
+	if m.hangUps = m.hangUps.add(client); len(m.hangUps) >= clientLimit {
 		p.suspect(m, Closed, err)
 	}
 }

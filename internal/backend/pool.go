@@ -65,8 +65,11 @@ type Config struct {
 	Balance Balance
 	// Probe asks whether a broker is well; nil = DialProbe(nil, nil). It is called for different brokers at a time.
 	Probe Probe
-	// Confirm decides whether a broker is ejected for what happened to clients; nil = it is. It is called by Run.
+	// Confirm decides whether a broker is ejected for what happened to clients, and, beside Probe, whether it then returns;
+	// nil = it is, and Probe decides. It is called by Run, for different brokers at a time.
 	Confirm Confirm
+	// ConfirmTimeout is how long a broker has to answer a CONNECT of Confirm; 0 = 5 s.
+	ConfirmTimeout time.Duration
 	// ProbeDecides has ejected brokers return by a probe alone, as Probe knows more than whether they can be dialed.
 	// Otherwise one that answers a CONNECT, sent to it for want of another, returns unless probes have ejected it.
 	ProbeDecides bool
@@ -95,6 +98,9 @@ type Pool struct {
 func New(cfg Config) *Pool {
 	if cfg.Probe == nil {
 		cfg.Probe = DialProbe(nil, nil)
+	}
+	if cfg.ConfirmTimeout == 0 {
+		cfg.ConfirmTimeout = defaultConfirmTimeout
 	}
 	if cfg.Lookup == nil {
 		cfg.Lookup = lookUp

@@ -191,10 +191,14 @@ func publicOnly(_ context.Context, _, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// isMetadata reports whether a cloud's metadata service is at an address that is not of the link: of AWS over IPv6, and of
-// Alibaba Cloud.
+// isMetadata reports whether a cloud's metadata service is at an address that is not of the link: of AWS, Google Cloud and
+// Oracle Cloud over IPv6, of Alibaba Cloud, and of Azure.
 func isMetadata(ip netip.Addr) bool {
-	return ip == netip.MustParseAddr("fd00:ec2::254") || ip == netip.MustParseAddr("100.100.100.200")
+	switch ip.String() {
+	case "fd00:ec2::254", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "100.100.100.200", "168.63.129.16":
+		return true
+	}
+	return false
 }
 
 // LimitBody returns a reader of the body of an answer that fails with ErrTooLarge once

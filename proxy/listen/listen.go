@@ -19,8 +19,10 @@ const (
 	keepAliveInterval = 30 * time.Second
 	keepAliveCount    = 4
 	// userTimeout ends a client that acknowledges nothing, or takes nothing, of what was written to it for so
-	// long (RFC 5482), so that one that stopped reading cannot hold its session for ever.
-	userTimeout = time.Minute
+	// long (RFC 5482), so that one that stopped reading cannot hold its session for ever. It is as long as an idle one may
+	// be gone: with this option Linux counts no probes, but ends a connection at the first unanswered one once nothing has
+	// come for so long.
+	userTimeout = keepAliveIdle + keepAliveCount*keepAliveInterval
 )
 
 // KeepAlive is what accepted connections inherit, for connections that are dialed.

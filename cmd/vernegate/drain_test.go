@@ -5,9 +5,11 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -22,6 +24,26 @@ func TestDrainStopsAnotherVernegateInAnOrderlyWay(t *testing.T) {
 	}
 	if status := p.end(); status.ExitStatus() != exitOK {
 		t.Errorf("vernegate ended with %v, want %d", status, exitOK)
+	}
+}
+
+// Kubernetes may run a hook more than once, and sends SIGTERM behind it.
+func TestDrainGoesOnWhenItIsBegunAgain(t *testing.T) {
+	t.Parallel()
+	skipWithoutProc(t)
+	w := newWorld(t)
+	w.Vars["VERNEGATE_DRAIN_DELAY"] = "1s"
+	p := w.launch()
+	p.await("started")
+	for range 3 {
+		if code := drain(p.cmd.Process.Pid, io.Discard); code != exitOK {
+			t.Fatalf("it ends with %d", code)
+		}
+	}
+	p.await("stopping")
+	p.signal(syscall.SIGTERM)
+	if status := p.end(); !status.Exited() || status.ExitStatus() != exitOK {
+		t.Errorf("vernegate ended with %#x, want exit code %d", status, exitOK)
 	}
 }
 

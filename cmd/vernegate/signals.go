@@ -10,21 +10,30 @@ import (
 	"syscall"
 )
 
-// untilSignal returns a context that ends at the first SIGINT or SIGTERM, and calls kill with the one that comes
-// after it. Signals are caught from its return until stop is called: none gets lost between the two.
+// drainSignal has a vernegate drain, however often it comes. Kubernetes may run a preStop hook more than once, and sends
+// SIGTERM right behind it.
+const drainSignal = syscall.SIGUSR1
+
+// untilSignal returns a context that ends at the first SIGINT, SIGTERM or drainSignal, and calls kill with the second SIGINT
+// or SIGTERM. Signals are caught from its return until stop is called: none gets lost between the two.
 func untilSignal(ctx context.Context, kill func(syscall.Signal)) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, drainSignal)
 	stopped := make(chan struct{})
 	go func() {
-		for _, act := range []func(os.Signal){
-			func(os.Signal) { cancel() },
-			func(second os.Signal) { kill(second.(syscall.Signal)) },
-		} {
+		for told := false; ; {
 			select {
 			case s := <-signals:
-				act(s)
+				cancel()
+				switch {
+				case s == drainSignal:
+				case told:
+					kill(s.(syscall.Signal))
+					return
+				default:
+					told = true
+				}
 			case <-stopped:
 				return
 			}

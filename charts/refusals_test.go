@@ -32,6 +32,7 @@ func TestImpossibleCombinationsAreRefused(t *testing.T) {
 		"no volume":                       {[]string{leastGateway, "certificates: {source: volume}"}, "certificates.volume.source"},
 		"a volume, and a Secret":          {[]string{leastGateway, "certificates: {source: volume, volume: {source: {emptyDir: {}}}, crl: {secret: s}}"}, "certificates.volume.crls"},
 		"two CRLs on volumes":             {[]string{leastGateway, "certificates: {source: volume, volume: {source: {emptyDir: {}}, crls: [a]}, crl: {volume: {source: {emptyDir: {}}, file: b}}}"}, "certificates.crl.volume"},
+		"URLs, and unnamed CRLs":          {[]string{leastGateway, "certificates: {source: volume, volume: {source: {emptyDir: {}}}, crl: {urls: [https://ca.example.org/ca.crl]}}"}, "certificates.volume.crls"},
 		"two places of CAs":               {[]string{leastGateway, "certificates: {ca: {secret: s, configMap: c}}"}, "either secret or configMap"},
 		"two places of CRLs":              {[]string{leastGateway, "certificates: {crl: {secret: s, configMap: c}}"}, "expected one of secret, configMap and volume"},
 		"a CRL without a file":            {[]string{leastGateway, "certificates: {crl: {volume: {source: {emptyDir: {}}}}}"}, "certificates.crl.volume.file"},

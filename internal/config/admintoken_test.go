@@ -60,6 +60,8 @@ func TestAdminTokenMistakes(t *testing.T) {
 		{[]string{"VERNEGATE_ADMIN_TOKEN=hunter2"}, "VERNEGATE_ADMIN_TOKEN: " + syntax},
 		{[]string{"VERNEGATE_ADMIN_TOKEN_FILE=" + writeToken(t, "hunter2")}, "VERNEGATE_ADMIN_TOKEN_FILE: " + syntax},
 		{[]string{"VERNEGATE_ADMIN_TOKEN_FILE=" + writeToken(t, "\n")}, "VERNEGATE_ADMIN_TOKEN_FILE: " + syntax},
+		{[]string{"VERNEGATE_ADMIN_TOKEN_FILE=" + writeToken(t, "")}, "VERNEGATE_ADMIN_TOKEN_FILE: the file is empty"},
+		{[]string{"VERNEGATE_ADMIN_READ_TOKEN_FILE=" + writeToken(t, "")}, "VERNEGATE_ADMIN_READ_TOKEN_FILE: the file is empty"},
 		{[]string{"VERNEGATE_ADMIN_TOKEN_FILE=" + absent}, "VERNEGATE_ADMIN_TOKEN_FILE: open " + absent + ": no such file or directory"},
 		{
 			[]string{"VERNEGATE_ADMIN_TOKEN=" + good, "VERNEGATE_ADMIN_TOKEN_FILE=" + writeToken(t, good)},

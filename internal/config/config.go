@@ -192,6 +192,8 @@ func parse(vars map[string]string, old legacyEnv) (Config, error) {
 		OnSet:       func(name string, value any, isDefault bool) { c.readings[name] = reading{value.(string), isDefault} },
 	})
 	m.addParseErrors(err)
+	m.addEmptyToken("VERNEGATE_ADMIN_TOKEN_FILE", vars, c.AdminTokenFile)
+	m.addEmptyToken("VERNEGATE_ADMIN_READ_TOKEN_FILE", vars, c.AdminReadTokenFile)
 	c.validate(&m)
 	m.addUnknown(vars)
 	c.mistaken = m.wrong

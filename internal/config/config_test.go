@@ -224,6 +224,11 @@ func TestConfigNeverShowsAPassword(t *testing.T) {
 			}
 		}
 	}
+	for _, line := range mistakesOf(t, "VERNEGATE_TLS_CRL=https://crl:hunter2$hunter3@ca/") {
+		if want := `VERNEGATE_TLS_CRL="https://redacted@ca/": a variable in it is not set`; line != want {
+			t.Errorf("got %q, want %q", line, want)
+		}
+	}
 	for _, line := range mistakesOf(t, "VERNEGATE_ADMIN_TOKEN=hunter2") {
 		if strings.Contains(line, "hunter2") {
 			t.Errorf("the value of an unknown variable ended up in %q", line)

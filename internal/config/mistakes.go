@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/vernegate/vernegate/internal/admin"
 )
 
 // mistakes collects what is wrong with an environment, at most one line for
@@ -36,6 +38,13 @@ func (m *mistakes) add(name, format string, args ...any) {
 		subject += ", from " + from
 	}
 	m.errs = append(m.errs, fmt.Errorf("%s: %s", subject, fmt.Sprintf(format, args...)))
+}
+
+// addEmptyToken reports a file without anything in it, which env takes for no variable: who reads would need no token.
+func (m *mistakes) addEmptyToken(name string, vars map[string]string, token admin.Token) {
+	if vars[name] != "" && !token.IsSet() {
+		m.add(name, "the file is empty")
+	}
 }
 
 // addParseErrors reports what env.ParseWithOptions could not parse. env names

@@ -30,7 +30,11 @@ func (m *mistakes) addUnset(vars map[string]string) {
 		os.Expand(value, func(referred string) string {
 			if variableName.MatchString(referred) && vars[referred] == "" && !m.wrong[name] {
 				m.wrong[name] = true
-				m.errs = append(m.errs, fmt.Errorf("%s=%q: the variable %s in it is not set", name, value, referred))
+				shown, which := Redact(value), "the variable "+referred
+				if !strings.Contains(shown, referred) { // it is a part of a password
+					which = "a variable"
+				}
+				m.errs = append(m.errs, fmt.Errorf("%s=%q: %s in it is not set", name, shown, which))
 			}
 			return ""
 		})

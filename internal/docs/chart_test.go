@@ -216,3 +216,30 @@ func dashboardExpressions(t *testing.T) []string {
 	}
 	return expressions
 }
+
+// TestChartHasRoomForItsSessions compares its defaults with the table of sizes, and so does the example beside VerneMQ's chart.
+// Its image is one that a release has.
+func TestChartHasRoomForItsSessions(t *testing.T) {
+	t.Parallel()
+	values := chartFile(t, "values.yaml")
+	for pattern, want := range map[string]string{
+		`(?m)^  maxConnections: (\d+)`:                     "50000",
+		`(?ms)^resources:.*?^  limits:\n    memory: (\w+)`: "3Gi",
+	} {
+		if got := regexp.MustCompile(pattern).FindStringSubmatch(values); got == nil || got[1] != want {
+			t.Errorf("values.yaml has %q for %s, want %s", got, pattern, want)
+		}
+	}
+	if row := "| 50 000 | 2 Gi, 3 Gi |"; !strings.Contains(read(t, "../../docs/kubernetes.md"), row) {
+		t.Errorf("docs/kubernetes.md has no %q", row)
+	}
+	example := read(t, "../../examples/vernemq-chart/vernegate.yaml")
+	for _, want := range []string{"limits: {memory: 3Gi}", "image: ghcr.io/vernegate/vernegate:v"} {
+		if !strings.Contains(example, want) {
+			t.Errorf("the example has no %q", want)
+		}
+	}
+	if chart := chartFile(t, "Chart.yaml"); !strings.Contains(chart, "\nappVersion: v") {
+		t.Error("releases have images whose tags begin with v, and the chart asks for another one")
+	}
+}

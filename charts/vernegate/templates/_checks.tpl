@@ -69,6 +69,9 @@ all of them.
   {{- if and $c.crl.volume.source $c.volume.crls }}
     {{- println "certificates.crl.volume: certificates.volume.crls names CRLs already; remove one of them" }}
   {{- end }}
+  {{- if and $c.crl.urls (kindIs "slice" $c.volume.crls) (not $c.volume.crls) (not $c.crl.volume.source) }}
+    {{- println "certificates.volume.crls: name the CRLs on the volume, such as ca.crl, as certificates.crl.urls are beside them; null if there are none" }}
+  {{- end }}
 {{- end }}
 {{- if and $c.ca.secret $c.ca.configMap }}
   {{- println "certificates.ca: expected either secret or configMap" }}

@@ -131,8 +131,11 @@ func (s *session) lifetimeEnd(now time.Time) time.Time {
 	if lifetime == 0 || s.role == Services || s.server.cfg.Service(s.owner) {
 		return time.Time{}
 	}
-	return now.Add(time.Duration(float64(lifetime) * (0.9 + 0.2*rand.Float64())))
+	return now.Add(time.Duration(float64(min(lifetime, longLifetime)) * (0.9 + 0.2*rand.Float64())))
 }
+
+// longLifetime is how long a session may live in any case. Much longer, and a tenth more is no time.Duration any more.
+const longLifetime = 100 * 365 * 24 * time.Hour
 
 // nextAuthorization is when to ask Authorize again that has said so, or has left it to Recheck. Zero means never.
 func (s *Server) nextAuthorization(again, now time.Time) time.Time {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -124,10 +126,20 @@ func listDirectory(state string) (dir string, cleanUp func(), err error) {
 	if err == nil {
 		err = tryWriting(dir)
 	}
-	if err != nil {
+	if err != nil && !canBeRead(dir, err) {
 		return "", nil, fmt.Errorf("VERNEGATE_STATE_DIR: keeping fetched CRLs: %w", err)
 	}
 	return dir, func() {}, nil
+}
+
+// canBeRead reports whether an error of writing into a directory leaves the copies there to begin with. That nothing can be
+// kept is told with each CRL that is fetched.
+func canBeRead(dir string, err error) bool {
+	if !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		return false
+	}
+	_, unread := os.ReadDir(dir)
+	return unread == nil
 }
 
 // tryWriting reports what keeps files from being written in a directory.

@@ -19,10 +19,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -86,6 +88,26 @@ func TestAStateDirectoryThatCannotBeMadeIsNamed(t *testing.T) {
 	err := New(mustLoad(t, w.Environ()...), testBuild, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)).Run(t.Context())
 	if mistake, is := errors.AsType[*FilesError](err); !is || !strings.Contains(mistake.Error(), "VERNEGATE_STATE_DIR: ") {
 		t.Errorf("serve: got %v", err)
+	}
+}
+
+// A disk that is full or read-only keeps no vernegate from starting with the copies that are there.
+func TestCopiesThatCanBeReadAreEnoughToStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, row := range []struct {
+		dir  string
+		err  error
+		want bool
+	}{
+		{dir, &os.PathError{Op: "open", Path: dir, Err: syscall.EROFS}, true},
+		{dir, syscall.ENOSPC, true},
+		{dir, syscall.EACCES, false},
+		{filepath.Join(dir, "absent"), syscall.EROFS, false},
+	} {
+		if got := canBeRead(row.dir, row.err); got != row.want {
+			t.Errorf("%s, %v: got %t, want %t", row.dir, row.err, got, row.want)
+		}
 	}
 }
 

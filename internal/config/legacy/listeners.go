@@ -66,7 +66,7 @@ func (t *translator) address(l vernemqconf.Listener) string {
 		return value // no address: the parser of the variable reports it
 	}
 	host, port := strings.Trim(value[:colon], "[]"), value[colon+1:]
-	if vernemqconf.References(host) {
+	if vernemqconf.References(host) || host == vernemqconf.ContainerAddress {
 		host = ""
 	}
 	return net.JoinHostPort(host, port)

@@ -66,6 +66,7 @@ func TestVariables(t *testing.T) {
 		"identity of all":     {"listener.ssl.use_identity_as_username = on\nlistener.ssl.a = 0.0.0.0:1", "VERNEGATE_LISTEN=0.0.0.0:1"},
 		"an IPv6 address":     {"listener.ssl.default = ::1:8883", "VERNEGATE_LISTEN=[::1]:8883"},
 		"the pod's address":   {"listener.ssl.default = $MY_POD_IP:8883", "VERNEGATE_LISTEN=10.0.0.7:8883"},
+		"the container's":     {"listener.ssl.default = ###IPADDRESS###:8883", "VERNEGATE_LISTEN=:8883"},
 		"the last one counts": {"listener.ssl.default = 0.0.0.0:1\nlistener.ssl.default = 0.0.0.0:2", "VERNEGATE_LISTEN=0.0.0.0:2"},
 		"files": {
 			both + "listener.ssl.cafile = /ca\nlistener.ssl.default.certfile = /c\nlistener.ssl.internal.certfile = /c\nlistener.ssl.default.keyfile = /k\nlistener.ssl.internal.crlfile = /r",

@@ -19,6 +19,9 @@ type composeFile struct {
 		Environment map[string]string `json:"environment"`
 		Entrypoint  []string          `json:"entrypoint"`
 		Volumes     []string          `json:"volumes"`
+		NetworkMode string            `json:"network_mode"`
+		Ports       []string          `json:"ports"`
+		Grace       string            `json:"stop_grace_period"`
 	} `json:"services"`
 	Volumes map[string]any `json:"volumes"`
 }
@@ -34,8 +37,8 @@ func TestComposeFilesFitTogether(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
-	gate := kafka.Services["iotagent-mqtt"]
-	if _, ok := base.Services["iotagent-mqtt"]; !ok || gate.EnvFile != "kafka.env" {
+	gate := kafka.Services["vernegate"]
+	if _, ok := base.Services["vernegate"]; !ok || gate.EnvFile != "kafka.env" {
 		t.Errorf("kafka.yaml changes %+v, want the env_file of the service that compose.yaml has", gate)
 	}
 	env := read(t, dir, "kafka.env")
@@ -51,6 +54,29 @@ func TestComposeFilesFitTogether(t *testing.T) {
 		volume, _, _ := strings.Cut(v, ":")
 		if _, ok := base.Volumes[volume]; !ok {
 			t.Errorf("compose.yaml has no volume %s", volume)
+		}
+	}
+}
+
+// A container that is started again gets another network. So neither vernegate nor the broker has the one that both are in.
+func TestNoRestartTakesTheNetworkOfTheOther(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"compose.yaml", "overlay.yaml"} {
+		var file composeFile
+		if err := yaml.Unmarshal([]byte(read(t, "../examples/compose", name)), &file); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		owner := file.Services["iotagent-mqtt"]
+		if !slices.Equal(owner.Entrypoint, []string{"sleep", "infinity"}) || len(owner.Ports) == 0 {
+			t.Errorf("%s: the owner of the network is %+v, want one that sleeps and has the ports", name, owner)
+		}
+		for _, service := range []string{"vernegate", "vernemq"} {
+			if got := file.Services[service].NetworkMode; got != "service:iotagent-mqtt" {
+				t.Errorf("%s: %s has network_mode %q", name, service, got)
+			}
+		}
+		if gate := file.Services["vernegate"]; gate.Grace == "" || gate.Environment["HOSTNAME"] != "iotagent-mqtt" {
+			t.Errorf("%s: vernegate is %+v, want time to drain and the name that its files have", name, gate)
 		}
 	}
 }

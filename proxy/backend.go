@@ -44,8 +44,9 @@ type Lease interface {
 	Silent()                   // for ConnackTimeout after the CONNECT
 	Unavailable()              // says the broker's CONNACK
 	HungUp(err error)          // without an answer, or with one that is not MQTT: the CONNECT may be to blame
-	// Dropped is called before Release if the broker has ended the session although neither side has sent a DISCONNECT.
-	Dropped()
+	// Dropped is called before Release if the broker has ended the session, at that time, although neither side has sent a
+	// DISCONNECT. The client may have kept what is left of the session for much longer.
+	Dropped(at time.Time)
 	// Release is called when the session ends.
 	Release()
 }
@@ -110,11 +111,15 @@ func (l brokerLink) end() relay.End {
 // (3 or 0x88), so that another one may get it.
 //
 // All of that is to happen while the client still waits for its CONNACK. So it takes no longer in sum than one broker
-// may take at worst: dialTimeout and connackTimeout. Clients give up after 10 s to 30 s. The error is an *endError.
-func (b *backends) open(ctx context.Context, lease Lease, hello greeting, v packets.Version) (*brokerConn, error) {
+// may take at worst: dialTimeout and connackTimeout. Clients give up after 10 s to 30 s. One that gaveUp says has done so
+// gets no broker: it may be back by now, and have a session that this one would take over. The error is an *endError.
+func (b *backends) open(ctx context.Context, lease Lease, hello greeting, v packets.Version, gaveUp func() bool) (*brokerConn, error) {
 	latest := time.Now().Add(b.dialTimeout + b.connackTimeout)
 	var failed failures
 	for ctx.Err() == nil && time.Now().Before(latest) {
+		if gaveUp() {
+			return nil, because(ClientClosed, errGaveUp)
+		}
 		addr, ok := lease.Next()
 		if !ok {
 			break
@@ -184,6 +189,8 @@ func (f *failures) end() *endError {
 }
 
 var (
+	// errGaveUp is a client that has left before a broker has answered.
+	errGaveUp = errors.New("the client did not wait for a broker")
 	// errNoBackend is that no broker is known.
 	errNoBackend = errors.New("no backend is known")
 	// errSilent is a broker that took the CONNECT and did not answer in time.

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +201,38 @@ func TestLeaseIsToldOfDroppedSessions(t *testing.T) {
 			}
 			turns.wantTold(t, want...)
 		})
+	}
+}
+
+// What has come from a client before it left has not been read: its end is behind that.
+func TestAClientThatHasLeftGetsNoOtherBroker(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no way to tell without reading")
+	}
+	silent, b := startBroker(t), startBroker(t)
+	g, turns := gateTo(t, silent.addr(), b.addr())
+	client := g.device(connect311)
+	wantBytes(t, silent.accept(), connect311Owned)
+	write(t, client, pingreq)
+	_ = client.Close()
+	g.wantEnd(proxy.ClientClosed)
+	turns.wantReleased(t)
+	turns.wantTold(t, "silent", silent.addr())
+}
+
+// A client that stays keeps what is left of its session for a while. That is not how long the broker kept it.
+func TestTheTimeOfADropIsThatOfTheBrokersEnd(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	g, turns := gateTo(t, b.addr())
+	_, backend := session(g, b)
+	_ = backend.Close()
+	turns.wantReleased(t)
+	turns.mu.Lock()
+	defer turns.mu.Unlock()
+	if turns.dropped < 500*time.Millisecond {
+		t.Errorf("the drop was %v before it was told, want about the second that the client is waited for", turns.dropped)
 	}
 }
 

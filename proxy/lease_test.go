@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vernegate/vernegate/proxy"
 )
@@ -19,6 +20,8 @@ type turns struct {
 	mu     sync.Mutex
 	leases []*turn
 	told   []string // what leases were told, in order: the name of the method and the address
+
+	dropped time.Duration // how long before a lease was told so
 }
 
 func newTurns(addrs ...string) *turns { return &turns{addrs: addrs} }
@@ -61,7 +64,12 @@ func (p *turn) Silent()               { p.hear("silent") }
 func (p *turn) Unavailable()          { p.hear("unavailable") }
 
 func (p *turn) HungUp(err error) { p.hear("hung up") }
-func (p *turn) Dropped()         { p.hear("dropped") }
+func (p *turn) Dropped(at time.Time) {
+	p.mu.Lock()
+	p.turns.dropped = time.Since(at)
+	p.mu.Unlock()
+	p.hear("dropped")
+}
 
 func (p *turn) hear(what string) {
 	p.mu.Lock()

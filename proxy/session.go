@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -59,6 +60,7 @@ type session struct {
 	stopped bool        // reads are to end at once
 	written bool        // what goes to the broker has its last deadline
 	reason  Reason      // 0 until over; the first one counts
+	lived   uint32      // in milliseconds, from began until over; at most what fits
 	err     error       // the detail of reason, or nil
 }
 
@@ -187,6 +189,9 @@ func (s *session) decide(id identity) error {
 	return s.acquireSession()
 }
 
+// gaveUp reports whether the client has left. Clients wait for longer than a moment, in which they are not looked at.
+func (s *session) gaveUp() bool { return time.Since(s.began) >= time.Second && s.client.HasLeft() }
+
 // connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
 func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, id identity) error {
 	hello, err := s.forBroker(connect)
@@ -197,7 +202,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, i
 		return because(LimitConnections, errNoDescriptors)
 	}
 	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
-	broker, err := s.server.backends.open(ctx, s.lease, hello, s.version)
+	broker, err := s.server.backends.open(ctx, s.lease, hello, s.version, s.gaveUp)
 	if err != nil {
 		s.server.descriptors.Give()
 		return err
@@ -291,7 +296,7 @@ func (s *session) close() {
 	}
 	if s.lease != nil {
 		if s.dropped() {
-			s.lease.Dropped()
+			s.lease.Dropped(s.began.Add(time.Duration(s.lived) * time.Millisecond))
 		}
 		s.lease.Release()
 	}
@@ -316,6 +321,7 @@ func (s *session) over(reason Reason, err error) {
 	defer s.mu.Unlock()
 	if s.reason == 0 {
 		s.reason, s.err = reason, err
+		s.lived = uint32(min(time.Since(s.began).Milliseconds(), math.MaxUint32))
 	}
 }
 

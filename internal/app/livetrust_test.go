@@ -127,7 +127,7 @@ func (*onlyBroker) HandshakeFailed(error) {}
 func (*onlyBroker) Silent()               {}
 func (*onlyBroker) Unavailable()          {}
 func (*onlyBroker) HungUp(error)          {}
-func (*onlyBroker) Dropped()              {}
+func (*onlyBroker) Dropped(time.Time)     {}
 func (*onlyBroker) Release()              {}
 
 // Whatever becomes of a CA while a session lives, and however the session began:

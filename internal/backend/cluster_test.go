@@ -46,7 +46,7 @@ func (f *fleet) drop(addr string, after time.Duration, ids ...string) {
 		l := f.client(addr, id)
 		l.Succeeded(true)
 		time.Sleep(after)
-		l.Dropped()
+		l.Dropped(time.Now())
 		l.Release()
 	}
 }
@@ -89,10 +89,26 @@ func TestDroppingClientsOfOneOwnerEjectsNobody(t *testing.T) {
 			t.Fatal("there is no broker")
 		}
 		l.Succeeded(true)
-		l.Dropped()
+		l.Dropped(time.Now())
 		l.Release()
 		f.wantState(one, backend.Up)
 	}
+}
+
+// A client may keep what is left of its session for long, and so does the word of its end take long.
+func TestDropsCountByTheTimeWhenTheyWere(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fleet) {
+		for i := range 3 {
+			l := f.client(one, fmt.Sprint(i))
+			l.Succeeded(true)
+			time.Sleep(time.Second)
+			at := time.Now()
+			time.Sleep(2 * settleTime)
+			l.Dropped(at)
+			l.Release()
+		}
+		f.wantState(one, backend.Ejected)
+	}, one)
 }
 
 // A broker that was killed is ejected as soon as it is dialed, and not for having ended its sessions.
@@ -106,7 +122,7 @@ func TestSessionsThatEndTogetherCountOnce(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		for _, l := range sessions {
-			l.Dropped()
+			l.Dropped(time.Now())
 			l.Release()
 		}
 		f.wantState(one, backend.Up)
@@ -154,7 +170,7 @@ func TestRefusedClientIsNotDropped(t *testing.T) {
 	for i := range 10 {
 		l := f.client(one, fmt.Sprint(i))
 		l.Succeeded(false)
-		l.Dropped()
+		l.Dropped(time.Now())
 		l.Release()
 	}
 	f.wantState(one, backend.Up)

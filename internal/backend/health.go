@@ -228,16 +228,15 @@ func (p *Pool) hungUp(m *member, client uint64, err error) {
 // dropped is called when m has ended the session of l soon after it had accepted it. As long as other sessions last, that
 // is the client's fault: VerneMQ ends the session of a client that publishes what it must not. Sessions that end together
 // count once: a broker that was killed is found out by dialing it. p.mu is held.
-func (p *Pool) dropped(m *member, l *Lease) {
-	now := time.Now()
-	if m.state == Ejected || m.settled(now) {
+func (p *Pool) dropped(m *member, l *Lease, at time.Time) {
+	if m.state == Ejected || m.settled(at) {
 		return
 	}
-	if !m.proven(now) {
+	if !m.proven(at) {
 		m.answered = time.Time{} // the trial begins anew
 	}
 	if len(m.drops) == 0 {
-		m.firstDrop = now
+		m.firstDrop = at
 	} else if !l.began.After(m.firstDrop) {
 		return
 	}

@@ -105,13 +105,13 @@ func (l *Lease) HungUp(err error) {
 	}
 }
 
-// Dropped says that the broker has ended the session, which it had accepted, without a word: neither it nor the client
-// has sent a DISCONNECT. It may be called once, before Release.
-func (l *Lease) Dropped() {
+// Dropped says that the broker has ended the session, which it had accepted, at that time and without a word: neither it nor
+// the client has sent a DISCONNECT. It may be called once, before Release.
+func (l *Lease) Dropped(at time.Time) {
 	l.pool.mu.Lock()
 	defer l.pool.mu.Unlock()
-	if m := l.current(); m != nil && !l.began.IsZero() && time.Since(l.began) < settleTime {
-		l.pool.dropped(m, l)
+	if m := l.current(); m != nil && !l.began.IsZero() && at.Sub(l.began) < settleTime {
+		l.pool.dropped(m, l, at)
 		l.began = time.Time{}
 	}
 }

@@ -86,73 +86,71 @@ var misfortunes = map[backend.Reason]func(f *fleet){
 	},
 }
 
-// Whatever a few clients bring about, again and again: a broker that serves us stays, and we do not ask it without end.
-func TestFewClientsEjectNoBroker(t *testing.T) {
+// eachMisfortune runs test for each of them, as confirmed does.
+func eachMisfortune(t *testing.T, test func(t *testing.T, why backend.Reason, misfortune func(*fleet), f *fleet, c *client)) {
+	t.Helper()
 	for why, misfortune := range misfortunes {
 		t.Run(string(why), func(t *testing.T) {
-			confirmed(t, func(t *testing.T, f *fleet, c *client) {
-				began := time.Now()
-				for time.Since(began) < time.Minute {
-					misfortune(f)
-					time.Sleep(100 * time.Millisecond)
-				}
-				time.Sleep(settleTime)
-				synctest.Wait()
-				if s := f.status(one); s.State != backend.Up || len(s.Ejections) != 0 {
-					t.Errorf("got %+v, want it up and never ejected", s)
-				}
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				if n := len(c.asked); n == 0 || n > 7 {
-					t.Errorf("asked the broker %d times in a minute, want once every 10 s at most", n)
-				}
-				if got := f.logs.with(t, "backend is kept: what happens to some clients does not happen to us"); len(got) != len(c.asked) || got[0]["why"] != string(why) {
-					t.Errorf("logged %v", got)
-				}
-			})
+			confirmed(t, func(t *testing.T, f *fleet, c *client) { test(t, why, misfortune, f, c) })
 		})
 	}
+}
+
+// Whatever a few clients bring about, again and again: a broker that serves us stays, and we do not ask it without end.
+func TestFewClientsEjectNoBroker(t *testing.T) {
+	eachMisfortune(t, func(t *testing.T, why backend.Reason, misfortune func(*fleet), f *fleet, c *client) {
+		began := time.Now()
+		for time.Since(began) < time.Minute {
+			misfortune(f)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(settleTime)
+		synctest.Wait()
+		if s := f.status(one); s.State != backend.Up || len(s.Ejections) != 0 {
+			t.Errorf("got %+v, want it up and never ejected", s)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if n := len(c.asked); n == 0 || n > 7 {
+			t.Errorf("asked the broker %d times in a minute, want once every 10 s at most", n)
+		}
+		if got := f.logs.with(t, "backend is kept: what happens to some clients does not happen to us"); len(got) != len(c.asked) || got[0]["why"] != string(why) {
+			t.Errorf("logged %v", got)
+		}
+	})
 }
 
 // What happens to us as well is the broker's doing.
 func TestBrokerThatDoesNotServeUsEitherIsEjected(t *testing.T) {
-	for why, misfortune := range misfortunes {
-		t.Run(string(why), func(t *testing.T) {
-			confirmed(t, func(t *testing.T, f *fleet, c *client) {
-				c.find(errOurs)
-				misfortune(f)
-				time.Sleep(settleTime + time.Millisecond)
-				synctest.Wait()
-				if s := f.status(one); s.Reason != why || s.Ejections[why] != 1 || s.Detail == "" {
-					t.Errorf("got %+v, want it ejected for %s", s, why)
-				}
-			})
-		})
-	}
+	eachMisfortune(t, func(t *testing.T, why backend.Reason, misfortune func(*fleet), f *fleet, c *client) {
+		c.find(errOurs)
+		misfortune(f)
+		time.Sleep(settleTime + time.Millisecond)
+		synctest.Wait()
+		if s := f.status(one); s.Reason != why || s.Ejections[why] != 1 || s.Detail == "" {
+			t.Errorf("got %+v, want it ejected for %s", s, why)
+		}
+	})
 }
 
 // A frozen broker, or one that is cut off from its cluster, can be dialed. It returns when it serves clients again.
 func TestBrokerThatServesNobodyDoesNotReturn(t *testing.T) {
-	for why, misfortune := range misfortunes {
-		t.Run(string(why), func(t *testing.T) {
-			confirmed(t, func(t *testing.T, f *fleet, c *client) {
-				c.find(errOurs)
-				misfortune(f)
-				time.Sleep(settleTime + time.Millisecond)
-				for range 600 {
-					time.Sleep(time.Second)
-					if s := f.status(one); s.State != backend.Ejected || s.Ejections[why] != 1 {
-						t.Fatalf("got %+v, want it ejected once and for as long as it serves nobody", s)
-					}
-				}
-				c.find(nil)
-				time.Sleep(time.Minute)
-				if s := f.status(one); s.State == backend.Ejected {
-					t.Errorf("got %+v, want it back", s)
-				}
-			})
-		})
-	}
+	eachMisfortune(t, func(t *testing.T, why backend.Reason, misfortune func(*fleet), f *fleet, c *client) {
+		c.find(errOurs)
+		misfortune(f)
+		time.Sleep(settleTime + time.Millisecond)
+		for range 600 {
+			time.Sleep(time.Second)
+			if s := f.status(one); s.State != backend.Ejected || s.Ejections[why] != 1 {
+				t.Fatalf("got %+v, want it ejected once and for as long as it serves nobody", s)
+			}
+		}
+		c.find(nil)
+		time.Sleep(time.Minute)
+		if s := f.status(one); s.State == backend.Ejected {
+			t.Errorf("got %+v, want it back", s)
+		}
+	})
 }
 
 // A broker that takes sessions and ends them is found out by a session that lasts for as long as it has to.

@@ -140,7 +140,10 @@ func summary(figures []figure, values []float64) string {
 // chart draws the table.
 func (t *table) chart() []byte { return chart.Bars(t.bars()) }
 
-// bars has each figure of all proxies as a part of HAProxy's, or where that was left out of io.Copy's.
+// elapsed is the unit of times that clients wait, which say less of a proxy than of the machine.
+const elapsed = "µs elapsed"
+
+// bars has each figure of all proxies, but for elapsed times, as a part of HAProxy's, or where that was left out of io.Copy's.
 func (t *table) bars() chart.BarChart {
 	base := peer.HAProxy
 	if !slices.Contains(t.proxies, base) {
@@ -148,6 +151,9 @@ func (t *table) bars() chart.BarChart {
 	}
 	c := chart.BarChart{Title: "What it costs, as a part of what " + base + " takes: shorter is better", Series: t.proxies, Base: base}
 	for _, f := range t.figures {
+		if f.unit == elapsed {
+			continue
+		}
 		group := chart.Group{Name: f.name}
 		for _, proxy := range t.proxies {
 			v, _ := t.ratio(f, proxy, base) // 0 draws nothing

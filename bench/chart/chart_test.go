@@ -53,6 +53,17 @@ func TestBarsAreDrawnForAllButTheBase(t *testing.T) {
 	}
 }
 
+// So many proxies are compared at most.
+func TestFiveSeriesHaveColoursOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	svg := string(chart.Bars(chart.BarChart{Series: []string{"a", "b", "c", "d", "e"}, Base: "b", Groups: []chart.Group{{"work", []float64{1, 1, 1, 1, 1}}}}))
+	for _, class := range []string{"f0", "f2", "f3", "f4"} {
+		if n := strings.Count(svg, `class="`+class+`"`); n != 2 || !strings.Contains(svg, "."+class+" {") {
+			t.Errorf("%d rectangles have the colour %s, want the one in the legend and a bar", n, class)
+		}
+	}
+}
+
 func TestLinesHaveAPointForEachValue(t *testing.T) {
 	t.Parallel()
 	svg := chart.Lines(chart.LineChart{

@@ -19,22 +19,22 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f232
 .grid { stroke: #d1d9e0; stroke-width: 1 }
 .base { stroke: #59636e; stroke-width: 1.5; stroke-dasharray: 4 3 }
 .line { fill: none; stroke-width: 2.5; stroke-linejoin: round; stroke-linecap: round }
-.f0 { fill: #2a78d6 } .f1 { fill: #eda100 } .f2 { fill: #1baf7a } .f3 { fill: #8c959f }
-.s0 { stroke: #2a78d6 } .s1 { stroke: #eda100 } .s2 { stroke: #1baf7a } .s3 { stroke: #8c959f }
+.f0 { fill: #2a78d6 } .f1 { fill: #eda100 } .f2 { fill: #1baf7a } .f3 { fill: #8c959f } .f4 { fill: #a475f9 }
+.s0 { stroke: #2a78d6 } .s1 { stroke: #eda100 } .s2 { stroke: #1baf7a } .s3 { stroke: #8c959f } .s4 { stroke: #a475f9 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3 }
 .small { fill: #9198a1 }
 .value { fill: #9198a1; stroke: #0d1117 }
 .grid { stroke: #3d444d }
 .base { stroke: #9198a1 }
-.f0 { fill: #3987e5 } .f1 { fill: #c98500 } .f2 { fill: #199e70 } .f3 { fill: #656c76 }
-.s0 { stroke: #3987e5 } .s1 { stroke: #c98500 } .s2 { stroke: #199e70 } .s3 { stroke: #656c76 }
+.f0 { fill: #3987e5 } .f1 { fill: #c98500 } .f2 { fill: #199e70 } .f3 { fill: #656c76 } .f4 { fill: #8957e5 }
+.s0 { stroke: #3987e5 } .s1 { stroke: #c98500 } .s2 { stroke: #199e70 } .s3 { stroke: #656c76 } .s4 { stroke: #8957e5 }
 }
 </style>
 `
 
 // colours is how many series can be told apart.
-const colours = 4
+const colours = 5
 
 // A picture is an SVG being written; lengths are pixels.
 type picture struct{ bytes.Buffer }

@@ -111,15 +111,12 @@ func (l brokerLink) end() relay.End {
 // (3 or 0x88), so that another one may get it.
 //
 // All of that is to happen while the client still waits for its CONNACK. So it takes no longer in sum than one broker
-// may take at worst: dialTimeout and connackTimeout. Clients give up after 10 s to 30 s. One that gaveUp says has done so
-// gets no broker: it may be back by now, and have a session that this one would take over. The error is an *endError.
-func (b *backends) open(ctx context.Context, lease Lease, hello greeting, v packets.Version, gaveUp func() bool) (*brokerConn, error) {
+// may take at worst: dialTimeout and connackTimeout. Clients give up after 10 s to 30 s. One that has left gets a broker all
+// the same, for what it has sent behind its CONNECT, as it may (3.1.1, 3.1.4; 5.0, 3.1.4). The error is an *endError.
+func (b *backends) open(ctx context.Context, lease Lease, hello greeting, v packets.Version) (*brokerConn, error) {
 	latest := time.Now().Add(b.dialTimeout + b.connackTimeout)
 	var failed failures
 	for ctx.Err() == nil && time.Now().Before(latest) {
-		if gaveUp() {
-			return nil, because(ClientClosed, errGaveUp)
-		}
 		addr, ok := lease.Next()
 		if !ok {
 			break
@@ -189,8 +186,6 @@ func (f *failures) end() *endError {
 }
 
 var (
-	// errGaveUp is a client that has left before a broker has answered.
-	errGaveUp = errors.New("the client did not wait for a broker")
 	// errNoBackend is that no broker is known.
 	errNoBackend = errors.New("no backend is known")
 	// errSilent is a broker that took the CONNECT and did not answer in time.

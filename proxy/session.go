@@ -189,9 +189,6 @@ func (s *session) decide(id identity) error {
 	return s.acquireSession()
 }
 
-// gaveUp reports whether the client has left. Clients wait for longer than a moment, in which they are not looked at.
-func (s *session) gaveUp() bool { return time.Since(s.began) >= time.Second && s.client.HasLeft() }
-
 // connectBroker is steps 7 and 8 up to the broker's answer, which it passes on to the client.
 func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, id identity) error {
 	hello, err := s.forBroker(connect)
@@ -202,7 +199,7 @@ func (s *session) connectBroker(ctx context.Context, connect *packets.Connect, i
 		return because(LimitConnections, errNoDescriptors)
 	}
 	s.lease = s.server.cfg.Lease(s.owner, s.clientID)
-	broker, err := s.server.backends.open(ctx, s.lease, hello, s.version, s.gaveUp)
+	broker, err := s.server.backends.open(ctx, s.lease, hello, s.version)
 	if err != nil {
 		s.server.descriptors.Give()
 		return err

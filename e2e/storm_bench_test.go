@@ -164,9 +164,24 @@ func storm(addr, files string) int {
 	return 0
 }
 
-// joinStorm is one device: in TLS 1.3, only what comes after the handshake tells
-// whether it was let in. What is not MQTT is answered with a close.
+// joinStorm is one device. It tries again when it is turned away, as devices do:
+// the storm may be more than VERNEGATE_MAX_HANDSHAKES=auto allows at a time, and
+// then a device that has not sent its ClientHello yet loses its place to a newer one.
 func joinStorm(addr string, config *tls.Config) error {
+	const tries, pause = 30, time.Second
+	var err error
+	for range tries {
+		if err = comeIn(addr, config); err == nil {
+			return nil
+		}
+		time.Sleep(pause)
+	}
+	return err
+}
+
+// comeIn connects, and returns nil if it was let in: in TLS 1.3, only what comes
+// after the handshake tells. What is not MQTT is answered with a close.
+func comeIn(addr string, config *tls.Config) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err

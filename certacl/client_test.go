@@ -578,7 +578,7 @@ func TestWaitingForASlotTakesNoTimeOfTheRequest(t *testing.T) {
 		time.Sleep(answerTakes)
 		_, _ = io.WriteString(w, `"admin:a1"`)
 	}).URL)
-	client.MaxInFlight, client.Timeout = 1, answerTakes*4/3
+	client.MaxInFlight, client.Timeout = 1, answerTakes*9/5
 	var waiting sync.WaitGroup
 	for n := range 2 {
 		waiting.Go(func() {

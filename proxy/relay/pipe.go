@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -297,6 +298,7 @@ func (p *Pipe) carry() (r Result) {
 		} else if err := p.src.raw.Read(attempt); err != nil {
 			return Result{Cause: SourceEnded, Err: err} // the deadline has passed, or the connection was closed
 		}
+		runtime.Gosched() // as in pumpAlone
 	}
 	return r
 }

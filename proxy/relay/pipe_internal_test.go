@@ -6,6 +6,7 @@ package relay
 import (
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -123,6 +124,32 @@ func TestPortionsBeforeTheEndAreDecodedInTurns(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// Off its loop, too, a pipe that always has more lets others have their turn after each pump. The scheduler would let it run for
+// 10 ms, and some hundreds of them for seconds.
+func TestPumpsTakeTurnsOffTheLoop(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for name, run := range map[string]func(*Pipe){
+		"alone":    (*Pipe).pumpAlone,
+		"detached": func(p *Pipe) { p.Detach(); p.pumpAlone() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const portions = 1000
+			p := Pipe{src: new(Conn), dst: new(Conn), srcFraming: new(oneByOne), handler: new(upward)}
+			p.src.Open(&wholeThenEnd{left: portions})
+			p.dst.Open(new(repeated))
+			go run(&p)
+			for last := int64(0); last < 2*portions; {
+				runtime.Gosched()
+				now, _ := p.Carried()
+				if now-last > 2*portions/10 {
+					t.Fatalf("carried %d bytes in one turn", now-last)
+				}
+				last = now
+			}
+		})
 	}
 }
 

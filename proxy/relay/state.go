@@ -3,7 +3,10 @@
 
 package relay
 
-import "sync/atomic"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
 // A pipe is pumped by one goroutine at a time, or by none while there is nothing to carry: then a loop waits for it. Its
 // state decides which one it is.
@@ -93,6 +96,7 @@ func (p *Pipe) pumpAlone() {
 		case r.dry && !r.stalled && p.becomeIdle():
 			return
 		}
+		runtime.Gosched() // others have their turn after one pump, as on a loop, and not after 10 ms
 	}
 	p.end(p.carry())
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/vernegate/vernegate/e2e/stack"
+	"github.com/vernegate/vernegate/truststore/certtest"
 )
 
 // TestMosquittoClients sends 1 MiB from mosquitto_pub to mosquitto_sub with every
@@ -74,5 +75,48 @@ func waitLine(t *testing.T, p *stack.Process, what string, match func(string) bo
 	t.Helper()
 	if _, err := p.Output.Wait(within(t, stepTime), what, match); err != nil {
 		t.Fatalf("%v; it printed:\n%s", err, p.Output.Tail())
+	}
+}
+
+// A device that has the wrong CA is a usual mistake, and its operator has to read that in the log. OpenSSL, which the Mosquitto
+// clients use, says so unencrypted in TLS 1.3, and Go encrypted.
+func TestClientRefusesTheServerCertificate(t *testing.T) {
+	t.Parallel()
+	for _, version := range tlsVersions {
+		for client, connect := range map[string]func(*fixture, *certtest.Cert) error{
+			"Mosquitto": func(s *fixture, lamp *certtest.Cert) error {
+				identity := must(s.pki.WriteDevice(t.TempDir(), "lamp", lamp))(t)
+				args := append(must(stack.ToolArgs(s.Devices, stack.V311))(t), identity...)
+				args = append(args, "--tls-version", toolTLS(version), "-t", "t", "-m", "m")
+				return stack.RunTool(within(t, stepTime), "mosquitto_pub", args...)
+			},
+			"Go": func(s *fixture, lamp *certtest.Cert) error {
+				config := s.pki.ClientTLS(lamp)
+				config.MaxVersion = version
+				conn, err := tls.Dial("tcp", s.Devices, config)
+				if err == nil {
+					_ = conn.Close()
+				}
+				return err
+			},
+		} {
+			t.Run(client+" "+tls.VersionName(version), func(t *testing.T) {
+				t.Parallel()
+				s := newFixture(t, broker)
+				lamp := s.device("acme:lamp")
+				s.pki.Root = certtest.NewCA("another one")
+				if connect(s, lamp) == nil {
+					t.Fatal("the client takes any server certificate")
+				}
+				const want = "the client refuses the server certificate: remote error: tls: "
+				_, err := s.WaitRecord(within(t, stepTime), want, func(r stack.Record) bool {
+					text, _ := r["err"].(string)
+					return r.Has("reason", "tls_handshake") && strings.HasPrefix(text, want)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
 	}
 }

@@ -37,6 +37,7 @@ func (s *session) handshake() error {
 	if err.Error() == undecodable && !slot.greeted {
 		err = fmt.Errorf("%w: the ClientHello, perhaps because its server name has a dot at its end (RFC 6066 §3)", err)
 	}
+	err = slot.alert.explain(err)
 	if s.displaced() {
 		reason = RateLimited
 	}
@@ -62,7 +63,8 @@ type handshakeSlot struct {
 	begun    bool
 	held     bool // a place of the semaphore
 	over     bool
-	received int    // bytes, of the handshake and of what came in one read with its end
+	received int // bytes, of the handshake and of what came in one read with its end
+	alert    clearAlert
 	unsent   []byte // is written together with what is written next
 }
 
@@ -185,14 +187,12 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	h.received += n
+	h.alert.note(p[:n])
 	if err == nil {
 		err = h.resume()
 	}
 	return n, err
 }
-
-// applicationData is the type of all records that are encrypted in TLS 1.3 (RFC 8446 §5.1).
-const applicationData = 23
 
 // Write implements net.Conn. What follows a write in a handshake is a read, if anything.
 //

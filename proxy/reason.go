@@ -73,7 +73,7 @@ var reasons = [endOfReasons]struct {
 	ProxyHeader: {"proxy_header", slog.LevelWarn, 0, 0, 0, "no good PROXY header from an address of `VERNEGATE_PROXY_PROTOCOL_FROM`, or a PROXY header from another address"},
 	RateLimited: {"rate_limited", slog.LevelInfo, 0, 0, 0, "more connections from one address than `VERNEGATE_MAX_CONNECTIONS_PER_IP`, no place for the handshake within `VERNEGATE_HANDSHAKE_TIMEOUT`, or silent while others needed its place (`VERNEGATE_MAX_HANDSHAKES`)"},
 
-	TLSHandshake:      {"tls_handshake", slog.LevelInfo, 0, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, the client refused the server certificate, or it sent more than 32 KiB in the handshake"},
+	TLSHandshake:      {"tls_handshake", slog.LevelInfo, 0, 0, 0, "the TLS handshake failed: not TLS, no common version or cipher, the client refuses the server certificate (`err` says so), or it sent more than 32 KiB in the handshake"},
 	TLSTimeout:        {"tls_timeout", slog.LevelInfo, 0, 0, 0, "the TLS handshake took longer than `VERNEGATE_HANDSHAKE_TIMEOUT`"},
 	TLSNoCert:         {"tls_no_cert", slog.LevelInfo, 0, 0, 0, "the client sent no certificate; some send none when theirs is from a CA that is not in the bundle"},
 	TLSBadCertificate: {"tls_bad_certificate", slog.LevelInfo, 0, 0, 0, "a certificate that the client sent is not encoded as RFC 5280 says, so that crypto/x509 cannot read it; the log line has no fingerprint then"},
@@ -103,7 +103,7 @@ var reasons = [endOfReasons]struct {
 	BackendUnavailable: {"backend_unavailable", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no backend could be reached, or each ended the connection without a CONNACK or said that it is unavailable (then the client gets the last one's own words)"},
 	BackendSilent:      {"backend_silent", slog.LevelWarn, packets.ReturnServerUnavailable, packets.ReasonServerUnavailable, 0, "no CONNACK within `VERNEGATE_CONNACK_TIMEOUT` (a full VerneMQ is silent)"},
 
-	ClientClosed:  {"client_closed", slog.LevelInfo, 0, 0, 0, "the client ended the connection"},
+	ClientClosed:  {"client_closed", slog.LevelInfo, 0, 0, 0, "the client ended the connection, or the broker did after the client's DISCONNECT"},
 	BackendClosed: {"backend_closed", slog.LevelInfo, 0, 0, 0, "the broker ended the connection; `connack` says whether it had refused the CONNECT"},
 
 	ConnectAgain:    {"connect_again", slog.LevelInfo, 0, 0, packets.ReasonProtocolError, "a second CONNECT in a session, which would carry another username past the check"},

@@ -36,3 +36,13 @@ func (s *session) disconnect() disconnect {
 	}
 	return noDisconnect
 }
+
+// creditClient has a session whose client has said DISCONNECT end by its client. A broker that reads that closes, often before
+// the client does.
+func (s *session) creditClient() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason == BackendClosed && s.disconnect() == clientDisconnect {
+		s.reason = ClientClosed
+	}
+}

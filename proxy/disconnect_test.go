@@ -31,7 +31,7 @@ func TestDisconnectIsToldFromALoss(t *testing.T) {
 			write(t, client, []byte(v5Disconnect))
 			wantBytes(t, backend, []byte(v5Disconnect))
 			_ = backend.Close()
-		}, proxy.BackendClosed, "client"},
+		}, proxy.ClientClosed, "client"},
 		"client closes": {func(_ *gate, client *tls.Conn, backend net.Conn) {
 			_ = client.Close()
 			wantEOF(t, backend)

@@ -46,6 +46,32 @@ func TestFrozenBrokerKeepsNoSessionWithoutClient(t *testing.T) {
 	}
 }
 
+// The same the other way round: a broker ends a session whose client takes nothing, as one that is gone without a word.
+func TestFrozenClientKeepsNoSessionWithoutBroker(t *testing.T) {
+	t.Parallel()
+	if !relay.Polls {
+		t.Skip("without epoll, nobody sees that the broker has ended")
+	}
+	for name, leave := range map[string]func(*net.TCPConn){
+		"reset": func(c *net.TCPConn) { _ = c.SetLinger(0); _ = c.Close() },
+		"end":   func(c *net.TCPConn) { _ = c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			g := startGate(t, func(c *proxy.Config) { brokers(b)(c); c.MaxConnectionsPerOwner = 1 })
+			client, backend := session(g, b)
+			sendUntilStuck(t, g, "down", backend, fixBuffers(t, client.NetConn(), 4<<10))
+			leave(backend.(*net.TCPConn))
+			line := g.wantEnd(proxy.BackendClosed)
+			if want := "the client took nothing of what the broker had sent for 10s"; line["err"] != want {
+				t.Errorf("got the error %q, want %q", line["err"], want)
+			}
+			session(g, b)
+		})
+	}
+}
+
 // What was read from a client before its session is stopped is still written to a broker that is slow for a moment.
 func TestStopWritesWhatWasRead(t *testing.T) {
 	t.Parallel()
@@ -85,7 +111,7 @@ func fixBuffers(t *testing.T, c net.Conn, receiveSize int) (queued func() int) {
 	if err := c.(*net.TCPConn).SetReadBuffer(receiveSize); err != nil {
 		t.Fatal(err)
 	}
-	from := netip.MustParseAddrPort(c.RemoteAddr().String())
+	from, to := netip.MustParseAddrPort(c.RemoteAddr().String()), netip.MustParseAddrPort(c.LocalAddr().String())
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Skip(err)
@@ -95,8 +121,9 @@ func fixBuffers(t *testing.T, c net.Conn, receiveSize int) (queued func() int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		addr, _ := unix.Getsockname(fd) // fails where fd is no socket
-		if local, ok := addr.(*unix.SockaddrInet4); ok && netip.AddrPortFrom(netip.AddrFrom4(local.Addr), uint16(local.Port)) == from {
+		local, _ := unix.Getsockname(fd) // fails where fd is no socket
+		peer, _ := unix.Getpeername(fd)
+		if addrPort(local) == from && addrPort(peer) == to {
 			if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendSize); err != nil {
 				t.Fatal(err)
 			}
@@ -113,16 +140,30 @@ func fixBuffers(t *testing.T, c net.Conn, receiveSize int) (queued func() int) {
 	return nil
 }
 
-// publishUntilStuck sends until the gate reads no more, since the broker takes no more. The system tries again to send what is
-// queued, at longer and longer intervals, and may have room for some more of it then, but not for all that is left.
+// addrPort is an address of a socket; the zero value if it is not one of IPv4.
+func addrPort(addr unix.Sockaddr) netip.AddrPort {
+	if v4, ok := addr.(*unix.SockaddrInet4); ok {
+		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), uint16(v4.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// publishUntilStuck is sendUntilStuck of a client.
 func publishUntilStuck(t *testing.T, g *gate, client *tls.Conn, queued func() int) {
 	t.Helper()
+	sendUntilStuck(t, g, "up", client, queued)
+}
+
+// sendUntilStuck sends until the gate reads no more, since the other side takes no more. The system tries again to send what is
+// queued, at longer and longer intervals, and may have room for some more of it then, but not for all that is left.
+func sendUntilStuck(t *testing.T, g *gate, direction string, sender io.Writer, queued func() int) {
+	t.Helper()
 	const quiet = 3 * time.Second
-	up := map[string]string{"listener": "devices", "direction": "up"}
-	carried := func() float64 { return counter(t, g.metrics, "vernegate_relayed_bytes_total", up) }
+	labels := map[string]string{"listener": "devices", "direction": direction}
+	carried := func() float64 { return counter(t, g.metrics, "vernegate_relayed_bytes_total", labels) }
 	chunk := bytes.Repeat(pingreq, 16<<10)
 	for sent := carried(); sent-carried() < float64(len(chunk)/2); {
-		write(t, client, chunk)
+		write(t, sender, chunk)
 		sent += float64(len(chunk))
 		before := queued()
 		for changed := time.Now(); carried() < sent && time.Since(changed) < quiet; {

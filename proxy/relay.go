@@ -68,23 +68,41 @@ func (s *session) upEnded(r relay.Result) {
 // errNotTaken is the detail of a client that has left behind what its broker does not take.
 var errNotTaken = fmt.Errorf("the broker took nothing of what the client had sent for %v", lingerTimeout)
 
-// Linger implements relay.Handler. A broker that stops reading may hold up a client for as long as the client likes, but not
-// what the session has acquired once the client has left. Clients that do not read are ended by the system, see package listen.
+// errNotRead is the detail of a broker that has left behind what its client does not take.
+var errNotRead = fmt.Errorf("the client took nothing of what the broker had sent for %v", lingerTimeout)
+
+// Linger implements relay.Handler. One side that stops reading may hold up the other for as long as that likes, but not what
+// the session has acquired once the other has left. A client that is gone is ended by the system, see package listen.
 func (s *session) Linger(p *relay.Pipe) (until time.Time) {
-	if soon := time.Now().Add(lingerTimeout); p == &s.up && s.extendWriting(soon) {
+	if soon := time.Now().Add(lingerTimeout); s.extend(p, soon) {
 		until = soon
 	}
 	return until
 }
 
 // Wake implements relay.Handler.
-func (s *session) Wake(p *relay.Pipe) {
+func (s *session) Wake(p *relay.Pipe) { s.extend(p, aLongTimeAgo) }
+
+// extend gives the destination of p until t to take what is written to it, unless it has its last deadline.
+func (s *session) extend(p *relay.Pipe, t time.Time) bool {
 	if p == &s.up {
-		s.extendWriting(aLongTimeAgo)
+		return s.extendWriting(t)
 	}
+	return s.extendDelivery(t)
 }
 
-// extendWriting gives the broker until t to take what is written to it, unless it has its last deadline.
+// extendDelivery is extend for the client.
+func (s *session) extendDelivery(t time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason != 0 { // and so the deadline that comes with it
+		return false
+	}
+	_ = s.client.SetWriteDeadline(t)
+	return true
+}
+
+// extendWriting is extend for the broker.
 func (s *session) extendWriting(t time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,8 +148,12 @@ func protocolReason(err error) Reason {
 // client does not take any more, what it had sent before may still be on its way up.
 func (s *session) downEnded(r relay.Result) {
 	if r.Cause == relay.DestinationFailed {
-		s.clientOver(r.Err)
 		s.writeFailed = !endedByFrame(r.Err)
+		if errors.Is(r.Err, os.ErrDeadlineExceeded) && s.over(BackendClosed, errNotRead) { // that of Linger
+			s.hearNobody()
+			return
+		}
+		s.clientOver(r.Err)
 		soon := time.Now().Add(lingerTimeout)
 		s.setReadDeadline(s.client.NetConn(), soon)
 		s.endWriting(soon)
@@ -141,6 +163,11 @@ func (s *session) downEnded(r relay.Result) {
 	if reason, stopped := s.stoppedBy(); stopped {
 		s.sendDisconnect(reason)
 	}
+	s.hearNobody()
+}
+
+// hearNobody ends what the client sends, as the broker has ended.
+func (s *session) hearNobody() {
 	_ = s.client.SetReadDeadline(aLongTimeAgo)
 	s.endWriting(aLongTimeAgo)
 }

@@ -271,6 +271,7 @@ func (s *session) fitting(candidates ...[]byte) []byte {
 // close is step 9, the one place where a connection ends.
 func (s *session) close() {
 	s.server.live.remove(s)
+	s.creditClient()
 	s.up.Release()
 	s.down.Release()
 	if !s.writeFailed {
@@ -312,14 +313,16 @@ func (s *session) dropped() bool {
 	return s.reason == BackendClosed && s.disconnect() == noDisconnect
 }
 
-// over notes why the session ends; what came first is the cause of the rest.
-func (s *session) over(reason Reason, err error) {
+// over notes why the session ends, and reports whether that counts: what came first is the cause of the rest.
+func (s *session) over(reason Reason, err error) (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reason == 0 {
-		s.reason, s.err = reason, err
-		s.lived = uint32(min(time.Since(s.began).Milliseconds(), math.MaxUint32))
+	if s.reason != 0 {
+		return false
 	}
+	s.reason, s.err = reason, err
+	s.lived = uint32(min(time.Since(s.began).Milliseconds(), math.MaxUint32))
+	return true
 }
 
 // stop ends the session for a reason of ours, from any goroutine and in any step: nothing more is taken from

@@ -17,12 +17,17 @@ import (
 	"github.com/vernegate/vernegate/proxy/relay"
 )
 
-// A broker that is slow gets more time, but never more than the end of a session leaves it.
-func TestLastDeadlineOfABrokerCounts(t *testing.T) {
+// A side that is slow gets more time, but never more than the end of a session leaves it.
+func TestLastDeadlineCounts(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*session){
-		"stopped":      func(s *session) { s.stop(CertRevoked, nil) },
-		"no one hears": func(s *session) { s.endWriting(aLongTimeAgo) },
+	for name, test := range map[string]struct {
+		pipe func(*session) *relay.Pipe
+		end  func(*session)
+	}{
+		"broker, stopped":      {(*session).upward, func(s *session) { s.stop(CertRevoked, nil) }},
+		"broker, no one hears": {(*session).upward, func(s *session) { s.endWriting(aLongTimeAgo) }},
+		"client, stopped":      {(*session).downward, func(s *session) { s.stop(CertRevoked, nil) }},
+		"client, it has ended": {(*session).downward, func(s *session) { s.over(ClientClosed, io.EOF) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -32,20 +37,20 @@ func TestLastDeadlineOfABrokerCounts(t *testing.T) {
 			s.client.Open(client)
 			s.backend.Open(backend)
 			s.up.Detach() // which they are when a session is over
-			if s.Linger(&s.up).IsZero() {
-				t.Error("got no time for the broker, want some")
+			if s.Linger(test.pipe(s)).IsZero() {
+				t.Error("got no time, want some")
 			}
-			if !s.Linger(&s.down).IsZero() {
-				t.Error("got time for the client, want none: it has its own")
+			test.end(s)
+			if !s.Linger(test.pipe(s)).IsZero() {
+				t.Error("got more time, want none")
 			}
-			end(s)
-			if !s.Linger(&s.up).IsZero() {
-				t.Error("got more time for the broker, want none")
-			}
-			s.Wake(&s.up)
+			s.Wake(test.pipe(s))
 		})
 	}
 }
+
+func (s *session) upward() *relay.Pipe   { return &s.up }
+func (s *session) downward() *relay.Pipe { return &s.down }
 
 // When a session is stopped, both sides get the time of that for what was read, whatever ends meanwhile.
 func TestStoppedSessionKeepsItsTime(t *testing.T) {

@@ -54,8 +54,8 @@ func TestWebSocketSession(t *testing.T) {
 			write(t, client, disconnect)
 			wantBytes(t, backend, disconnect)
 			_ = backend.Close()
-			client.wantClose(1001)
-			if line := g.wantEnd(proxy.BackendClosed); line["listener"] != "websocket" || line["websocket"] != true {
+			client.wantClose(1000)
+			if line := g.wantEnd(proxy.ClientClosed); line["listener"] != "websocket" || line["websocket"] != true {
 				t.Errorf("got line %v, want listener websocket", line)
 			}
 		})

@@ -29,12 +29,13 @@ const alertsFile = "../../charts/vernegate/files/alerts.yaml"
 // one for what is critical.
 var dueAlerts = map[string][2]string{
 	"server": {"VernegateServerCertificateNotRenewed", "VernegateServerCertificateExpires"},
+	"client": {"VernegateClientCertificateNotRenewed", "VernegateClientCertificateExpires"},
 	"ca":     {"VernegateCAExpires", "VernegateCAExpired"},
 	"crl":    {"VernegateCRLOverdue", "VernegateCRLGraceEnds"},
 }
 
-// TestPageAndAlertsAgreeOnWhatIsDue has promtool play the metrics that a generation has at different times, and compares the
-// alerts that fire with what the status page says then.
+// TestPageAndAlertsAgreeOnWhatIsDue has promtool play the metrics that a generation and vernegate's own certificate have at
+// different times, and compares the alerts that fire with what the status page says then.
 func TestPageAndAlertsAgreeOnWhatIsDue(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("promtool"); err != nil {
@@ -48,7 +49,13 @@ func TestPageAndAlertsAgreeOnWhatIsDue(t *testing.T) {
 	w.Write("tls.key", server.KeyPEM())
 	w.Write("ca.crt", root.PEM())
 	w.Write("ca.crl", root.CRL(certtest.CRLOptions{Number: 1, ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(24 * time.Hour)}))
+	client := root.Issue("gate", certtest.NotBefore(now.Add(-time.Hour)), certtest.NotAfter(now.Add(200*24*time.Hour)))
+	w.Vars["VERNEGATE_BACKEND_TLS"] = "on"
+	w.Vars["VERNEGATE_BACKEND_TLS_CERT"] = w.Write("gate.crt", client.CertPEM())
+	w.Vars["VERNEGATE_BACKEND_TLS_KEY"] = w.Write("gate.key", client.KeyPEM())
 	g := currentGeneration(t, w)
+	r := prometheus.NewRegistry()
+	r.MustRegister(generationCollector(func() *truststore.Generation { return g }), currentClientFiles(t, w))
 
 	nextUpdate := g.CRLs()[0].NextUpdate
 	seen := map[string]bool{}
@@ -58,13 +65,16 @@ func TestPageAndAlertsAgreeOnWhatIsDue(t *testing.T) {
 		now, nextUpdate.Add(2 * time.Hour), nextUpdate.Add(6 * time.Hour), nextUpdate.Add(22 * time.Hour), nextUpdate.Add(30 * time.Hour),
 		server.Leaf.NotAfter.Add(-10 * 24 * time.Hour), server.Leaf.NotAfter.Add(-8 * 24 * time.Hour),
 		server.Leaf.NotAfter.Add(-4 * 24 * time.Hour), server.Leaf.NotAfter.Add(-2 * 24 * time.Hour), server.Leaf.NotAfter.Add(2 * time.Hour),
+		client.Leaf.NotAfter.Add(-15 * 24 * time.Hour), client.Leaf.NotAfter.Add(-10 * 24 * time.Hour), client.Leaf.NotAfter.Add(-2 * 24 * time.Hour),
 		root.Cert.NotAfter.Add(-31 * 24 * time.Hour), root.Cert.NotAfter.Add(-29 * 24 * time.Hour), root.Cert.NotAfter.Add(2 * time.Hour),
 	} {
-		firing := wantFiring(trustStatus(g, at))
+		page := trustStatus(g, at)
+		page.Certificates = append(page.Certificates, certificateStatus(admin.KindClient, client.Leaf, at))
+		firing := wantFiring(page)
 		for _, alert := range firing {
 			seen[alert] = true
 		}
-		play(t, &played, g, at, firing)
+		play(t, &played, r, at, firing)
 	}
 	for _, alerts := range dueAlerts {
 		for _, alert := range alerts {
@@ -113,6 +123,16 @@ func currentGeneration(t *testing.T, w *apptest.World) *truststore.Generation {
 	return store.Current()
 }
 
+// currentClientFiles returns the files that vernegate needs as a client.
+func currentClientFiles(t *testing.T, w *apptest.World) clientFiles {
+	t.Helper()
+	files, err := openClientFiles(t.Context(), mustLoad(t, w.Environ()...), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
 // wantFiring returns the alerts that are to fire when the page shows this.
 func wantFiring(page *admin.Trust) (firing []string) {
 	add := func(what string, s admin.Severity) {
@@ -133,14 +153,12 @@ func wantFiring(page *admin.Trust) (firing []string) {
 	return slices.Compact(firing)
 }
 
-// play writes a test for promtool: three hours of the metrics of g, up to a time at which these alerts are to fire. promtool's
+// play writes a test for promtool: three hours of the metrics in r, up to a time at which these alerts are to fire. promtool's
 // clock begins in 1970, so that the times in the metrics are moved as the clock is.
-func play(t *testing.T, b *strings.Builder, g *truststore.Generation, at time.Time, firing []string) {
+func play(t *testing.T, b *strings.Builder, r *prometheus.Registry, at time.Time, firing []string) {
 	t.Helper()
 	const hours = 3
 	begin := at.Add(-hours * time.Hour)
-	r := prometheus.NewRegistry()
-	r.MustRegister(generationCollector(func() *truststore.Generation { return g }))
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +174,7 @@ func play(t *testing.T, b *strings.Builder, g *truststore.Generation, at time.Ti
 				f.GetName(), strings.Join(labels, ", "), m.GetGauge().GetValue()-float64(begin.Unix()), hours*60)
 		}
 	}
-	fmt.Fprintf(b, "    promql_expr_test:\n      - expr: 'count by (alertname) (ALERTS{alertstate=\"firing\", alertname=~\"VernegateServer.*|VernegateCAE.*|VernegateCRL.*\"})'\n")
+	fmt.Fprintf(b, "    promql_expr_test:\n      - expr: 'count by (alertname) (ALERTS{alertstate=\"firing\", alertname=~\"VernegateServer.*|VernegateClient.*|VernegateCAE.*|VernegateCRL.*\"})'\n")
 	fmt.Fprintf(b, "        eval_time: %dh\n        exp_samples:\n", hours)
 	for _, alert := range firing {
 		fmt.Fprintf(b, "          - {labels: '{alertname=\"%s\"}', value: 1}\n", alert)

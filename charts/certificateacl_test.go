@@ -41,13 +41,28 @@ func TestCertificateACLIsAskedWhereTheValuesSay(t *testing.T) {
 	}
 }
 
+func TestCertificateACLMayBeNamedTwiceAlike(t *testing.T) {
+	t.Parallel()
+	for _, values := range []string{
+		"certificateAcl: {url: 'http://a/', timeoutMs: 500}\nenv: {CERTIFICATE_ACL_URL: 'http://a/', CERTIFICATE_ACL_REQ_TIMEOUT_MS: '500'}",
+		"certificateAcl: {url: 'http://a/'}\nextraEnv: [{name: CERTIFICATE_ACL_URL, valueFrom: {configMapKeyRef: {name: c, key: k}}}]",
+		"certificateAcl: {ca: {secret: s}}\nenv: {CERTIFICATE_ACL_URL: 'https://a/'}",
+		"certificateAcl: {ca: {secret: s}}\nextraEnv: [{name: CERTIFICATE_ACL_URL, valueFrom: {configMapKeyRef: {name: c, key: k}}}]",
+		"certificateAcl: {url: 'https://a/'}\nenv: {VERNEGATE_ACL_CERT: /a.crt, VERNEGATE_ACL_KEY: /a.key}",
+	} {
+		if _, err := tryRender(t, leastGateway, values); err != nil {
+			t.Errorf("%s: %v", values, err)
+		}
+	}
+}
+
 func TestCertificateACLIsSpokenToWithFiles(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ values, ca string }{
 		"a Secret":    {"{ca: {secret: acl-ca, key: tls.crt}, tokenSecret: {name: acl-token, key: t}}", "acl-ca"},
 		"a ConfigMap": {"{ca: {configMap: acl-cas, key: tls.crt}, tokenSecret: {name: acl-token, key: t}}", "acl-cas"},
 	} {
-		o := render(t, leastGateway, "certificateAcl: "+c.values)
+		o := render(t, leastGateway, "certificateAcl: {url: 'https://acl.example/x/'}", "certificateAcl: "+c.values)
 		o.wantVariables(map[string]string{
 			"VERNEGATE_ACL_CA": "/etc/vernegate/certificate-acl/ca.crt", "VERNEGATE_ACL_TOKEN_FILE": "/etc/vernegate/certificate-acl/token",
 		})

@@ -98,6 +98,27 @@ all of them.
 {{- if and $a.ca.secret $a.ca.configMap }}
   {{- println "certificateAcl.ca: expected either secret or configMap" }}
 {{- end }}
+{{- if hasPrefix "http:" (include "vernegate.certificateACLURL" .) }}
+  {{- if or $a.ca.secret $a.ca.configMap }}
+    {{- println "certificateAcl.ca: vernegate refuses CAs for a certificate-acl that is asked by http; remove it, or set an https URL in certificateAcl.url" }}
+  {{- end }}
+  {{- range $name := list "VERNEGATE_ACL_CA" "VERNEGATE_ACL_CERT" "VERNEGATE_ACL_KEY" }}
+    {{- if include "vernegate.givenVariable" (list $ $name) }}
+      {{- printf "env: vernegate refuses %s for a certificate-acl that is asked by http; remove it, or set an https URL in certificateAcl.url" $name | println }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- /* The defaults, as in values.yaml: env alone is no contradiction. */}}
+{{- range list
+  (list "CERTIFICATE_ACL_URL" "url" $a.url "http://certificate-acl:3000/internal/api/v1/acl-entries/")
+  (list "CERTIFICATE_ACL_REQ_TIMEOUT_MS" "timeoutMs" ($a.timeoutMs | int64 | toString) "1000")
+}}
+  {{- $given := include "vernegate.givenVariable" (list $ (index . 0)) }}
+  {{- $value := index . 2 }}
+  {{- if and $given (ne $given "(valueFrom)") (ne $value (index . 3)) (ne $value $given) }}
+    {{- printf "env: %s is not what certificateAcl.%s says; remove one of them" (index . 0) (index . 1) | println }}
+  {{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "vernegate.checkIdentity" -}}

@@ -107,6 +107,36 @@ VERNEGATE_MAX_CONNECTIONS: {{ .Values.broker.maxConnections | int64 }}
 {{- end }}
 
 {{/*
+What env or extraEnv says for a variable, given as (list $ name); empty if it is in neither,
+and "(valueFrom)" where only the cluster knows.
+*/}}
+{{- define "vernegate.givenVariable" -}}
+{{- $root := index . 0 }}
+{{- $name := index . 1 }}
+{{- $value := "" }}
+{{- if hasKey $root.Values.env $name }}
+  {{- $value = include "vernegate.scalar" (get $root.Values.env $name) }}
+{{- end }}
+{{- range $root.Values.extraEnv }}
+  {{- if eq .name $name }}
+    {{- $value = ternary "(valueFrom)" (toString (get . "value")) (hasKey . "valueFrom") }}
+  {{- end }}
+{{- end }}
+{{- $value }}
+{{- end }}
+
+{{/* Where vernegate asks certificate-acl; "(valueFrom)" where only the cluster knows. */}}
+{{- define "vernegate.certificateACLURL" -}}
+{{- include "vernegate.givenVariable" (list . "CERTIFICATE_ACL_URL") | default .Values.certificateAcl.url }}
+{{- end }}
+
+{{/* Whether certificate-acl is a source of owners; empty if it is not, or only the cluster knows. */}}
+{{- define "vernegate.asksCertificateACL" -}}
+{{- $sources := include "vernegate.givenVariable" (list . "VERNEGATE_IDENTITY") | default "certificate-acl" }}
+{{- if regexMatch "(^|,) *certificate-acl *(,|$)" $sources }}true{{ end }}
+{{- end }}
+
+{{/*
 env of vernegate's container: the chart's variables, env, VERNEMQ_CONF, extraEnv.
 */}}
 {{- define "vernegate.env" -}}

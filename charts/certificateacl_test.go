@@ -34,7 +34,7 @@ func TestCertificateACLIsAskedWhereTheValuesSay(t *testing.T) {
 			if names != 1 {
 				t.Errorf("%s: the URL is set %d times", name, names)
 			}
-			if c.url != "http://third/" && !strings.Contains(o.notes, c.url) {
+			if !strings.Contains(o.notes, c.url) {
 				t.Errorf("%s: the notes do not name %s:\n%s", name, c.url, o.notes)
 			}
 		}
@@ -52,6 +52,27 @@ func TestCertificateACLMayBeNamedTwiceAlike(t *testing.T) {
 	} {
 		if _, err := tryRender(t, leastGateway, values); err != nil {
 			t.Errorf("%s: %v", values, err)
+		}
+	}
+}
+
+func TestNotesNameCertificateACLWhereItIsAsked(t *testing.T) {
+	t.Parallel()
+	const asked, slash = "Owners of certificates are asked for at ", "does not end in a slash"
+	for values, want := range map[string][2]bool{ // asked, slash
+		"":                                {true, false},
+		"env: {VERNEGATE_IDENTITY: file}": {false, false},
+		"env: {VERNEGATE_IDENTITY: subject}\ncertificateAcl: {url: 'http://a/b'}":         {false, false},
+		"env: {VERNEGATE_IDENTITY: 'file, certificate-acl'}":                              {true, false},
+		"extraEnv: [{name: VERNEGATE_IDENTITY, value: subject}]":                          {false, false},
+		"extraEnv: [{name: CERTIFICATE_ACL_URL, valueFrom: {configMapKeyRef: {key: k}}}]": {false, false},
+		"certificateAcl: {url: 'http://a/b'}":                                             {true, true},
+		"env: {CERTIFICATE_ACL_URL: 'http://a/b'}":                                        {true, true},
+		"certificateAcl: {url: 'http://a/b?fingerprint='}":                                {true, false},
+	} {
+		notes := render(t, leastGateway, values).notes
+		if got := [2]bool{strings.Contains(notes, asked), strings.Contains(notes, slash)}; got != want {
+			t.Errorf("%s: it names the URL and the slash: %v, want %v\n%s", values, got, want, notes)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 package charts_test
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,21 @@ func TestDevicesComeInByWebSocket(t *testing.T) {
 		p := get[networkingv1.NetworkPolicy](o, "NetworkPolicy", "mqtt-vernegate")
 		if from := wantOneRule(t, p, 8884); len(from) != 1 || from[0].IPBlock.CIDR != "192.0.2.0/24" {
 			t.Errorf("devices by WebSocket come from %v", from)
+		}
+	}
+}
+
+// TestNotesNameThePortOfWebSocket: with NodePort, only the cluster knows it.
+func TestNotesNameThePortOfWebSocket(t *testing.T) {
+	t.Parallel()
+	const listener = "listeners: {webSocket: {enabled: true}}\n"
+	for values, want := range map[string]string{
+		listener: "By WebSocket they connect to port 8884, path /mqtt.\n",
+		listener + "service: {type: NodePort}\nenv: {VERNEGATE_WS_PATH: /ws}": "By WebSocket they connect to path /ws at this port:\n" +
+			"  kubectl -n iot get service mqtt-vernegate -o jsonpath='{.spec.ports[1].nodePort}'\n",
+	} {
+		if notes := render(t, leastGateway, values).notes; !strings.Contains(notes, want) {
+			t.Errorf("it does not say %q:\n%s", want, notes)
 		}
 	}
 }

@@ -327,13 +327,10 @@ func (b *backends) shakeHands(ctx context.Context, link brokerLink, header []byt
 		}
 	}
 	err := link.tls.HandshakeContext(ctx)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("not done in time")
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
-		return fmt.Errorf("it hung up; it may not speak TLS at this port (%w)", err)
 	}
-	return err
+	return dial.ExplainHandshake(link.tls, err, len(header) > 0)
 }
 
 // exchange writes the CONNECT and reads the first packet back, both before a deadline. When ctx ends, the caller sets one that

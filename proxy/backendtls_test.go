@@ -241,19 +241,29 @@ func TestBrokerThatFailsTheHandshakeIsPassedOver(t *testing.T) {
 	}
 }
 
-// A listener without TLS, or with a PROXY header to wait for, says nothing that is TLS, or hangs up.
+// A listener without TLS, with a PROXY header to wait for, or without one, says nothing that is TLS, or hangs up.
 func TestBrokerWithoutTLSIsNamed(t *testing.T) {
 	t.Parallel()
-	plain := startBroker(t)
-	g := startGate(t, speakTLS(nil, plain))
-	client := g.device(connect311)
-	backend := plain.accept()
-	_, _ = backend.Read(make([]byte, 1000))
-	_ = backend.Close()
-	wantBytes(t, client, versions["3.1.1"].unavailable)
-	line := g.wantEnd(proxy.BackendUnavailable)
-	if err := line["err"].(string); !strings.Contains(err, "TLS handshake with broker "+plain.addr()) || !strings.Contains(err, "it may not speak TLS") {
-		t.Errorf("got err %q", err)
+	for version, want := range map[byte]string{0: "it may expect a PROXY header", 2: "it may not expect the PROXY header"} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			plain := startBroker(t)
+			g := startGate(t, func(c *proxy.Config) {
+				speakTLS(nil, plain)(c)
+				c.BackendProxyProtocol = version
+			})
+			client := g.device(connect311)
+			backend := plain.accept()
+			_, _ = backend.Read(make([]byte, 1000))
+			_ = backend.Close()
+			wantBytes(t, client, versions["3.1.1"].unavailable)
+			got := g.wantEnd(proxy.BackendUnavailable)["err"].(string)
+			for _, want := range []string{"TLS handshake with broker " + plain.addr(), "it may not speak TLS", want} {
+				if !strings.Contains(got, want) {
+					t.Errorf("got err %q, want it to say %q", got, want)
+				}
+			}
+		})
 	}
 }
 

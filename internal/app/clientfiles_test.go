@@ -87,6 +87,8 @@ func TestCheckSpeaksTLS(t *testing.T) {
 // Each way in which TLS can be set up wrongly is told by what fails.
 func TestCheckNamesWhatIsWrongWithTLS(t *testing.T) {
 	t.Parallel()
+	plain := apptest.ListenLoopback(t)
+	apptest.AnswerConnects(t, plain, false, "")
 	for name, test := range map[string]struct {
 		change func(w secureWorld)
 		want   []string
@@ -120,6 +122,16 @@ func TestCheckNamesWhatIsWrongWithTLS(t *testing.T) {
 				}
 			},
 			[]string{"backend 127.0.0.1", "or TLS, see VERNEGATE_BACKEND_TLS"},
+		},
+		"a broker without TLS": {
+			func(w secureWorld) { w.Vars["VERNEGATE_BACKENDS"] = plain.Addr().String() },
+			[]string{"TLS handshake", "it may not speak TLS at this port", "it may expect a PROXY header"},
+		},
+		"a broker without TLS or PROXY headers": {
+			func(w secureWorld) {
+				w.Vars["VERNEGATE_BACKENDS"], w.Vars["VERNEGATE_BACKEND_PROXY_PROTOCOL"] = plain.Addr().String(), "v2"
+			},
+			[]string{"TLS handshake", "it may not expect the PROXY header of VERNEGATE_BACKEND_PROXY_PROTOCOL"},
 		},
 		"another token": {
 			func(w secureWorld) { w.Write("token", []byte("another-token")) },

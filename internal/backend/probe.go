@@ -50,7 +50,7 @@ func DialProbe(hello []byte, tlsOf func(addr string) *tls.Config) Probe {
 			_, err = conn.Write(hello) // fits into any socket's buffer
 		}
 		if err == nil && tlsOf != nil {
-			err = probeTLS(ctx, conn, tlsOf(addr))
+			err = probeTLS(ctx, conn, tlsOf(addr), len(hello) > 0)
 		}
 		return errors.Join(err, conn.Close())
 	}
@@ -61,12 +61,12 @@ func DialProbe(hello []byte, tlsOf func(addr string) *tls.Config) Probe {
 // still is found out by a session.
 const alertTime = 200 * time.Millisecond
 
-// probeTLS shakes hands on conn, which is the caller's to close.
-func probeTLS(ctx context.Context, conn net.Conn, cfg *tls.Config) error {
+// probeTLS shakes hands on conn, which is the caller's to close. header reports whether a PROXY header went in front.
+func probeTLS(ctx context.Context, conn net.Conn, cfg *tls.Config, header bool) error {
 	began := time.Now()
 	over := tls.Client(conn, cfg)
 	if err := over.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("TLS handshake: %w", err)
+		return fmt.Errorf("TLS handshake: %w", dial.ExplainHandshake(over, err, header))
 	}
 	if over.ConnectionState().Version >= tls.VersionTLS13 {
 		_ = conn.SetReadDeadline(time.Now().Add(max(alertTime, 2*time.Since(began))))

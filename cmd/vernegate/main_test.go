@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -66,6 +67,21 @@ func TestEveryCommandSaysWhatItDoes(t *testing.T) {
 	}
 	if code, _, stderr := runWith(t, "server", "-h"); code != exitMistake || !strings.Contains(stderr, `"server"`) {
 		t.Errorf("the help of a command that does not exist ends with %d and %q", code, stderr)
+	}
+}
+
+// TestOperationsPageHasAllCommands compares its table with the usage.
+func TestOperationsPageHasAllCommands(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(usage) {
+		command := strings.Fields(line)[1] // behind "vernegate"
+		if !strings.Contains(string(page), "\n| `vernegate "+command) {
+			t.Errorf("docs/operations.md has no row for vernegate %s", command)
+		}
 	}
 }
 

@@ -222,6 +222,7 @@ func TestCheckWarnsOfWhatIsSetAndCannotBeMeant(t *testing.T) {
 	w.Vars["CERTIFICATE_ACL_URL"] = strings.TrimSuffix(w.Vars["CERTIFICATE_ACL_URL"], "/")
 	w.Vars["DOCKER_VERNEMQ_MAX_INFLIGHT_MESSAGE"] = "20"
 	w.Vars["DOCKER_VERNEMQ_MAX_INFLIGHT_MESSAGES"] = "20"
+	w.Vars["DOCKER_VERNEMQ_ACCEPT_EULA"] = "yes"
 	_, report := check(t, w)
 	wantLine(t, report, "warning", `VERNEGATE_CRL_MISSING=deny: CA "CN=second" has no CRL, and its devices are refused`)
 	if strings.Contains(report, `CA "CN=root" has no CRL`) {
@@ -231,6 +232,7 @@ func TestCheckWarnsOfWhatIsSetAndCannotBeMeant(t *testing.T) {
 	wantLine(t, report, "warning", "CERTIFICATE_ACL_URL: "+w.Vars["CERTIFICATE_ACL_URL"]+" has no slash at its end")
 	wantLine(t, report, "warning", "max_inflight_message (DOCKER_VERNEMQ_MAX_INFLIGHT_MESSAGE) is a setting of no VerneMQ")
 	wantLine(t, report, "warning", "max_inflight_messages (DOCKER_VERNEMQ_MAX_INFLIGHT_MESSAGES) has no counterpart: it is the broker's")
+	wantLine(t, report, "warning", "accept_eula (DOCKER_VERNEMQ_ACCEPT_EULA) has no counterpart: it is the broker's")
 }
 
 func TestCheckNamesTheFilesWithoutACA(t *testing.T) {

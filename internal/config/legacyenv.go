@@ -29,6 +29,7 @@ type legacyEnv struct {
 	origins  map[string][]vernemqconf.Setting // of variables that are not set themselves
 	verdicts []legacy.Verdict
 	brokers  vernemqconf.Settings     // the broker's alone
+	unknown  vernemqconf.Settings     // of no VerneMQ
 	void     [][2]vernemqconf.Setting // settings that a later one overrides, with that one
 	unread   []string                 // variables that mean nothing to vernegate
 	errs     []error
@@ -55,8 +56,13 @@ func readLegacy(vars map[string]string) legacyEnv {
 		vars[v.Name] = v.Value
 	}
 	for _, s := range settings.Counting() {
-		if _, judged := translation.Verdict(s); !judged {
+		_, judged := translation.Verdict(s)
+		switch {
+		case judged:
+		case vernemqconf.IsKnown(s.Key):
 			in.brokers = append(in.brokers, s)
+		default:
+			in.unknown = append(in.unknown, s)
 		}
 	}
 	return in
@@ -125,6 +131,9 @@ func (in legacyEnv) warnings() []string {
 		case v.Disposition == legacy.Overridden:
 			lines = append(lines, fmt.Sprintf("%v does not count: %s is set", v.Setting, v.Variable))
 		}
+	}
+	for _, s := range in.unknown {
+		lines = append(lines, fmt.Sprintf("%v is a setting of no VerneMQ, neither of %s nor of %s: is it misspelt?", s, vernemqconf.Patched, vernemqconf.Stock))
 	}
 	for _, pair := range in.void {
 		lines = append(lines, fmt.Sprintf("%v does not count: %v comes later", pair[0], pair[1]))

@@ -6,6 +6,7 @@ package config
 import (
 	"crypto/tls"
 	"encoding/base64"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -105,5 +106,21 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 	if got := shown("CERTIFICATE_ACL_URL", "http://me:hunter2@acl/"); strings.Contains(got, "hunter2") {
 		t.Errorf("a URL is shown as %s", got)
+	}
+}
+
+// TestWhatOldSettingsMeanIsLogged has, for each setting, what serve logs of it.
+func TestWhatOldSettingsMeanIsLogged(t *testing.T) {
+	t.Parallel()
+	const misspelt = " is a setting of no VerneMQ, neither of 1.10.0 nor of 2.2.0: is it misspelt?"
+	for setting, want := range map[string]string{
+		"accept_eula = yes":         `msg="settings without a counterpart: they are the broker's" settings=[accept_eula]`,
+		"max_inflight_message = 20": `finding="max_inflight_message (VERNEMQ_CONF line 1)` + misspelt + `"`,
+	} {
+		var got strings.Builder
+		mustLoad(t, conf(setting)).LogLegacy(slog.New(slog.NewTextHandler(&got, nil)))
+		if lines := strings.TrimSpace(got.String()); strings.Contains(lines, "\n") || !strings.HasSuffix(lines, want) {
+			t.Errorf("%s is logged as\n%s, want the end %s", setting, lines, want)
+		}
 	}
 }

@@ -3,11 +3,7 @@
 
 package config
 
-import (
-	"fmt"
-
-	"github.com/vernegate/vernegate/internal/config/legacy/vernemqconf"
-)
+import "fmt"
 
 // Values returns a line for every variable that has a value, with that value
 // unless it is secret, and where it is from.
@@ -26,10 +22,6 @@ func (c Config) Values() []string {
 func (c Config) Warnings() []string {
 	lines := c.legacy.warnings()
 	for _, s := range c.legacy.brokers {
-		if !vernemqconf.IsKey(vernemqconf.Patched, s.Key) && !vernemqconf.IsKey(vernemqconf.Stock, s.Key) {
-			lines = append(lines, fmt.Sprintf("%v is a setting of no VerneMQ, neither of %s nor of %s: is it misspelt?", s, vernemqconf.Patched, vernemqconf.Stock))
-			continue
-		}
 		lines = append(lines, fmt.Sprintf("%v has no counterpart: it is the broker's", s))
 	}
 	return lines

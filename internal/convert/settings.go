@@ -12,13 +12,6 @@ import (
 	"github.com/vernegate/vernegate/internal/config/legacy/vernemqconf"
 )
 
-// patchKeys are the keys that dojot's patches added to VerneMQ.
-var patchKeys = []string{"ssl_trusted_cert_refresh_interval"}
-
-// packageKeys are keys that the packages of VerneMQ demand, and its sources do
-// not know.
-var packageKeys = []string{"accept_eula"}
-
 // podAddress is how dojot's operator writes the address of a node.
 const podAddress = "$MY_POD_IP"
 
@@ -38,7 +31,7 @@ func (c *conversion) judgeSettings() {
 func (c *conversion) judge(s vernemqconf.Setting) {
 	verdict, judged := c.translation.Verdict(s)
 	switch {
-	case !isKnown(s.Key):
+	case !vernemqconf.IsKnown(s.Key):
 		c.mistake("%v: no such key of VerneMQ %s or %s", s, vernemqconf.Patched, vernemqconf.Stock)
 	case c.isOurs(s.Key):
 		c.replace(s)
@@ -50,17 +43,11 @@ func (c *conversion) judge(s vernemqconf.Setting) {
 		c.closeListener(s)
 	case c.isSecondHTTP(s):
 		c.drop(s, false, "another HTTP listener has its port")
-	case !vernemqconf.IsKey(vernemqconf.Stock, s.Key) && !slices.Contains(packageKeys, s.Key):
+	case !vernemqconf.IsKey(vernemqconf.Stock, s.Key) && !vernemqconf.IsPackageKey(s.Key):
 		c.drop(s, true, "VerneMQ "+vernemqconf.Stock+" has no such key any more, and would not start")
 	default:
 		c.keepSetting(s, "the broker's")
 	}
-}
-
-// isKnown reports whether the patched broker, or the one to be, has a key.
-func isKnown(key string) bool {
-	return vernemqconf.IsKey(vernemqconf.Patched, key) || vernemqconf.IsKey(vernemqconf.Stock, key) ||
-		slices.Contains(patchKeys, key) || slices.Contains(packageKeys, key)
 }
 
 func (c *conversion) drop(s vernemqconf.Setting, open bool, why string) {

@@ -17,6 +17,13 @@ const (
 	Stock   = "2.2.0"
 )
 
+// patchKeys are the keys that dojot's patches added to VerneMQ.
+var patchKeys = []string{"ssl_trusted_cert_refresh_interval"}
+
+// packageKeys are keys that the packages of VerneMQ demand, and its sources do
+// not know.
+var packageKeys = []string{"accept_eula"}
+
 // Each file is the output of keygen for one release:
 //
 //	go run ./internal/config/legacy/vernemqconf/keygen 2.2.0 …
@@ -49,6 +56,16 @@ func IsKey(release, key string) bool {
 	return slices.ContainsFunc(releaseKeys()[release], func(known []string) bool {
 		return slices.EqualFunc(known, words, func(k, w string) bool { return k == w || k[0] == '$' && w != "" })
 	})
+}
+
+// IsPackageKey reports whether the packages of VerneMQ demand a key that no
+// release knows.
+func IsPackageKey(key string) bool { return slices.Contains(packageKeys, key) }
+
+// IsKnown reports whether any VerneMQ knows a key: either release, the patched
+// broker or a package.
+func IsKnown(key string) bool {
+	return IsKey(Patched, key) || IsKey(Stock, key) || slices.Contains(patchKeys, key) || IsPackageKey(key)
 }
 
 // words splits a key at its dots, but for those that are escaped.

@@ -199,6 +199,22 @@ func TestKeysOfReleases(t *testing.T) {
 	}
 }
 
+func TestKnownKeysAreThoseOfAnyVerneMQ(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]bool{
+		"message_size_limit":                true, // of the patched release alone
+		"listener.ssl.default.eccs":         true, // of the stock one alone
+		"ssl_trusted_cert_refresh_interval": true, // of the patches
+		"accept_eula":                       true, // of the packages
+		"accept_eulas":                      false,
+		"listener.ssl.default.cafil":        false,
+	} {
+		if got := vernemqconf.IsKnown(key); got != want {
+			t.Errorf("IsKnown(%q) = %v", key, got)
+		}
+	}
+}
+
 func TestListeners(t *testing.T) {
 	t.Parallel()
 	settings, err := vernemqconf.Parse("f", []byte(`

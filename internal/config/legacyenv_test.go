@@ -116,6 +116,7 @@ func TestWhatOldSettingsMeanIsLogged(t *testing.T) {
 	for setting, want := range map[string]string{
 		"accept_eula = yes":         `msg="settings without a counterpart: they are the broker's" settings=[accept_eula]`,
 		"max_inflight_message = 20": `finding="max_inflight_message (VERNEMQ_CONF line 1)` + misspelt + `"`,
+		"listener.ssl.a.cafil = /a": `finding="listener.ssl.a.cafil (VERNEMQ_CONF line 1)` + misspelt + `"`,
 	} {
 		var got strings.Builder
 		mustLoad(t, conf(setting)).LogLegacy(slog.New(slog.NewTextHandler(&got, nil)))

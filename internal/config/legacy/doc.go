@@ -6,5 +6,5 @@
 // them vernegate cannot do, and which contradict each other.
 //
 // It judges the settings of TLS listeners and what the patches read; all others
-// are the broker's, and it has nothing to say about them.
+// are the broker's or of no VerneMQ, and it has nothing to say about them.
 package legacy

@@ -28,10 +28,11 @@ var optionVerdicts = map[string]Verdict{
 // tlsPrefix begins the keys of TLS listeners.
 const tlsPrefix = "listener.ssl."
 
-// rest judges what is left of the TLS listeners.
+// rest judges what is left of the TLS listeners, but for keys of no VerneMQ: they
+// are probably misspelt, and then it is not known what they are about.
 func (t *translator) rest() {
 	for _, s := range t.settings.Counting() {
-		if words, ok := strings.CutPrefix(s.Key, tlsPrefix); ok {
+		if words, ok := strings.CutPrefix(s.Key, tlsPrefix); ok && vernemqconf.IsKnown(s.Key) {
 			t.judgeOption(s, strings.Split(words, "."))
 		}
 	}

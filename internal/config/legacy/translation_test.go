@@ -113,21 +113,21 @@ func TestVerdicts(t *testing.T) {
 		disposition legacy.Disposition
 		reason      string
 	}{
-		"listener.ssl.default.cafile = /ca":                         {legacy.Mapped, ""},
-		"crl_refresh_interval = 1":                                  {legacy.Mapped, ""},
-		"listener.ssl.default.require_certificate = on":             {legacy.Builtin, "always demands"},
-		"listener.ssl.default.use_identity_as_username = on":        {legacy.Builtin, "owner"},
-		"listener.ssl.default.max_connections = infinity":           {legacy.Builtin, "no limit"},
-		"listener.ssl.default.require_certificate = off":            {legacy.Unsupported, "without one are refused"},
-		"listener.ssl.default.tls_version = tlsv1.1":                {legacy.Unsupported, "no more than tlsv1.1"},
-		"listener.ssl.default.ciphers = ECDHE-RSA-AES128-GCM:DHE-X": {legacy.Unsupported, "without DHE-X: devices that know finite-field"},
-		"listener.ssl.default.ciphers = ECDHE-RSA-AES128-GCM:ODD":   {legacy.Unsupported, "devices that know no other"},
-		"listener.ssl.default.depth = 3":                            {legacy.Unsupported, "as long as"},
-		"listener.ssl.default.psk_support = on":                     {legacy.Unsupported, "pre-shared"},
-		"listener.ssl.default.cafiel = /ca":                         {legacy.Unsupported, "no listener of vernegate has this option"},
-		"listener.ssl.gone.cafile = /ca":                            {legacy.Unsupported, "no listener of vernegate comes from listener.ssl.gone"},
-		"listener.ssl.default.mountpoint = m":                       {legacy.BrokerOnly, "plain listener"},
-		"listener.ssl.allowed_protocol_versions = 3,4":              {legacy.BrokerOnly, "plain listener"},
+		"listener.ssl.default.cafile = /ca":                          {legacy.Mapped, ""},
+		"crl_refresh_interval = 1":                                   {legacy.Mapped, ""},
+		"listener.ssl.default.require_certificate = on":              {legacy.Builtin, "always demands"},
+		"listener.ssl.default.use_identity_as_username = on":         {legacy.Builtin, "owner"},
+		"listener.ssl.default.max_connections = infinity":            {legacy.Builtin, "no limit"},
+		"listener.ssl.default.require_certificate = off":             {legacy.Unsupported, "without one are refused"},
+		"listener.ssl.default.tls_version = tlsv1.1":                 {legacy.Unsupported, "no more than tlsv1.1"},
+		"listener.ssl.default.ciphers = ECDHE-RSA-AES128-GCM:DHE-X":  {legacy.Unsupported, "without DHE-X: devices that know finite-field"},
+		"listener.ssl.default.ciphers = ECDHE-RSA-AES128-GCM:ODD":    {legacy.Unsupported, "devices that know no other"},
+		"listener.ssl.default.depth = 3":                             {legacy.Unsupported, "as long as"},
+		"listener.ssl.default.psk_support = on":                      {legacy.Unsupported, "pre-shared"},
+		"listener.ssl.cafile = /b\nlistener.ssl.default.cafile = /a": {legacy.Unsupported, "no listener of vernegate has this option"},
+		"listener.ssl.gone.cafile = /ca":                             {legacy.Unsupported, "no listener of vernegate comes from listener.ssl.gone"},
+		"listener.ssl.default.mountpoint = m":                        {legacy.BrokerOnly, "plain listener"},
+		"listener.ssl.allowed_protocol_versions = 3,4":               {legacy.BrokerOnly, "plain listener"},
 	} {
 		got := translate(t, listener+line)
 		s, _, _ := strings.Cut(line, " =")
@@ -142,10 +142,11 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-func TestEverySettingOfTLSListenersIsJudgedOnce(t *testing.T) {
+func TestEveryKnownSettingOfTLSListenersIsJudgedOnce(t *testing.T) {
 	t.Parallel()
 	got := translate(t, both+`listener.ssl.third.cafile = /x
 listener.ssl.cafile = /ca
+listener.ssl.default.depth = 1
 listener.ssl.default.anything = 1
 listener.ssl.nr_of_acceptors = 3
 listener.tcp.default = 0.0.0.0:1883
@@ -156,7 +157,7 @@ listener.tcp.default = 0.0.0.0:1883
 	}
 	slices.Sort(keys)
 	want := []string{
-		"listener.ssl.cafile", "listener.ssl.default", "listener.ssl.default.anything",
+		"listener.ssl.cafile", "listener.ssl.default", "listener.ssl.default.depth",
 		"listener.ssl.internal", "listener.ssl.nr_of_acceptors", "listener.ssl.third.cafile",
 	}
 	if !slices.Equal(keys, want) {

@@ -123,7 +123,7 @@ func (s *Status) attention(expiries []expiry) (list []attention) {
 	}
 	if s.Trust != nil {
 		for _, p := range s.Trust.Refused {
-			add(Critical, strings.Split(p.Error, "\n"), "The trust files are refused in part: %s. The last good version of this part stays in use, if there was one; all other parts count.", p.what())
+			add(Critical, strings.Split(p.Error, "\n"), "The trust files are refused in part: %s in %s, since %s. The last good version of this part stays in use, if there was one; all other parts count.", p.What(), p.File, stamp(p.Since))
 		}
 	}
 	for _, c := range s.CRLSources {
@@ -204,10 +204,17 @@ func (o *OCSP) attention(add func(t Severity, more []string, format string, args
 	}
 }
 
-// what names a part for people.
-func (p *Part) what() string {
-	kinds := map[string]string{"server": "server certificate", "cas": "CAs", "crl": "CRL", "tickets": "session ticket keys"}
-	return fmt.Sprintf("%s in %s, since %s", kinds[p.Part], p.File, stamp(p.Since))
+// What names a part for people; one that it does not know has its own word.
+func (p *Part) What() string {
+	words := map[string]string{
+		"server": "server certificate", "cas": "CAs", "crl": "CRL", "tickets": "session ticket keys",
+		"backend_tls": "CAs and certificate for brokers", "acl_tls": "CAs and certificate for certificate-acl",
+		"acl_token": "token for certificate-acl", "crl_tls": "CAs for servers of CRLs",
+	}
+	if text, ok := words[p.Part]; ok {
+		return text
+	}
+	return p.Part
 }
 
 // What says for people what came of looking at the trust files.

@@ -169,6 +169,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 	t.Parallel()
 	s := busySite(t)
 	s.status.OCSP.Issuers[1].InARow = 40
+	s.status.Trust.Refused = append(s.status.Trust.Refused, admin.Part{Part: "acl_token", File: "/acl/token"}, admin.Part{Part: "novelty", File: "/a/file"})
 	s.status.State, s.status.Detail = admin.Draining, "shutting down"
 	used := 95
 	s.status.Limits = []admin.Limit{
@@ -176,8 +177,9 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		{Name: "file descriptors", Limit: 90, Used: &used, UsedUp: "New connections wait until others end."},
 	}
 	body := html.UnescapeString(s.ask("GET", "/").Body.String())
-	wantOnPage(t, body, "(13) vernegate vernemq-0", "The CRL at http://crl.example.org/full.crl is in use, but cannot be kept on the disk.", "no space left on device",
+	wantOnPage(t, body, "(15) vernegate vernemq-0", "The CRL at http://crl.example.org/full.crl is in use, but cannot be kept on the disk.", "no space left on device",
 		"The trust files are refused in part: CRL in /certs/ca.crl, since 2026-05-01 ", "its signature is not that of",
+		"refused in part: token for certificate-acl in /acl/token, since", "refused in part: novelty in /a/file, since",
 		"The CRL at https://ca.example.org/root.crl cannot be fetched, since 2026-05-01 11:37:42 UTC.", "the server answers 503 Service Unavailable", "http://crl.example.org/plant7.crl",
 		"delta to 1830",
 		"1 of what was read is odd or passed over", "CRL is not needed",

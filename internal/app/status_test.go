@@ -10,9 +10,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -241,4 +245,47 @@ func TestStatusOfTheFileOfOwners(t *testing.T) {
 	if f := newTestAppIn(t, apptest.NewWorld(t)).status().IdentityFile; f != nil {
 		t.Errorf("without a file: got %+v", f)
 	}
+}
+
+// Every part that there is has a name for people, and is listed in the metric's help.
+func TestEveryPartOfTheFilesHasAName(t *testing.T) {
+	t.Parallel()
+	parts := append(constants(t, "../../truststore/part.go", "Kind"), constants(t, "clientfiles.go", "part")...)
+	if len(parts) < 8 {
+		t.Fatalf("found only %q", parts)
+	}
+	help := newPartRefused().WithLabelValues("", "").Desc().String()
+	for _, name := range parts {
+		part := admin.Part{Part: name}
+		if got := part.What(); got == name {
+			t.Errorf("the status page calls %s by this word", name)
+		}
+		if !strings.Contains(help, name) {
+			t.Errorf("the help of vernegate_trust_part_refused does not name %s", name)
+		}
+	}
+}
+
+// constants returns the values of a file's string constants whose names begin so.
+func constants(t *testing.T, file, prefix string) (values []string) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, prefix) || len(spec.Values) != 1 {
+			return true
+		}
+		if literal, ok := spec.Values[0].(*ast.BasicLit); ok {
+			value, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, value)
+		}
+		return true
+	})
+	return values
 }

@@ -359,6 +359,23 @@ func TestCheckTellsWhereValuesAreFrom(t *testing.T) {
 	}
 }
 
+// Half of a pair is one mistake. The other half is no file that cannot be opened.
+func TestCheckOpensNoHalfOfAPair(t *testing.T) {
+	t.Parallel()
+	for _, missing := range []string{"VERNEGATE_ACL_KEY", "VERNEGATE_ACL_CERT", "VERNEGATE_BACKEND_TLS_KEY", "VERNEGATE_BACKEND_TLS_CERT"} {
+		w := newSecureWorld(t)
+		delete(w.Vars, missing)
+		ok, report := checkAsItIs(t, w.World, true)
+		if ok {
+			t.Errorf("without %s it finds nothing wrong", missing)
+		}
+		wantLine(t, report, "failed", " in "+missing+", too")
+		if n := strings.Count(report, "failed "); n != 1 {
+			t.Errorf("without %s: %d failures, want 1:\n%s", missing, n, report)
+		}
+	}
+}
+
 func TestFilesThatSettingsNameAndAreNotThere(t *testing.T) {
 	t.Parallel()
 	w := apptest.NewWorld(t)

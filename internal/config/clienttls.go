@@ -48,12 +48,18 @@ func (n *serverName) UnmarshalText(text []byte) error {
 
 // BackendTLSFiles are the files for TLS to the brokers.
 func (c Config) BackendTLSFiles() clienttls.Sources {
-	return clienttls.Sources{CAs: c.BackendTLSCA, Cert: c.BackendTLSCert, Key: c.BackendTLSKey}
+	return clientFiles(c.BackendTLSCA, c.BackendTLSCert, c.BackendTLSKey)
 }
 
 // ACLFiles are the files for https to certificate-acl.
-func (c Config) ACLFiles() clienttls.Sources {
-	return clienttls.Sources{CAs: c.ACLCA, Cert: c.ACLCert, Key: c.ACLKey}
+func (c Config) ACLFiles() clienttls.Sources { return clientFiles(c.ACLCA, c.ACLCert, c.ACLKey) }
+
+// clientFiles leaves out half of a pair, which Load names as a mistake.
+func clientFiles(cas []string, cert, key string) clienttls.Sources {
+	if cert == "" || key == "" {
+		return clienttls.Sources{CAs: cas}
+	}
+	return clienttls.Sources{CAs: cas, Cert: cert, Key: key}
 }
 
 // CRLFiles are the files for https to the servers of lists.

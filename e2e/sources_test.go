@@ -133,7 +133,7 @@ func TestFirstSourceCounts(t *testing.T) {
 	}
 	other := s.device("acme:door")
 	s.checkOwner(t, fake, s.through(other, 0), "acme:door")
-	s.checkRefused(t, s.through(s.pki.Root.Issue("nobody's"), 0), "identity_unknown", "no owner by certificate-acl")
+	s.checkRefused(t, s.through(s.pki.Root.Issue("nobody's"), 0), "identity_unknown", "; no owner by certificate-acl: it answers 404")
 }
 
 // TestSourceThatCannotTellEndsTheQuestion: what certificate-acl would have said must not be overruled by
@@ -184,7 +184,7 @@ func TestOwnersByFile(t *testing.T) {
 	s.checkOwner(t, fake, s.through(lamp, 0), "acme:lamp")
 	s.checkOwner(t, fake, s.through(door, 0), "acme:door")
 	s.checkRefused(t, s.through(odd, 0), "identity_invalid", "the owner contains")
-	s.checkRefused(t, s.through(s.pki.Root.Issue("nobody's"), 0), "identity_unknown", "")
+	s.checkRefused(t, s.through(s.pki.Root.Issue("nobody's"), 0), "identity_unknown", `"err":"no owner by file: it has no line for the certificate"`)
 
 	lives := map[string]*stack.Wire{"lamp": s.live(t, lamp), "door": s.live(t, door), "bell": s.live(t, bell)}
 	writeOwners(t, path, "nonsense", bellLine)
@@ -262,5 +262,5 @@ func TestCheckTellsWhatADeviceMeets(t *testing.T) {
 	if code, report := check(stranger); code != 2 || !strings.Contains(report, "refuses it with identity_unknown") {
 		t.Errorf("of a device that nobody owns: exit code %d\n%s", code, report)
 	}
-	s.checkRefused(t, s.through(stranger, 0), "identity_unknown", "")
+	s.checkRefused(t, s.through(stranger, 0), "identity_unknown", "no owner by ")
 }

@@ -100,7 +100,7 @@ func TestCheckOfACertificateThatIsRefused(t *testing.T) {
 	lamp := w.Root.Issue("lamp")
 	knows(t, w, lamp.Leaf, "acme:+")
 	wantRefused(t, w, lamp.CertPEM(), "identity_invalid", `the owner contains '+'`)
-	wantRefused(t, w, w.Root.Issue("door").CertPEM(), "identity_unknown", "")
+	wantRefused(t, w, w.Root.Issue("door").CertPEM(), "identity_unknown", ": no owner by certificate-acl: it answers 404")
 	wantRefused(t, w, certtest.NewCA("elsewhere").Issue("lamp").CertPEM(), "tls_untrusted", "unknown authority")
 	old := w.Root.Issue("old", certtest.NotBefore(time.Unix(0, 0)), certtest.NotAfter(time.Unix(1e9, 0)))
 	wantRefused(t, w, old.CertPEM(), "tls_expired", "expired")

@@ -4,6 +4,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,15 @@ import (
 type source struct {
 	name config.Source
 	find proxy.OwnerFunc
+	none error // why there is no owner, where find does not say; matches proxy.ErrNoOwner
 }
+
+// What source.none is. Strangers can have it logged as often as they like, so it is made once.
+var (
+	errNotInACL       = fmt.Errorf("%w by certificate-acl: it answers 404", proxy.ErrNoOwner)
+	errNotInACLOrTold = fmt.Errorf("%w, or an event from Kafka has taken its owner", errNotInACL)
+	errNotInFile      = fmt.Errorf("%w by file: it has no line for the certificate", proxy.ErrNoOwner)
+)
 
 // sources are asked one after the other, and the first that names an owner counts.
 //
@@ -43,7 +52,7 @@ const (
 // has against the certificate, or proxy.ErrAskAgain beside the answer, or means that there is none. Each result is told to
 // observe.
 func (all sources) ask(ctx context.Context, peer proxy.Peer, observe func(s config.Source, result string)) (answer, error) {
-	var reasons []error
+	var why error  // matches proxy.ErrNoOwner
 	var soon error // matches proxy.ErrAskAgain
 	for _, s := range all {
 		owner, ok, err := s.find(ctx, peer)
@@ -51,20 +60,26 @@ func (all sources) ask(ctx context.Context, peer proxy.Peer, observe func(s conf
 			soon, err = err, nil
 		}
 		switch {
-		case errors.Is(err, proxy.ErrNoOwner):
-			reasons = append(reasons, err)
+		case errors.Is(err, proxy.ErrNoOwner), err == nil && !ok:
+			why = both(why, cmp.Or(err, s.none))
+			observe(s.name, resultNone)
 		case err != nil:
 			observe(s.name, resultFailed)
 			return answer{}, err
-		case ok:
+		default:
 			observe(s.name, resultOwner)
 			return answer{owner, s.name}, soon
-		case len(all) > 1: // else the reason of the ending says it all
-			reasons = append(reasons, fmt.Errorf("%w by %s", proxy.ErrNoOwner, s.name))
 		}
-		observe(s.name, resultNone)
 	}
-	return answer{}, errors.Join(reasons...)
+	return answer{}, why
+}
+
+// both says two reasons in one line. The first may be nil.
+func both(first, second error) error {
+	if first == nil {
+		return second
+	}
+	return fmt.Errorf("%w; %w", first, second)
 }
 
 // ownerFunc lets the proxy ask sources.
@@ -80,20 +95,23 @@ func (all sources) ownerFunc(observe func(s config.Source, result string)) proxy
 func newSources(cfg config.Config, acl proxy.OwnerFunc, file *ownerfile.Store) (sources, error) {
 	var all sources
 	for _, name := range cfg.Identity {
-		var find proxy.OwnerFunc
+		s := source{name: name}
 		switch name {
 		case config.CertificateACL:
-			find = acl
+			s.find, s.none = acl, errNotInACL
+			if len(cfg.KafkaBrokers) > 0 {
+				s.none = errNotInACLOrTold
+			}
 		case config.Subject:
 			rule, err := subject.NewRule(cfg.IdentityTemplate, cfg.IdentityPattern)
 			if err != nil {
 				return nil, err // which config has told already
 			}
-			find = subjectFunc(rule)
+			s.find = subjectFunc(rule) // which always says why
 		case config.File:
-			find = fileFunc(file)
+			s.find, s.none = fileFunc(file), errNotInFile
 		}
-		all = append(all, source{name, find})
+		all = append(all, s)
 	}
 	return all, nil
 }

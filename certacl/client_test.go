@@ -154,7 +154,7 @@ func TestStatusIsNoAnswer(t *testing.T) {
 			}
 			client := newClient(t, serve(t, answering(status, body)).URL)
 			err := wantKind(t, client, certacl.KindStatus)
-			if want := fmt.Sprintf("asking certificate-acl: status %d", status); err.Status != status || err.Error() != want {
+			if want := fmt.Sprintf("certificate-acl answered %d", status); err.Status != status || err.Error() != want {
 				t.Errorf("got %q with status %d, want %q", err, err.Status, want)
 			}
 		})
@@ -633,7 +633,7 @@ func TestWaitingForASlotIsBounded(t *testing.T) {
 		if got := time.Since(start); got != certacl.DefaultTimeout {
 			t.Errorf("took %v, want %v", got, certacl.DefaultTimeout)
 		}
-		if want := "asking certificate-acl: busy: 64 requests in flight: context deadline exceeded"; err.Error() != want {
+		if want := "certificate-acl was asked too much at a time: 64 requests in flight: context deadline exceeded"; err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)
 		}
 	})

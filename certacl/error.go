@@ -36,20 +36,25 @@ type LookupError struct {
 	Err    error // cause, nil for KindStatus
 }
 
-func (e *LookupError) Error() string {
+func (e *LookupError) Error() string { return "certificate-acl " + e.Details() }
+
+// Details is Happened with the cause behind it.
+func (e *LookupError) Details() string {
 	if e.Err == nil {
-		return fmt.Sprintf("asking certificate-acl: %s %d", e.Kind, e.Status)
+		return e.Happened()
 	}
-	return fmt.Sprintf("asking certificate-acl: %s: %s", e.Kind, untrusted.Text(e.Err.Error()))
+	return e.Happened() + ": " + untrusted.Text(e.Err.Error())
 }
 
-// Happened says in a few words what happened, for people: "answered 503", for instance.
+// Happened says in a few words what certificate-acl did, for people: "answered 503", for instance.
 func (e *LookupError) Happened() string {
 	switch e.Kind {
 	case KindBusy:
 		return "was asked too much at a time"
 	case KindTimeout:
 		return "did not answer in time"
+	case KindCanceled:
+		return "was not waited for"
 	case KindConnection:
 		return "could not be reached"
 	case KindBody:

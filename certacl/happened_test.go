@@ -5,6 +5,7 @@ package certacl_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/vernegate/vernegate/certacl"
@@ -23,9 +24,13 @@ func TestFailureIsToldInWords(t *testing.T) {
 		if !ok || failure.Happened() != want {
 			t.Errorf("got %v, want that certificate-acl %s", err, want)
 		}
+		if got := err.Error(); got != "certificate-acl "+want && !strings.HasPrefix(got, "certificate-acl "+want+": ") {
+			t.Errorf("the error is %q, want that certificate-acl %s", got, want)
+		}
 	}
 	for kind, want := range map[certacl.Kind]string{
 		certacl.KindBusy: "was asked too much at a time", certacl.KindTimeout: "did not answer in time", certacl.KindConnection: "could not be reached",
+		certacl.KindCanceled: "was not waited for",
 	} {
 		if got := (&certacl.LookupError{Kind: kind}).Happened(); got != want {
 			t.Errorf("%s: got %q, want %q", kind, got, want)

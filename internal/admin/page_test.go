@@ -139,7 +139,7 @@ func TestPageAnswersWhyADeviceWasRefused(t *testing.T) {
 		body := s.ask("GET", "/?q="+url.QueryEscape(query)).Body.String()
 		wantOnPage(t, body, fp, "CN=acme:sensor-door", "client id <bdi>sensor-door", "identity_unavailable",
 			"certificate-acl could not tell: timeout, 5xx, or an answer that is none",
-			"asking certificate-acl: timeout: context deadline exceeded", "2 h ago", "198.51.100.23")
+			"certificate-acl did not answer in time: context deadline exceeded", "2 h ago", "198.51.100.23")
 		if n := strings.Count(body, "<code>"+fp); n != 1 {
 			t.Errorf("%s: got %d rows of it, want 1", query, n)
 		}

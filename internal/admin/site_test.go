@@ -326,7 +326,7 @@ func (s *site) refuse(reason proxy.Reason, who string, at time.Time) {
 	}
 	switch reason {
 	case proxy.IdentityUnavailable:
-		c.TLS, c.MQTT, c.ClientID, c.Detail = "1.3", "3.1.1", "sensor-"+who, "asking certificate-acl: timeout: context deadline exceeded"
+		c.TLS, c.MQTT, c.ClientID, c.Detail = "1.3", "3.1.1", "sensor-"+who, "certificate-acl did not answer in time: context deadline exceeded"
 	case proxy.OwnerChanged:
 		c.TLS, c.MQTT, c.ClientID, c.Owner, c.ID = "1.3", "5.0", "sensor-"+who, "acme:sensor-"+who, 1
 	case proxy.TLSHandshake:

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vernegate/vernegate/certacl"
 	"github.com/vernegate/vernegate/internal/admin"
 	"github.com/vernegate/vernegate/internal/backend"
 	"github.com/vernegate/vernegate/internal/clienttls"
@@ -236,7 +237,10 @@ func (r *report) checkACL(ctx context.Context, cfg config.Config, files clientFi
 		r.warn("CERTIFICATE_ACL_URL: %s has no slash at its end, and the fingerprint is appended to it as it is", config.Redact(string(cfg.ACLURL)))
 	}
 	_, ok, err := client.Lookup(ctx, pki.Fingerprint{})
+	failure, failed := errors.AsType[*certacl.LookupError](err)
 	switch {
+	case failed:
+		r.failedLines(name+" ", errors.New(failure.Details()))
 	case err != nil:
 		r.failedLines(name+": ", err)
 	case ok:

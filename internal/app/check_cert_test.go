@@ -106,7 +106,7 @@ func TestCheckOfACertificateThatIsRefused(t *testing.T) {
 	wantRefused(t, w, old.CertPEM(), "tls_expired", "expired")
 
 	w.Vars["CERTIFICATE_ACL_URL"] = "http://" + closedAddress(t) + "/"
-	wantRefused(t, w, lamp.CertPEM(), "identity_unavailable", "asking certificate-acl")
+	wantRefused(t, w, lamp.CertPEM(), "identity_unavailable", ": certificate-acl could not be reached: dial tcp ")
 
 	revoked := w.Root.CRL(certtest.CRLOptions{Number: 2, Serials: []*big.Int{lamp.Leaf.SerialNumber}})
 	w.Vars["VERNEGATE_TLS_CRL"] = w.Write("ca.crl", revoked)

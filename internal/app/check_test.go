@@ -86,9 +86,9 @@ func TestCheckNamesWrongVariablesAndFilesAtOnce(t *testing.T) {
 func TestCheckFailsWithoutCertificateACL(t *testing.T) {
 	t.Parallel()
 	for name, handler := range map[string]http.HandlerFunc{
-		"status 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
-		"body":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
-		"body: a 404 that is not certificate-acl's": http.NotFound,
+		"answered 503": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"answered 200 with something that is no answer: ":                                    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"answered 404 with something that is no answer: a 404 that is not certificate-acl's": http.NotFound,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,7 +100,7 @@ func TestCheckFailsWithoutCertificateACL(t *testing.T) {
 			if ok {
 				t.Error("it finds nothing wrong")
 			}
-			wantLine(t, report, "failed", "asking certificate-acl: "+name)
+			wantLine(t, report, "failed", "certificate-acl at "+acl.URL+"/ "+name)
 		})
 	}
 }

@@ -34,7 +34,7 @@ func check(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 	mistake := ""
 	switch err := set.Parse(args); {
 	case err != nil:
-		mistake = err.Error()
+		mistake = fmt.Sprintf("%v, in %q", err, args)
 	case set.NArg() > 0:
 		mistake = fmt.Sprintf("takes no arguments, not %q", set.Arg(0))
 	case f.cert != "" && f.noMQTT:
@@ -43,7 +43,7 @@ func check(ctx context.Context, args, environ []string, stdout, stderr io.Writer
 		mistake = "-cert: expected the name of a file"
 	}
 	if mistake != "" {
-		fmt.Fprintf(stderr, "vernegate: check: %s, in %q\n\n%s", mistake, args, usage)
+		fmt.Fprintf(stderr, "vernegate: check: %s\n\n%s", mistake, usage)
 		return exitMistake
 	}
 	well := false

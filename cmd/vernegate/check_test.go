@@ -46,11 +46,11 @@ func TestCheckOfACertificateEndsWithWhatADeviceWouldMeet(t *testing.T) {
 func TestCheckSaysWhatIsWrongWithItsCommandLine(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		`takes no arguments, not "lamp.crt"`: {"lamp.crt"},
-		"-quiet":                             {"-quiet"},
-		"flag needs an argument: -cert":      {"-cert"},
-		"-cert: expected the name of a file": {"-cert", ""},
-		"only one of -cert and -no-mqtt":     {"-no-mqtt", "-cert", "lamp.crt"},
+		"check: takes no arguments, not \"lamp.crt\"\n": {"lamp.crt"},
+		`-quiet, in ["-quiet"]`:                         {"-quiet"},
+		"flag needs an argument: -cert":                 {"-cert"},
+		"-cert: expected the name of a file":            {"-cert", ""},
+		"only one of -cert and -no-mqtt":                {"-no-mqtt", "-cert", "lamp.crt"},
 	} {
 		code, stdout, stderr := runWith(t, append([]string{"check"}, args...)...)
 		if code != exitMistake || stdout != "" || !strings.Contains(stderr, want) {

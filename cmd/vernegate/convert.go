@@ -129,7 +129,7 @@ func (f *conversionFlags) validate(files int) error {
 	}
 	if f.out != "" && !f.replace {
 		if _, err := os.Lstat(f.out); err == nil {
-			errs = append(errs, fmt.Errorf("-out %q: exists, expected a new folder", f.out))
+			errs = append(errs, fmt.Errorf("-out %q: exists, expected a new folder, or -replace as well if convert wrote this one", f.out))
 		}
 	}
 	if address, err := netip.ParseAddrPort(f.options.BrokerListen); err != nil || address.Port() == 0 {

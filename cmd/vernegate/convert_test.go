@@ -168,7 +168,7 @@ func TestConvertWritesNothingWhenSomethingIsWrong(t *testing.T) {
 			t.Errorf("with -replace it ends with %d: %s", code, stderr)
 		}
 	}
-	if code, _, _, stderr := conversion(t, oldConf, nil, "-out", there, "-"); code != exitMistake || !strings.Contains(stderr, there) {
+	if code, _, _, stderr := conversion(t, oldConf, nil, "-out", there, "-"); code != exitMistake || !strings.Contains(stderr, there) || !strings.Contains(stderr, "or -replace as well") {
 		t.Errorf("with a folder that exists it ends with %d: %s", code, stderr)
 	}
 	if code, _, _, _ := conversion(t, oldConf, nil, "-out", filepath.Join(there, "a", "b"), "-"); code != exitFailed {

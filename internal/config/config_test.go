@@ -157,6 +157,18 @@ func TestQuotesAroundAReferenceAreTakenOff(t *testing.T) {
 	}
 }
 
+// What is wrong with a value is said whole, and what to do about it.
+func TestMistakesInValues(t *testing.T) {
+	t.Parallel()
+	for assignment, want := range map[string]string{
+		"VERNEGATE_SERVER_REFERENCE=a:0 gate3 mqtts://b": `"a:0", "mqtts://b" are no servers such as gate2.example.org:8883; several are separated by a space`,
+		"CERTIFICATE_ACL_REQ_TIMEOUT_MS=0":               "expected milliseconds, from 1 to 3600000; 0 was no limit in the patched image, and vernegate always has one: leave the variable out for the default",
+		"CERTIFICATE_ACL_REQ_TIMEOUT_MS=-1":              "expected milliseconds, from 1 to 3600000",
+	} {
+		wantMistake(t, assignment, want)
+	}
+}
+
 func TestConfigNamesEveryMistakeAtOnce(t *testing.T) {
 	t.Parallel()
 	got := mistakesOf(t,

@@ -35,19 +35,21 @@ func (m *mistakes) addUnknown(vars map[string]string) {
 	}
 }
 
-// maxTypos is how many letters may differ for a name to be suggested.
+// maxTypos is how many letters may differ for a name to be suggested, and at most
+// a third of those behind the prefix.
 const maxTypos = 4
 
 // nearest returns the candidate with the fewest letters to add, drop or
 // change, ok = false if none is near.
 func nearest(name string, candidates []string) (best string, ok bool) {
-	fewest := maxTypos + 1
+	most := min(maxTypos, (len(name)-len(ourPrefix)+2)/3)
+	fewest := most + 1
 	for _, candidate := range candidates {
 		if d := editDistance(name, candidate); d < fewest {
 			best, fewest = candidate, d
 		}
 	}
-	return best, fewest <= maxTypos
+	return best, fewest <= most
 }
 
 // editDistance is the Levenshtein distance of a and b in bytes.

@@ -14,6 +14,9 @@ func TestUnknownVariableSuggestsTheNearest(t *testing.T) {
 		"VERNEGATE_TLS_CERTS":          "VERNEGATE_TLS_CERTS: no such variable, did you mean VERNEGATE_TLS_CERT?",
 		"VERNEGATE_SERVICES_LISTEN":    "VERNEGATE_SERVICES_LISTEN: no such variable, did you mean VERNEGATE_SERVICE_LISTEN?",
 		"VERNEGATE_ACL_NEGATIV_TTL":    "VERNEGATE_ACL_NEGATIV_TTL: no such variable, did you mean VERNEGATE_ACL_NEGATIVE_TTL?",
+		"VERNEGATE_ADMN":               "VERNEGATE_ADMN: no such variable, did you mean VERNEGATE_ADMIN?",
+		"VERNEGATE_NOSUCH":             "VERNEGATE_NOSUCH: no such variable",
+		"VERNEGATE_":                   "VERNEGATE_: no such variable",
 		"VERNEGATE_SOMETHING_ENTIRELY": "VERNEGATE_SOMETHING_ENTIRELY: no such variable",
 	} {
 		if got := mistakesOf(t, variable+"=x"); len(got) != 1 || got[0] != want {

@@ -51,6 +51,9 @@ type milliseconds time.Duration
 // UnmarshalText parses a number of milliseconds.
 func (m *milliseconds) UnmarshalText(text []byte) error {
 	n, err := strconv.Atoi(string(text))
+	if err == nil && n == 0 {
+		return fmt.Errorf("expected milliseconds, from 1 to %d; 0 was no limit in the patched image, and vernegate always has one: leave the variable out for the default", maxMilliseconds)
+	}
 	if err != nil || n < 1 || n > maxMilliseconds {
 		return fmt.Errorf("expected milliseconds, from 1 to %d", maxMilliseconds)
 	}
@@ -84,14 +87,21 @@ func (r *serverReference) UnmarshalText(text []byte) error {
 	if len(text) > maxReference {
 		return fmt.Errorf("expected up to %d bytes", maxReference)
 	}
+	var wrong []string
 	for server := range strings.SplitSeq(string(text), " ") {
 		host, port, err := net.SplitHostPort(server)
 		if err != nil {
 			host, port = strings.TrimSuffix(strings.TrimPrefix(server, "["), "]"), "8883"
 		}
 		if _, err := netip.ParseAddr(host); err != nil && !hostSyntax.MatchString(host) || !isPort(port, 1) {
-			return fmt.Errorf("%q is no server such as gate2.example.org:8883; several are separated by a space", server)
+			wrong = append(wrong, strconv.Quote(server))
 		}
+	}
+	switch {
+	case len(wrong) == 1:
+		return fmt.Errorf("%s is no server such as gate2.example.org:8883; several are separated by a space", wrong[0])
+	case len(wrong) > 1:
+		return fmt.Errorf("%s are no servers such as gate2.example.org:8883; several are separated by a space", strings.Join(wrong, ", "))
 	}
 	*r = serverReference(text)
 	return nil

@@ -50,12 +50,15 @@ type Notice struct {
 	Attrs   []slog.Attr
 }
 
-// String returns the message with its facts, in one line.
+// String returns the message with its facts, in one line. Times are as in the log (RFC 3339).
 func (n Notice) String() string {
 	var b strings.Builder
 	b.WriteString(n.Message)
 	for i, a := range n.Attrs {
 		b.WriteString([]string{": ", ", "}[min(i, 1)])
+		if a.Value.Kind() == slog.KindTime {
+			a.Value = slog.StringValue(a.Value.Time().Format(time.RFC3339))
+		}
 		b.WriteString(a.String())
 	}
 	return b.String()

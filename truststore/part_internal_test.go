@@ -4,6 +4,7 @@
 package truststore
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -32,5 +33,13 @@ func TestReadingIsNoSettling(t *testing.T) {
 	}
 	if c.hasSettled(nil, &attempt{began: begin.Add(time.Hour), now: begin.Add(time.Hour)}) {
 		t.Error("another version has settled at once")
+	}
+}
+
+func TestNoticeInOneLine(t *testing.T) {
+	t.Parallel()
+	n := Notice{"CA certificate has expired", []slog.Attr{slog.String("file", "ca.crt"), slog.Time("not_after", time.Date(2026, 5, 1, 13, 37, 42, 0, time.UTC))}}
+	if got, want := n.String(), "CA certificate has expired: file=ca.crt, not_after=2026-05-01T13:37:42Z"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

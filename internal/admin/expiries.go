@@ -247,7 +247,7 @@ func since(d time.Duration) string { return "for " + span(max(d, 0)) }
 // ago says when something was.
 func ago(d time.Duration) string {
 	if d < time.Second {
-		return "now"
+		return "just now"
 	}
 	return span(d) + " ago"
 }

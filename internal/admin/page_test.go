@@ -182,7 +182,7 @@ func TestPageShowsWhatNeedsAttention(t *testing.T) {
 		"refused in part: token for certificate-acl in /acl/token, since", "refused in part: novelty in /a/file, since",
 		"The CRL at https://ca.example.org/root.crl cannot be fetched, since 2026-05-01 11:37:42 UTC.", "the server answers 503 Service Unavailable", "http://crl.example.org/plant7.crl",
 		"delta to 1830",
-		"1 of what was read is odd or passed over", "CRL is not needed",
+		"<summary>1 notice about what was read</summary>", "CRL is not needed",
 		"certificate-acl did not answer in time, 4 s ago.", "Looked at</dt><dd>30 s ago: something is refused",
 		"The OCSP responder of CN=Vendor CA fails. Devices whose status is not remembered are refused.", `signer "CN=responder" is valid from`,
 		"The file of owners /etc/vernegate/owners.map is refused, since 2026-05-01 13:32:42 UTC. The last good one stays in use",

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,9 +255,11 @@ func (a auditedGate) tally(t *testing.T) (lines, suppressed map[string]int) {
 func TestLinesAboutRefusalsAreLimitedForEachReason(t *testing.T) {
 	t.Parallel()
 	const connections, others = 1000, 5
+	var counted atomic.Int64
 	g := startAuditedGate(t, func(c *proxy.Config) {
 		c.LogRate = 10
 		c.Logger, c.OnForced = nil, nil
+		c.CountForced = func(proxy.Reason) { counted.Add(1) }
 	})
 	began := time.Now()
 	g.flood(connections)
@@ -281,6 +284,9 @@ func TestLinesAboutRefusalsAreLimitedForEachReason(t *testing.T) {
 	}
 	if got := ended("tls_handshake"); got != connections {
 		t.Errorf("got %v connections counted, want %d", got, connections)
+	}
+	if got := counted.Load(); got != connections+others {
+		t.Errorf("got %d refusals told, want %d", got, connections+others)
 	}
 }
 

@@ -138,9 +138,10 @@ type Config struct {
 	// LogRate is how many lines there may be in a second, for each Reason, about connections that did not become
 	// sessions; a line in Audit counts those that were left out. 0 = no limit.
 	LogRate int
-	// OnForced is called with the same endings, unless their lines are left out, by the goroutine of the connection. It has
-	// to return soon. nil = it is not called.
-	OnForced func(SessionInfo)
+	// CountForced is called for each of the same endings, and OnForced with those whose lines are not left out, by the
+	// goroutine of the connection. They have to return soon. nil = it is not called.
+	CountForced func(Reason)
+	OnForced    func(SessionInfo)
 }
 
 func (c *Config) setDefaults() {

@@ -37,6 +37,12 @@ func (s *session) handshake() error {
 	if err.Error() == undecodable && !slot.greeted {
 		err = fmt.Errorf("%w: the ClientHello, perhaps because its server name has a dot at its end (RFC 6066 §3)", err)
 	}
+	switch {
+	case reason == TLSTimeout:
+		err = fmt.Errorf("not done within %v (VERNEGATE_HANDSHAKE_TIMEOUT)", s.server.cfg.HandshakeTimeout)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("the client closed in the middle of it")
+	}
 	err = slot.alert.explain(err)
 	if s.displaced() {
 		reason = RateLimited

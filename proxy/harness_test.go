@@ -251,6 +251,14 @@ func (g *gate) dial(cert *certtest.Cert) *tls.Conn {
 	return c
 }
 
+// wantDetail is wantEnd that also looks at what the line says has happened.
+func (g *gate) wantDetail(reason proxy.Reason, want string) {
+	g.t.Helper()
+	if got := g.wantEnd(reason)["err"]; got != want {
+		g.t.Errorf("got the error %q, want %q", got, want)
+	}
+}
+
 // clientConfig is for a device with cert, or for one without a certificate. Like OpenSSL's clients, and unlike
 // Go's by default, it sends the certificate even when the server names no CA that fits.
 func clientConfig(cert *certtest.Cert) *tls.Config {

@@ -311,4 +311,33 @@ func TestConnectionWithoutAByteIsLoggedForDebugging(t *testing.T) {
 	}
 }
 
+// What a client has left undone is said in words.
+func TestClientThatLeavesEarly(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		leave  func(g *gate)
+		reason proxy.Reason
+		detail string
+	}{
+		"in the ClientHello": {func(g *gate) {
+			c, err := net.Dial("tcp", g.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, c, []byte("\x16\x03\x01\x02\x00\x01")) // a record of 512 bytes, of which one comes
+			_ = c.Close()
+		}, proxy.TLSHandshake, "the client closed in the middle of it"},
+		"before its CONNECT":   {func(g *gate) { _ = g.dial(testPKI().device).Close() }, proxy.ClientClosed, "closed before its CONNECT"},
+		"in the CONNECT":       {func(g *gate) { _ = g.device(connect311[:9]).Close() }, proxy.ClientClosed, "closed in the middle of its CONNECT"},
+		"without close_notify": {func(g *gate) { _ = g.device(connect311[:9]).NetConn().Close() }, proxy.ClientClosed, "closed in the middle of its CONNECT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := startGate(t, nil)
+			test.leave(g)
+			g.wantDetail(test.reason, test.detail)
+		})
+	}
+}
+
 func fingerprint(c *certtest.Cert) string { return pki.FingerprintOf(c.Leaf).String() }

@@ -31,6 +31,9 @@ func (s *session) report() {
 	forced := s.reason.Forced()
 	if forced {
 		log = cfg.Audit
+		if cfg.CountForced != nil {
+			cfg.CountForced(s.reason)
+		}
 	}
 	logged, told := log.Enabled(context.Background(), level), forced && cfg.OnForced != nil
 	if !logged && !told || s.live.id == 0 && !s.server.sampling.allow(s.reason) {

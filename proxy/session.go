@@ -7,6 +7,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"math"
 	"net"
 	"os"
@@ -159,9 +161,20 @@ func (s *session) readConnect() (*packets.Connect, error) {
 		s.version, s.maxPacket = broken.Version, broken.MaxPacketSize
 		return nil, because(connectReason(err), err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, because(ConnectTimeout, err)
+		return nil, because(ConnectTimeout, s.tooLate("CONNECT"))
+	case clientEnded(err) == WSFrame:
+		return nil, because(WSFrame, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errors.New("closed in the middle of its CONNECT")
+	case errors.Is(err, io.EOF):
+		err = errors.New("closed before its CONNECT")
 	}
-	return nil, because(clientEnded(err), err)
+	return nil, because(ClientClosed, err)
+}
+
+// tooLate is the detail of a client whose first packet, or HTTP request, has not come in time.
+func (s *session) tooLate(what string) error {
+	return fmt.Errorf("no whole %s within %v (VERNEGATE_CONNECT_TIMEOUT)", what, s.server.cfg.ConnectTimeout)
 }
 
 // connectReason classifies a CONNECT that packets refused.

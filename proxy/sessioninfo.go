@@ -91,7 +91,7 @@ func (s *session) describeEnd() SessionInfo {
 	}
 	c.Verified = c.Verified || s.reason == TLSRevoked || s.reason == TLSCRL // which are found out behind the chain
 	if s.err != nil && !s.endedInOrder() {
-		c.Detail = untrusted.Text(s.err.Error())
+		c.Detail = untrusted.Text(strings.ReplaceAll(s.err.Error(), "\n", "; ")) // several errors are in one line
 	}
 	return c
 }

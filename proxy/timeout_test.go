@@ -68,7 +68,7 @@ func TestSilentClientIsClosedInTime(t *testing.T) {
 		if got := lasted(l.dial()); got != 10*time.Second {
 			t.Errorf("got %v, want 10s", got)
 		}
-		g.wantEnd(proxy.TLSTimeout)
+		g.wantDetail(proxy.TLSTimeout, "not done within 10s (VERNEGATE_HANDSHAKE_TIMEOUT)")
 	})
 }
 
@@ -128,7 +128,7 @@ func TestSlowConnectIsClosedInTime(t *testing.T) {
 				if len(got) > 0 {
 					t.Errorf("got % x, want nothing before a whole CONNECT", got)
 				}
-				g.wantEnd(proxy.ConnectTimeout)
+				g.wantDetail(proxy.ConnectTimeout, "no whole CONNECT within 5s (VERNEGATE_CONNECT_TIMEOUT)")
 				<-sent
 			})
 		})

@@ -46,7 +46,7 @@ func (s *session) upgrade() (err error) {
 	case errors.As(err, &refused):
 		return because(WSUpgrade, err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return because(ConnectTimeout, err)
+		return because(ConnectTimeout, s.tooLate("HTTP request"))
 	}
 	return because(ClientClosed, err)
 }

@@ -200,7 +200,7 @@ func TestSlowUpgradeIsClosedInTime(t *testing.T) {
 				if took := time.Since(began); took != 5*time.Second || len(got) > 0 {
 					t.Errorf("closed after %v with %q, want 5s and nothing", took, got)
 				}
-				g.wantEnd(proxy.ConnectTimeout)
+				g.wantDetail(proxy.ConnectTimeout, "no whole HTTP request within 5s (VERNEGATE_CONNECT_TIMEOUT)")
 				<-sent
 			})
 		})

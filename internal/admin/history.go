@@ -47,14 +47,24 @@ type Refusal struct {
 // routine endings are forced, but no refusals: they happen to everybody.
 func routine(r proxy.Reason) bool { return r == proxy.MaxLifetime || r == proxy.Shutdown }
 
-// Add takes the end of a connection in. It is a proxy.Config.OnForced.
+// Count counts the end of a connection, for proxy.Config.CountForced.
+func (h *History) Count(r proxy.Reason, ended time.Time) {
+	if routine(r) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.minuteAt(ended).counts[r]++
+}
+
+// Add remembers whose connection has ended. It is a proxy.Config.OnForced, and
+// counts nothing: in a flood, most are counted and not remembered.
 func (h *History) Add(c proxy.SessionInfo) {
 	if routine(c.Reason) {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.minuteAt(c.Ended).counts[c.Reason]++
 	if c.Verified {
 		h.known.add(c)
 	} else {

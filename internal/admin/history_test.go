@@ -29,10 +29,10 @@ func TestHistoryCountsByMinute(t *testing.T) {
 	var h admin.History
 	for minute := range 90 { // more than are kept
 		for range minute {
-			h.Add(refused(proxy.IdentityUnknown, "lamp", noon.Add(time.Duration(minute)*time.Minute)))
+			h.Count(proxy.IdentityUnknown, noon.Add(time.Duration(minute)*time.Minute))
 		}
 	}
-	h.Add(refused(proxy.TLSRevoked, "lamp", noon.Add(89*time.Minute+59*time.Second)))
+	h.Count(proxy.TLSRevoked, noon.Add(89*time.Minute+59*time.Second))
 	hour := h.Hour(noon.Add(89 * time.Minute))
 	if len(hour) != 60 {
 		t.Fatalf("got %d minutes, want 60", len(hour))
@@ -56,9 +56,9 @@ func TestHistoryCountsAlsoAfterTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	var h admin.History
 	for minute := range 60 {
-		h.Add(refused(proxy.IdentityUnknown, "lamp", noon.Add(24*time.Hour+time.Duration(minute)*time.Minute)))
+		h.Count(proxy.IdentityUnknown, noon.Add(24*time.Hour+time.Duration(minute)*time.Minute))
 	}
-	h.Add(refused(proxy.IdentityUnknown, "lamp", noon))
+	h.Count(proxy.IdentityUnknown, noon)
 	for i, counts := range h.Hour(noon) {
 		if got, want := counts[proxy.IdentityUnknown], i/59; got != want {
 			t.Errorf("minute %d: got %d, want %d", i, got, want)
@@ -136,8 +136,10 @@ func TestHistoryIsSearched(t *testing.T) {
 func TestHistoryLeavesRoutineOut(t *testing.T) {
 	t.Parallel()
 	var h admin.History
-	h.Add(refused(proxy.Shutdown, "lamp", noon))
-	h.Add(refused(proxy.MaxLifetime, "lamp", noon))
+	for _, reason := range []proxy.Reason{proxy.Shutdown, proxy.MaxLifetime} {
+		h.Add(refused(reason, "lamp", noon))
+		h.Count(reason, noon)
+	}
 	if got := h.Refusals(""); len(got) > 0 || len(h.Hour(noon)[59]) > 0 {
 		t.Errorf("got %v, and %v in the last minute", got, h.Hour(noon)[59])
 	}
@@ -151,6 +153,7 @@ func TestHistoryIsForManyGoroutines(t *testing.T) {
 		all.Go(func() {
 			for n := range 1000 {
 				h.Add(refused(proxy.TLSRevoked, fmt.Sprint(i, n), noon))
+				h.Count(proxy.TLSRevoked, noon)
 				if n%100 == 0 {
 					h.Refusals("lamp")
 					h.Hour(noon)

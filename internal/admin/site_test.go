@@ -333,4 +333,5 @@ func (s *site) refuse(reason proxy.Reason, who string, at time.Time) {
 		c.Detail = "tls: first record does not look like a TLS handshake"
 	}
 	s.cfg.History.Add(c)
+	s.cfg.History.Count(reason, at)
 }

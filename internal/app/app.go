@@ -329,10 +329,11 @@ func (a *App) serverConfig(store *truststore.Store, lists *listFetcher, owners s
 		MaxConnectionsPerOwner: int(a.cfg.MaxConnectionsPerOwner),
 		HandshakeRate:          int(a.cfg.HandshakeRate),
 
-		Logger:   a.log,
-		Audit:    a.audit,
-		LogRate:  int(a.cfg.LogRate),
-		OnForced: a.history.Add,
+		Logger:      a.log,
+		Audit:       a.audit,
+		LogRate:     int(a.cfg.LogRate),
+		CountForced: func(r proxy.Reason) { a.history.Count(r, time.Now()) },
+		OnForced:    a.history.Add,
 	}
 }
 

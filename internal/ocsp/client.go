@@ -130,8 +130,8 @@ func (c *Client) try(ctx context.Context, target *url.URL, cert Certificate, wai
 
 // askAt asks one responder.
 func (c *Client) askAt(ctx context.Context, target *url.URL, cert Certificate, waited bool) (Answer, error) {
-	r := c.responder(target)
-	if err := r.leftAlone(time.Now()); err != nil { // before it waits for those that hang
+	r, at := c.responder(target), endpointOf(target, cert.Issuer)
+	if err := r.leftAlone(at, time.Now()); err != nil { // before it waits for those that hang
 		return Answer{}, err
 	}
 	release, err := r.acquire(ctx, waited)
@@ -139,12 +139,12 @@ func (c *Client) askAt(ctx context.Context, target *url.URL, cert Certificate, w
 		return Answer{}, err
 	}
 	defer release()
-	trial, err := r.admit(time.Now())
+	t, err := r.admit(at, time.Now())
 	if err != nil {
 		return Answer{}, err
 	}
 	answer, err := c.ask(ctx, target, cert)
-	r.note(err, trial, time.Now())
+	r.note(at, err, t, time.Now())
 	return answer, err
 }
 

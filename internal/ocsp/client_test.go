@@ -21,6 +21,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -442,6 +443,103 @@ func TestADeadResponderSlowsNobodyElse(t *testing.T) {
 		if took := time.Since(began); took > time.Second || asked.Load() > ocsp.DefaultMaxInFlight+2 { // two more until the third has failed
 			t.Errorf("they waited for %v and made %d requests", took, asked.Load())
 		}
+	})
+}
+
+// One server may answer for several CAs, and fail for one of them, or at one of its URLs: the others are asked about as ever. A server that
+// cannot be reached is left alone by all.
+func TestAnEndpointFailsByItself(t *testing.T) {
+	t.Parallel()
+	status := func(code int) (*http.Response, error) {
+		return &http.Response{StatusCode: code, Body: http.NoBody}, nil
+	}
+	for name, row := range map[string]struct {
+		fail       func(*http.Request) (*http.Response, error)
+		kind       ocsp.Kind
+		ofTheOther ocsp.Kind
+	}{
+		"an HTTP status":     {func(*http.Request) (*http.Response, error) { return status(http.StatusBadGateway) }, ocsp.KindHTTP, ""},
+		"too many requests":  {func(*http.Request) (*http.Response, error) { return status(http.StatusTooManyRequests) }, ocsp.KindHTTP, ""},
+		"an internal error":  {func(*http.Request) (*http.Response, error) { return respond(xocsp.InternalErrorErrorResponse) }, ocsp.KindTryLater, ""},
+		"try later":          {func(*http.Request) (*http.Response, error) { return respond(xocsp.TryLaterErrorResponse) }, ocsp.KindTryLater, ""},
+		"half an answer":     {halfAnAnswer, ocsp.KindConnection, ""},
+		"a redirect":         {redirectTo("https://ocsp.test/"), ocsp.KindConnection, ""},
+		"round and round":    {redirectTo("http://ocsp.test/odd"), ocsp.KindConnection, ""},
+		"connection refused": {func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") }, ocsp.KindConnection, ocsp.KindBackOff},
+		"silence":            {hang, ocsp.KindTimeout, ocsp.KindBackOff},
+	} {
+		for where, well := range map[string]string{"another URL": "http://ocsp.test/devices", "another CA": "http://ocsp.test/odd"} {
+			t.Run(name+" for "+where, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					fails := true
+					client := &ocsp.Client{
+						Allows: func(*url.URL) bool { return true },
+						HTTP: &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+							switch {
+							case r.URL.Scheme == "https":
+								return nil, errors.New("refused")
+							case fails:
+								return row.fail(r)
+							}
+							return respond(good())
+						})},
+					}
+					odd := naming("http://ocsp.test/odd")
+					if where == "another CA" {
+						odd.Issuer = testPKI().other.Cert
+					}
+					for range 3 {
+						_, err := client.Ask(t.Context(), odd, true)
+						wantKind(t, err, row.kind)
+					}
+					fails = false
+					_, err := client.Ask(t.Context(), odd, true)
+					wantKind(t, err, ocsp.KindBackOff)
+					if _, err := client.Ask(t.Context(), naming(well), true); ocsp.KindOf(err) != row.ofTheOther {
+						t.Errorf("of the other CA: got %v, want %q", err, row.ofTheOther)
+					}
+				})
+			})
+		}
+	}
+}
+
+// halfAnAnswer is a response whose body breaks off.
+func halfAnAnswer(*http.Request) (*http.Response, error) {
+	body := io.MultiReader(strings.NewReader("0"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(body)}, nil
+}
+
+func redirectTo(target string) func(*http.Request) (*http.Response, error) {
+	return func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {target}}, Body: http.NoBody}, nil
+	}
+}
+
+// Certificates can name any number of URLs that fail: what is remembered of them is bounded.
+func TestFewFailingEndpointsAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := &ocsp.Client{
+			Allows: func(*url.URL) bool { return true },
+			HTTP: &http.Client{Transport: transport(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusBadGateway, Body: http.NoBody}, nil
+			})},
+		}
+		ask := func(path string, want ocsp.Kind) {
+			t.Helper()
+			_, err := client.Ask(t.Context(), naming("http://ocsp.test/"+path), true)
+			wantKind(t, err, want)
+		}
+		for range 3 {
+			ask("first", ocsp.KindHTTP)
+		}
+		ask("first", ocsp.KindBackOff)
+		for n := range 100 {
+			ask(fmt.Sprint(n), ocsp.KindHTTP)
+		}
+		ask("first", ocsp.KindHTTP)
 	})
 }
 

@@ -49,7 +49,8 @@ type Error struct {
 	Responder string // its host, "" if none was chosen
 	Err       error
 
-	down bool // the responder fails, whatever it is asked about
+	down      bool // the responder fails, whatever it is asked about, at this URL and for this CA
+	unreached bool // its server does, wherever it is asked
 }
 
 func (e *Error) Error() string {

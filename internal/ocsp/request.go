@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -73,7 +74,9 @@ func post(ctx context.Context, responder *url.URL, body []byte) (*http.Request, 
 func exchange(client *http.Client, req *http.Request) ([]byte, error) {
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, transportError(req.Context(), err)
+		e := transportError(req.Context(), err)
+		e.unreached = resp == nil && !isElsewhere(err, req.URL)
+		return nil, e
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -91,4 +94,14 @@ func exchange(client *http.Client, req *http.Request) ([]byte, error) {
 		return nil, wrong(KindMalformed, "the response has more than %d bytes", maxBody)
 	}
 	return body, nil
+}
+
+// isElsewhere reports whether what Do returned is the error of another server, that of a redirect.
+func isElsewhere(err error, first *url.URL) bool {
+	e, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return false
+	}
+	last, err := url.Parse(e.URL)
+	return err == nil && (last.Scheme != first.Scheme || last.Host != first.Host)
 }

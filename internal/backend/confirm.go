@@ -14,6 +14,9 @@ const (
 	// confirmPause is how long what happens to clients does not count after a broker was found to be well: whoever brings
 	// that about must not have us speak to the broker without end.
 	confirmPause = 10 * time.Second
+	// doubtTime is how long a broker that has never served us stays ejected for not serving us. It may be one that serves
+	// everybody else, and when all are ejected, nobody may come any more who could show that.
+	doubtTime = 15 * time.Minute
 )
 
 // A Confirm is a client of the broker at addr, an IP address and a port: it says what keeps the broker from serving any
@@ -36,7 +39,7 @@ func (p *Pool) suspect(m *member, why Reason, err error) {
 		return
 	}
 	if m.suspicion == nil && time.Since(m.confirmed) >= confirmPause {
-		m.suspicion = &suspicion{why: why, err: err}
+		m.suspicion, m.served, m.lasted = &suspicion{why: why, err: err}, false, false
 		p.wakeRun()
 	}
 }
@@ -52,20 +55,42 @@ func (p *Pool) suspects() (list []*member) {
 	return list
 }
 
-// askToServe asks, as a client, whether what happened to clients happens to us, too.
-func (p *Pool) askToServe(ctx context.Context, addr string, why Reason) error {
+// askToServe asks m, as a client, whether what happened to clients happens to us, too.
+func (p *Pool) askToServe(ctx context.Context, m *member, why Reason) error {
 	hold := time.Duration(0)
 	if why == Reset {
 		hold = settleTime
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.ConfirmTimeout+hold)
 	defer cancel()
-	return p.cfg.Confirm(ctx, addr, hold)
+	err := p.cfg.Confirm(ctx, m.addr, hold)
+	if err == nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		m.servedUs = true
+	}
+	return err
 }
 
 // happensToClients reports whether a broker that clients meet this at can be dialed all the same.
 func happensToClients(why Reason) bool {
 	return why == Silent || why == Unavailable || why == Closed || why == Reset
+}
+
+// disproved reports whether clients have not met this at m since it was ejected or suspected. That they are served says more
+// than that we are not: a broker may want something of its clients that we do not have.
+func (m *member) disproved(why Reason, now time.Time) bool {
+	if why == Reset {
+		oldest := m.live.Front()
+		return m.lasted || oldest != nil && oldest.Value.(*Lease).hasLasted(now)
+	}
+	return m.served
+}
+
+// hasToServeUs reports whether m has to serve us before it returns.
+func (p *Pool) hasToServeUs(m *member, now time.Time) bool {
+	return p.cfg.Confirm != nil && m.state == Ejected && happensToClients(m.reason) && !m.disproved(m.reason, now) &&
+		(m.servedUs || now.Sub(m.since) < doubtTime)
 }
 
 // confirm finds out whether m is to be ejected for what happened to clients.
@@ -76,7 +101,7 @@ func (p *Pool) confirm(ctx context.Context, m *member) {
 	if s == nil { // it was ejected meanwhile, or is gone
 		return
 	}
-	err := p.askToServe(ctx, m.addr, s.why)
+	err := p.askToServe(ctx, m, s.why)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,17 +111,24 @@ func (p *Pool) confirm(ctx context.Context, m *member) {
 	m.suspicion, m.confirmed = nil, time.Now()
 	switch {
 	case isLocalError(err):
+	case err != nil && m.disproved(s.why, time.Now()):
+		p.keep(m, s, "backend is kept: it serves other clients, if not ours", err)
 	case err != nil:
 		if s.err == nil {
 			s.err = err
 		}
 		p.eject(m, s.why, s.err)
 	default:
-		m.connectFailures, m.hangUps, m.drops = 0, nil, nil
-		attrs := []any{"backend", m.addr, "name", m.name, "why", string(s.why)}
-		if s.err != nil {
-			attrs = append(attrs, "err", s.err)
-		}
-		p.cfg.Logger.Warn("backend is kept: what happens to some clients does not happen to us", attrs...)
+		p.keep(m, s, "backend is kept: what happens to some clients does not happen to us", s.err)
 	}
+}
+
+// keep ends a suspicion that has come to nothing; p.mu is held.
+func (p *Pool) keep(m *member, s *suspicion, message string, err error) {
+	m.connectFailures, m.hangUps, m.drops = 0, nil, nil
+	attrs := []any{"backend", m.addr, "name", m.name, "why", string(s.why)}
+	if err != nil {
+		attrs = append(attrs, "err", err)
+	}
+	p.cfg.Logger.Warn(message, attrs...)
 }

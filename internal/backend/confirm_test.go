@@ -6,6 +6,7 @@ package backend_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -149,6 +150,112 @@ func TestBrokerThatServesNobodyDoesNotReturn(t *testing.T) {
 		time.Sleep(time.Minute)
 		if s := f.status(one); s.State == backend.Ejected {
 			t.Errorf("got %+v, want it back", s)
+		}
+	})
+}
+
+// A broker may serve everybody but us: an authentication plug-in hangs up on users that it does not know, say. That clients are served
+// says more than that we are not.
+func TestBrokerThatServesOthersReturns(t *testing.T) {
+	t.Parallel()
+	for why, misfortune := range misfortunes {
+		for _, probeDecides := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, probe decides %t", why, probeDecides), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					c := &client{finds: errOurs}
+					f := newFleet(t, func(cfg *backend.Config) { cfg.Confirm, cfg.ProbeDecides = c.ask, probeDecides }, one)
+					f.keep()
+					misfortune(f)
+					time.Sleep(time.Minute)
+					f.wantState(one, backend.Ejected)
+					f.client(one, "well").Succeeded(true)
+					time.Sleep(time.Minute)
+					if s := f.status(one); s.State == backend.Ejected || s.Ejections[why] != 1 {
+						t.Errorf("got %+v, want it back", s)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A session that is accepted says nothing of a broker that ends them, also while the word of its end has not come, and one that has
+// lasted does.
+func TestSessionOfAClientHasToLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &client{finds: errOurs}
+		f := newFleet(t, func(cfg *backend.Config) { cfg.Confirm, cfg.ProbeDecides = c.ask, true }, one)
+		f.keep()
+		misfortunes[backend.Reset](f)
+		time.Sleep(settleTime + time.Millisecond)
+		for range 10 {
+			f.drop(one, time.Second, "d")
+			late := f.client(one, "e")
+			late.Succeeded(true)
+			time.Sleep(time.Second)
+			at := time.Now()
+			time.Sleep(10 * time.Second)
+			late.Dropped(at)
+			late.Release()
+			short := f.client(one, "f")
+			short.Succeeded(true)
+			time.Sleep(settleTime) // the client has left before that
+			short.Release()
+			f.wantState(one, backend.Ejected)
+		}
+		l := f.client(one, "well")
+		l.Succeeded(true)
+		time.Sleep(settleTime + 10*time.Second)
+		l.Release()
+		time.Sleep(40 * time.Second)
+		f.wantState(one, backend.Returning)
+	})
+}
+
+// Likewise, such a broker is not ejected if clients are served while we ask.
+func TestBrokerThatServesOthersStays(t *testing.T) {
+	eachMisfortune(t, func(t *testing.T, why backend.Reason, misfortune func(*fleet), f *fleet, c *client) {
+		c.find(errOurs)
+		c.takes = time.Second
+		misfortune(f)
+		synctest.Wait()
+		f.client(one, "well").Succeeded(true)
+		time.Sleep(2 * time.Second)
+		if why == backend.Reset { // of which the session says nothing so soon
+			return
+		}
+		if s := f.status(one); s.State != backend.Up || len(s.Ejections) != 0 {
+			t.Errorf("got %+v, want it up and never ejected", s)
+		}
+		f.logs.wantCount(t, "backend is kept: it serves other clients, if not ours", 1)
+	})
+}
+
+// Where nobody comes any more who could show that: that it does not serve us tells something if it has served us before. Else it gets a
+// trial from time to time.
+func TestBrokerThatNeverServedUsIsTried(t *testing.T) {
+	eachMisfortune(t, func(t *testing.T, why backend.Reason, misfortune func(*fleet), f *fleet, c *client) {
+		c.find(errOurs)
+		for n := range 3 {
+			misfortune(f)
+			time.Sleep(14 * time.Minute)
+			if s := f.status(one); s.State != backend.Ejected || s.Ejections[why] != n+1 {
+				t.Fatalf("got %+v, want it ejected for %s", s, why)
+			}
+			time.Sleep(2 * time.Minute)
+			f.wantState(one, backend.Returning)
+		}
+		c.find(nil)
+		misfortune(f)
+		time.Sleep(time.Minute) // it serves us, and is kept
+		f.wantState(one, backend.Returning)
+		c.find(errOurs)
+		misfortune(f)
+		for range 120 {
+			time.Sleep(time.Minute)
+			f.wantState(one, backend.Ejected)
 		}
 	})
 }

@@ -26,6 +26,8 @@ const (
 	// settleTime is how long a session has to last to prove anything: a VerneMQ that has been restarted accepts sessions
 	// before its cluster is ready, and ends them 1.5 s to 5 s later.
 	settleTime = 6 * time.Second
+	// lastTime is after how long it is known that a session has lasted for that: the word of its end may come 10 s late.
+	lastTime = settleTime + 10*time.Second
 
 	// firstBackoff is how long a broker stays ejected at least: a restarting one is back within seconds.
 	firstBackoff = time.Second
@@ -109,6 +111,11 @@ type member struct {
 
 	suspicion *suspicion // nil = none in this epoch
 	confirmed time.Time  // when the last one was looked into; zero = never
+	servedUs  bool       // Confirm has found nothing once
+
+	// Since the last ejection or suspicion.
+	served bool // it has answered the CONNECT of a client
+	lasted bool // a session of a client has lasted, and is over
 
 	// Of the last ejection.
 	reason    Reason
@@ -140,7 +147,7 @@ func (m *member) setState(state State) {
 	m.connectFailures, m.probeFailures = 0, 0
 	m.hangUps, m.drops, m.live = nil, nil, list.New()
 	m.trial, m.answered, m.credit = false, time.Time{}, 0
-	m.suspicion = nil
+	m.suspicion, m.served, m.lasted = nil, false, false
 }
 
 // settled reports whether a session of this epoch has lasted: then m does not end the sessions of everybody.
@@ -189,7 +196,7 @@ func (m *member) admits() bool {
 
 // succeeded is called when m has answered the CONNECT of l; p.mu is held.
 func (p *Pool) succeeded(m *member, l *Lease, accepted bool) {
-	m.connectFailures, m.hangUps = 0, nil
+	m.connectFailures, m.hangUps, m.served = 0, nil, true
 	if m.state == Ejected && !p.cfg.ProbeDecides && m.reason != Health {
 		p.readmit(m) // it was chosen as a last resort, with success
 		l.epoch, l.trial, m.trial = m.epoch, true, true

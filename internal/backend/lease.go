@@ -124,6 +124,11 @@ func (l *Lease) current() *member {
 	return l.member
 }
 
+// hasLasted reports whether the broker has kept the session for settleTime for sure; the pool's mu is held.
+func (l *Lease) hasLasted(now time.Time) bool {
+	return !l.began.IsZero() && now.Sub(l.began) >= lastTime // zero = it was dropped
+}
+
 // Release ends the lease. More calls do no harm.
 func (l *Lease) Release() {
 	l.pool.mu.Lock()
@@ -145,6 +150,7 @@ func (l *Lease) release() {
 		m.trial = m.trial && !l.trial
 		if !l.began.IsZero() {
 			m.drops = nil // this session ended otherwise
+			m.lasted = m.lasted || l.hasLasted(time.Now())
 		}
 	}
 	l.pool.forget(m)

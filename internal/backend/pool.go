@@ -65,8 +65,8 @@ type Config struct {
 	Balance Balance
 	// Probe asks whether a broker is well; nil = DialProbe(nil, nil). It is called for different brokers at a time.
 	Probe Probe
-	// Confirm decides whether a broker is ejected for what happened to clients, and, beside Probe, whether it then returns;
-	// nil = it is, and Probe decides. It is called by Run, for different brokers at a time.
+	// Confirm decides whether a broker is ejected for what happened to clients, and, beside Probe, whether it then returns, as
+	// long as no other client is served; nil = it is, and Probe decides. It is called by Run, for different brokers at a time.
 	Confirm Confirm
 	// ConfirmTimeout is how long a broker has to answer a CONNECT of Confirm; 0 = 5 s.
 	ConfirmTimeout time.Duration

@@ -167,19 +167,19 @@ func get(ctx context.Context, transport *http.Transport, url string) error {
 	return nil
 }
 
-// probe probes m once. One that was ejected for what happened to clients has to serve us before it returns: it can be dialed
-// as long as its kernel runs.
+// probe probes m once. One that was ejected for what happened to clients has to serve clients before it returns, us or others:
+// it can be dialed as long as its kernel runs.
 func (p *Pool) probe(ctx context.Context, m *member) {
 	p.mu.Lock()
 	epoch, why := m.epoch, m.reason
-	asClient := p.cfg.Confirm != nil && m.state == Ejected && happensToClients(why)
+	asClient := p.hasToServeUs(m, time.Now())
 	p.mu.Unlock()
 
 	asking, cancel := context.WithTimeout(ctx, probeTimeout)
 	err := p.cfg.Probe(asking, m.addr)
 	cancel()
 	if err == nil && asClient {
-		err = p.askToServe(ctx, m.addr, why)
+		err = p.askToServe(ctx, m, why)
 	}
 
 	p.mu.Lock()

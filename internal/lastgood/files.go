@@ -36,6 +36,8 @@ const (
 	// defaultInterval is how often the files are read when they cannot be watched and
 	// no interval is configured.
 	defaultInterval = 5 * time.Minute
+	// firstRetry is the pause after the first of the attempts in a row in which a file could not be read.
+	firstRetry = time.Second
 )
 
 // Config says which files there are and what they mean.
@@ -203,9 +205,12 @@ func (f *Files[T]) Run(ctx context.Context) {
 }
 
 // follow reads the files when they have been quiet after a change, and every interval
-// unless that is 0.
+// unless that is 0. If one could not be read, it tries again soon: no change will tell
+// that there are descriptors again, say.
 func (f *Files[T]) follow(ctx context.Context, changes <-chan struct{}, interval time.Duration) {
 	var burst watch.Burst
+	var retry time.Duration // the pause before the next attempt; 0 = the last one could read the files
+
 	timer := time.NewTimer(time.Until(burst.Changed(time.Now()))) // nothing has watched since Open
 	defer timer.Stop()
 	for {
@@ -215,16 +220,29 @@ func (f *Files[T]) follow(ctx context.Context, changes <-chan struct{}, interval
 		case <-changes:
 			timer.Reset(time.Until(burst.Changed(time.Now())))
 		case <-timer.C:
-			settled, _ := f.reload(false) // which has told
-			burst = watch.Burst{}
+			settled, err := f.reload(false) // which has told
+			burst, retry = watch.Burst{}, nextRetry(retry, err, interval)
 			switch {
 			case !settled.IsZero():
 				timer.Reset(time.Until(settled))
+			case retry > 0:
+				timer.Reset(retry)
 			case interval > 0:
 				timer.Reset(interval)
 			}
 		}
 	}
+}
+
+// nextRetry returns the pause after an attempt: longer each time in a row, up to the interval.
+func nextRetry(last time.Duration, err error, interval time.Duration) time.Duration {
+	if _, ok := errors.AsType[*unreadError](err); !ok {
+		return 0
+	}
+	if interval <= 0 {
+		interval = defaultInterval
+	}
+	return min(max(2*last, firstRetry), interval)
 }
 
 // justWritten reports whether a file was written a moment ago: more may come.
@@ -252,11 +270,25 @@ func (f *Files[T]) readAll() (contents [][]byte, err error) {
 	return contents, errors.Join(mistakes...)
 }
 
+// An unreadError says that there is a file and the system did not read it: for lack of
+// descriptors or memory, or of a permission.
+type unreadError struct{ error }
+
+func (e *unreadError) Unwrap() error { return e.error }
+
+// unread returns the error of a file that was not read.
+func unread(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return &unreadError{err}
+}
+
 // read reads a file of a bounded size.
 func read(path string) ([]byte, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a pipe would be to wait for its writer
 	if err != nil {
-		return nil, err
+		return nil, unread(err)
 	}
 	defer file.Close()
 	if info, err := file.Stat(); err == nil && info.Mode()&os.ModeNamedPipe != 0 {
@@ -265,7 +297,7 @@ func read(path string) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, unread(fmt.Errorf("reading %s: %w", path, err))
 	case len(content) > maxFile:
 		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
 	case len(bytes.TrimSpace(content)) == 0:

@@ -90,6 +90,62 @@ func TestHalfAFileDoesNotCount(t *testing.T) {
 	})
 }
 
+// What keeps the system from reading a file ends without a change of the file: it is read again, soon at first.
+func TestAFileThatCannotBeReadIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		lasts, within time.Duration
+	}{
+		"for a moment": {500 * time.Millisecond, 2 * time.Second},
+		"for an hour":  {time.Hour, 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				file := newToken(t)
+				file.write("before")
+				files := file.open(0)
+				if err := errors.Join(os.Remove(file.path), os.Mkdir(file.path, 0o700)); err != nil { // which can be opened and not read
+					t.Fatal(err)
+				}
+				file.changes <- struct{}{}
+				time.Sleep(watch.QuietTime + row.lasts)
+				if files.Refusal() == nil {
+					t.Fatal("it was read")
+				}
+				if err := errors.Join(os.Remove(file.path), os.WriteFile(file.path, []byte("after"), 0o600)); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(row.within + watch.SettleDelay)
+				file.want(files, "after")
+			})
+		})
+	}
+}
+
+// That a file comes is told.
+func TestAFileThatIsNotThereIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		file := newToken(t)
+		file.write("before")
+		files := file.open(0)
+		if err := os.Remove(file.path); err != nil {
+			t.Fatal(err)
+		}
+		file.changes <- struct{}{}
+		time.Sleep(time.Minute)
+		if err := os.WriteFile(file.path, []byte("after"), 0o600); err != nil { // of which nothing is told yet
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		file.want(files, "before")
+		file.changes <- struct{}{}
+		time.Sleep(watch.Patience + watch.SettleDelay)
+		file.want(files, "after")
+	})
+}
+
 func TestReloadWaitsForNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -30,7 +30,7 @@ type Watcher struct {
 
 	paths   []string               // of the files
 	marks   map[string]bool        // paths of which a change matters
-	watched map[string]os.FileInfo // directories
+	watched map[string]os.FileInfo // directories; one that is mounted twice has two names, and its events have one of them
 	failing map[string]bool        // directories that cannot be watched, as logged
 	notify  *fsnotify.Watcher
 	looks   <-chan time.Time
@@ -89,7 +89,7 @@ func (w *Watcher) run() {
 			if !ok {
 				return
 			}
-			if !w.marks[filepath.Clean(event.Name)] { // which is "//ca.crt" for a file in the root directory
+			if !w.matters(filepath.Clean(event.Name)) { // which is "//ca.crt" for a file in the root directory
 				continue
 			}
 			w.renewed()
@@ -112,6 +112,20 @@ func (w *Watcher) run() {
 	}
 }
 
+// matters reports whether a change of a path matters, under this name or that which its directory has elsewhere.
+func (w *Watcher) matters(path string) bool {
+	if w.marks[path] {
+		return true
+	}
+	dir := w.watched[filepath.Dir(path)]
+	for other, info := range w.watched {
+		if w.marks[filepath.Join(other, filepath.Base(path))] && os.SameFile(info, dir) {
+			return true
+		}
+	}
+	return false
+}
+
 // renewed is renew with its failures logged.
 func (w *Watcher) renewed() {
 	if err := w.renew(); err != nil {
@@ -128,7 +142,7 @@ func (w *Watcher) look() (changed bool) {
 	_, dirs := w.resolve()
 	for dir := range dirs {
 		is, err := os.Stat(dir)
-		if was := w.watched[dir]; err != nil || was == nil || !os.SameFile(is, was) || !slices.Contains(watching, dir) {
+		if was := w.watched[dir]; err != nil || was == nil || !os.SameFile(is, was) || !w.isWatched(dir, watching) {
 			_ = w.notify.Remove(dir) // whose watch may be of the one before
 			delete(w.watched, dir)
 			lost = append(lost, dir)
@@ -136,6 +150,11 @@ func (w *Watcher) look() (changed bool) {
 	}
 	w.renewed()
 	return !maps.Equal(before, w.marks) || slices.ContainsFunc(lost, func(dir string) bool { return w.watched[dir] != nil })
+}
+
+// isWatched reports whether a directory is one of those that are being watched, under whichever of its names.
+func (w *Watcher) isWatched(dir string, watching []string) bool {
+	return slices.ContainsFunc(watching, func(name string) bool { return os.SameFile(w.watched[name], w.watched[dir]) })
 }
 
 // maxRenewals bounds how often renew follows a way that changes under it.

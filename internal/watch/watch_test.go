@@ -6,6 +6,7 @@ package watch
 import (
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -95,6 +96,71 @@ func TestOtherFilesOfTheDirectoryDoNotMatter(t *testing.T) {
 	select {
 	case <-w.Changes():
 		t.Error("a change is told")
+	default:
+	}
+}
+
+// A directory that is mounted twice is watched once, under one of its names.
+func TestADirectoryWithTwoNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := os.Stat(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &Watcher{
+		marks:   map[string]bool{"/tls/tls.crt": true, "/crl/ca.crl": true, "/other/other.crt": true},
+		watched: map[string]os.FileInfo{"/tls": info, "/crl": info, "/other": elsewhere},
+	}
+	for path, want := range map[string]bool{
+		"/tls/tls.crt": true, "/tls/ca.crl": true, "/crl/tls.crt": true, "/crl/ca.crl": true,
+		"/tls/other.crt": false, "/other/ca.crl": false, "/tls/none": false, "/none/ca.crl": false, "/tls": false, "/": false,
+	} {
+		if got := w.matters(path); got != want {
+			t.Errorf("%s: got %t, want %t", path, got, want)
+		}
+	}
+	for name, want := range map[string]bool{"/tls": true, "/crl": true, "/other": false, "/none": false} {
+		if got := w.isWatched(name, []string{"/crl"}); got != want {
+			t.Errorf("watching /crl: got %t for %s, want %t", got, name, want)
+		}
+	}
+}
+
+// The same, where the system lets a test mount.
+func TestADirectoryThatIsMountedTwice(t *testing.T) {
+	t.Parallel()
+	tls, crl := t.TempDir(), t.TempDir()
+	if out, err := exec.Command("mount", "--bind", tls, crl).CombinedOutput(); err != nil {
+		t.Skipf("mount: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", crl).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	looks := make(chan time.Time)
+	w, err := files([]string{filepath.Join(tls, "tls.crt"), filepath.Join(crl, "ca.crl")}, slog.New(slog.DiscardHandler), looks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	for _, path := range []string{filepath.Join(tls, "tls.crt"), filepath.Join(crl, "ca.crl")} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantChange(t, w, path)
+	}
+	for range 2 { // once the second one is taken, the first has found that nothing is lost
+		looks <- time.Now()
+	}
+	select {
+	case <-w.Changes():
+		t.Error("it looks, and tells of a change that was none")
 	default:
 	}
 }

@@ -184,11 +184,27 @@ func publicOnly(_ context.Context, _, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	ip := ap.Addr().Unmap().WithZone("")
+	ip := embedded(ap.Addr().Unmap().WithZone(""))
 	if ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || isMetadata(ip) {
 		return fmt.Errorf("%w: %v", ErrAddress, ip)
 	}
 	return nil
+}
+
+// nat64 is what a network that has IPv6 alone puts before the addresses of IPv4 (RFC 6052 §2.1), and v4Compatible what
+// systems once did (RFC 4291 §2.5.5.1).
+var (
+	nat64        = netip.MustParsePrefix("64:ff9b::/96")
+	v4Compatible = netip.MustParsePrefix("::/96")
+)
+
+// embedded returns the IPv4 address that an IPv6 address leads to, or the address itself if it leads to none.
+func embedded(ip netip.Addr) netip.Addr {
+	if ip.IsUnspecified() || ip.IsLoopback() || !nat64.Contains(ip) && !v4Compatible.Contains(ip) {
+		return ip
+	}
+	b := ip.As16()
+	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
 // isMetadata reports whether a cloud's metadata service is at an address that is not of the link: of AWS, Google Cloud and

@@ -121,6 +121,42 @@ func TestADomainDoesNotLeadToThisMachine(t *testing.T) {
 	}
 }
 
+func TestAddressesThatNoPublicServerHas(t *testing.T) {
+	t.Parallel()
+	for address, public := range map[string]bool{
+		"192.0.2.1":                true,
+		"10.0.0.1":                 true, // a CA of one's own may be there
+		"2001:db8::1":              true,
+		"fd00::1":                  true,
+		"127.0.0.1":                false,
+		"0.0.0.0":                  false,
+		"169.254.169.254":          false,
+		"168.63.129.16":            false,
+		"224.0.0.1":                false,
+		"::":                       false,
+		"::1":                      false,
+		"fe80::1%lo":               false,
+		"ff02::1":                  false,
+		"fd00:ec2::254":            false,
+		"::ffff:169.254.169.254":   false,
+		"::ffff:192.0.2.1":         true,
+		"64:ff9b::192.0.2.1":       true,
+		"64:ff9b::a9fe:a9fe":       false,
+		"64:ff9b::127.0.0.1":       false,
+		"64:ff9b::0.0.0.0":         false,
+		"64:ff9b::100.100.100.200": false,
+		"64:ff9c::a9fe:a9fe":       true,
+		"::169.254.169.254":        false,
+		"::127.0.0.1":              false,
+		"::192.0.2.1":              true,
+	} {
+		err := outbound.PublicOnly(t.Context(), "tcp", net.JoinHostPort(address, "80"), nil)
+		if (err == nil) != public || err != nil && !errors.Is(err, outbound.ErrAddress) {
+			t.Errorf("%s: got %v, want it to be called: %t", address, err, public)
+		}
+	}
+}
+
 // resolveToLoopback has every name resolve to 127.0.0.1 until the test ends, which must not be parallel: the resolver is Go's for
 // all.
 func resolveToLoopback(t *testing.T) {

@@ -42,10 +42,10 @@ func without(lists []*list, matches func(*list) bool) []*list {
 }
 
 // hasNews reports whether a file has a list that is newer than those in use, or of another CA or scope. Without a successor
-// of any list that came from there it is another file, such as that of another CA, and nothing of it is.
+// or a namesake of any list that came from there it is another file, such as that of another CA, and nothing of it is.
 func (g *Generation) hasNews(found *listFile) bool {
-	fromThere := without(g.read, func(used *list) bool { return used.path != found.Path })
-	if len(fromThere) > 0 && !slices.ContainsFunc(fromThere, found.succeeds) {
+	fromThere := without(g.read, func(used *list) bool { return used.path != found.Path || used.authorityIn(g.bundle) == nil })
+	if len(fromThere) > 0 && !slices.ContainsFunc(fromThere, func(used *list) bool { return found.succeeds(used) || found.hasNamesakeOf(used) }) {
 		return false
 	}
 	return slices.ContainsFunc(found.lists, func(l *list) bool {

@@ -149,6 +149,48 @@ func TestAnotherFileAddsNothing(t *testing.T) {
 	wantRevoked(t, store, bad, lost)
 }
 
+// TestANewRootOfTheSameNameHasAListOfItsOwn: a CA that begins anew and has no cross-certificate is another CA to everybody. Its
+// list comes from where that of its old root did, which speaks of devices that the new one does not. Served by somebody on
+// the way, the list of a CA that happens to have the same name takes nothing away either.
+func TestANewRootOfTheSameNameHasAListOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, overdue := range map[string]bool{"current": false, "overdue": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, config := newRemoteScene(t)
+			config.CRLExpiredGrace = 24 * time.Hour
+			next := certtest.NewCA("root")
+			s.write("ca.crt", s.root.PEM(), next.PEM())
+			gone, bad, worse := s.root.Issue("acme:gone"), next.Issue("acme:bad"), next.Issue("acme:worse")
+			opts := certtest.CRLOptions{Number: 5, ThisUpdate: pastHours(3), Revoked: []*x509.Certificate{gone.Leaf}}
+			if overdue {
+				opts.NextUpdate = pastHours(1)
+			}
+			s.write("fetched.crl", s.list(opts))
+			store := open(t, config)
+			wantRevoked(t, store, gone)
+			const want = "signed with another key, which does not chain to the same CA"
+			if taken, err := fetch(t, store, s.volume, "fetched.crl", revoking(next, 1, bad.Leaf)); !taken || err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("taken %v, %v, want that it is beside the old one and %q", taken, err, want)
+			}
+			wantRevoked(t, store, gone, bad)
+			wantRevoked(t, open(t, config), gone, bad)
+			if taken, err := fetch(t, store, s.volume, "fetched.crl", revoking(next, 2, bad.Leaf, worse.Leaf)); !taken || err == nil {
+				t.Errorf("the next one: taken %v, %v", taken, err)
+			}
+			wantRevoked(t, store, gone, bad, worse)
+			s.write("ca.crt", next.PEM())
+			if err := store.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if taken, err := fetch(t, store, s.volume, "fetched.crl", revoking(next, 3, bad.Leaf)); !taken || err != nil {
+				t.Errorf("without the old root: taken %v, %v", taken, err)
+			}
+			wantRevoked(t, store, bad)
+		})
+	}
+}
+
 // TestListsInMemoryAreCarriedOver as those in a file are.
 func TestListsInMemoryAreCarriedOver(t *testing.T) {
 	t.Parallel()

@@ -153,7 +153,12 @@ func (g *Generation) hasSuccessors(found *listFile, now time.Time) error {
 		if used.path != found.Path || used.authorityIn(g.bundle) == nil {
 			continue
 		}
-		if !found.replaces(used, now) {
+		switch {
+		case found.replaces(used, now):
+		case found.hasNamesakeOf(used):
+			return fmt.Errorf("it has no newer list of %q than the one in use (%s), but one that is signed with another key, which does not chain to the same CA",
+				used.Issuer, used.Age())
+		default:
 			return fmt.Errorf("it has no newer list of %q than the one in use (%s)", used.Issuer, used.Age())
 		}
 	}
@@ -220,7 +225,21 @@ func (l *list) isOverdue(now time.Time) bool {
 func (f *listFile) succeeds(used *list) bool {
 	series := used.series()
 	return slices.ContainsFunc(f.bySeries[series], func(l *list) bool { return !used.NewerThan(l.List) }) ||
-		slices.ContainsFunc(f.ofAnyKey[series.ofAnyKey()], func(l *list) bool { return l.key != used.key && l.ThisUpdate.After(used.ThisUpdate) })
+		f.hasOfOtherKey(used, used.isKin)
+}
+
+// hasNamesakeOf reports whether a file has a newer list of the same name and scope as another one, of a CA that it has nothing
+// else in common with. It takes the place of none; where a CA begins anew with a root of the same name, both count.
+func (f *listFile) hasNamesakeOf(used *list) bool {
+	return f.hasOfOtherKey(used, func(l *list, b *bundle) bool { return !used.isKin(l, b) })
+}
+
+// hasOfOtherKey reports whether a file has a newer list of the same name and scope as another one that is signed with another
+// key and matches.
+func (f *listFile) hasOfOtherKey(used *list, matches func(l *list, b *bundle) bool) bool {
+	return slices.ContainsFunc(f.ofAnyKey[used.series().ofAnyKey()], func(l *list) bool {
+		return l.key != used.key && l.ThisUpdate.After(used.ThisUpdate) && matches(l, f.bundle)
+	})
 }
 
 // standsInFor reports whether a file has a newer complete list of the CA of another one, whose place it may take once that is
@@ -228,6 +247,6 @@ func (f *listFile) succeeds(used *list) bool {
 // signed, such as a part about other certificates, would take the list away.
 func (f *listFile) standsInFor(used *list) bool {
 	return slices.ContainsFunc(f.lists, func(l *list) bool {
-		return l.issuer == used.issuer && l.BaseNumber == nil && l.ThisUpdate.After(used.ThisUpdate) && l.Includes(used.List, f.Path)
+		return l.issuer == used.issuer && l.BaseNumber == nil && l.ThisUpdate.After(used.ThisUpdate) && l.Includes(used.List, f.Path) && used.isKin(l, f.bundle)
 	})
 }

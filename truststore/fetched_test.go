@@ -240,15 +240,21 @@ func TestWhatMayReplaceAFetchedList(t *testing.T) {
 		"one of a stranger":                {opts: users(6), another: "stranger", want: "its issuer is no CA of the bundle"},
 		"one of another CA":                {opts: users(6), another: "other", want: "it has no newer list of \"CN=root\""},
 		"one of another CA, when due":      {opts: users(6), another: "other", overdue: true, want: "it has no newer list of \"CN=root\""},
-		"one of the CA's next key":         {opts: renewed, another: "root"},
-		"an older one of the CA's old key": {opts: older, another: "root", want: "it has no newer list"},
+		"one of the CA's next key":         {opts: renewed, another: "next"},
+		"one of the next key, when due":    {opts: renewed, another: "next", overdue: true},
+		"all of the next key, when due":    {opts: certtest.CRLOptions{Number: 1}, another: "next", overdue: true},
+		"an older one of the CA's old key": {opts: older, another: "next", want: "it has no newer list"},
+		"one of a namesake":                {opts: renewed, another: "root", want: "but one that is signed with another key, which does not chain to the same CA"},
+		"one of a namesake, when due":      {opts: renewed, another: "root", overdue: true, want: "but one that is signed with another key"},
+		"all of a namesake, when due":      {opts: certtest.CRLOptions{Number: 1}, another: "root", overdue: true, want: "it has no newer list of \"CN=root\""},
 		"a delta":                          {opts: certtest.CRLOptions{Number: 6, Extensions: append(deltaOf(5), distributionPoint(usersOnlyField)...)}, want: "it has no newer list"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, config := newRemoteScene(t)
-			cas := map[string]*certtest.CA{"": s.root, "other": certtest.NewCA("other"), "root": certtest.NewCA("root"), "stranger": certtest.NewCA("stranger")}
-			s.write("ca.crt", s.root.PEM(), cas["other"].PEM(), cas["root"].PEM())
+			cas := map[string]*certtest.CA{"": s.root, "other": certtest.NewCA("other"), "root": certtest.NewCA("root"), "next": certtest.NewCA("root"), "stranger": certtest.NewCA("stranger")}
+			crossSigned := s.root.Intermediate("root", certtest.Key(cas["next"].Key))
+			s.write("ca.crt", s.root.PEM(), cas["other"].PEM(), cas["root"].PEM(), cas["next"].PEM(), crossSigned.PEM())
 			inUse := users(5)
 			inUse.ThisUpdate = renewed.ThisUpdate.Add(-time.Minute) // however long this test waits for its turn
 			if row.overdue {

@@ -53,6 +53,13 @@ func (l *list) authorityIn(b *bundle) *authority {
 	return withKey(b.byName[l.issuer], []byte(l.key))
 }
 
+// isKin reports whether another list speaks of the certificates of the same CA: it is signed with the CA's key, or with one to
+// or from which the CA has changed.
+func (l *list) isKin(other *list, b *bundle) bool {
+	auth := l.authorityIn(b)
+	return auth != nil && l.issuer == other.issuer && withKey(auth.kin, []byte(other.key)) != nil
+}
+
 var (
 	errStranger   = errors.New("its issuer is no CA of the bundle")
 	errMayNotSign = errors.New("its issuer is a CA that may not sign CRLs")

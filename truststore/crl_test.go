@@ -4,6 +4,7 @@
 package truststore_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -11,6 +12,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vernegate/vernegate/internal/pki"
@@ -124,6 +126,63 @@ func TestCRLShapes(t *testing.T) {
 			if !strings.Contains(err.Error(), row.want) {
 				t.Errorf("got error %v, want it to say %q", err, row.want)
 			}
+		})
+	}
+}
+
+// What is odd about the list of one CA keeps nobody from starting with the others, and is told. A list that is cut does: it may
+// be in the middle of being written.
+func TestAnOddListHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	extension := func(last int, value ...byte) certtest.CRLOptions {
+		return certtest.CRLOptions{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, last}, Value: value}}}
+	}
+	const patience = 10 * time.Second
+	cut := func(der []byte) []byte { return der[:100] }
+	for name, row := range map[string]struct {
+		opts   certtest.CRLOptions
+		change func(der []byte) []byte // nil = none
+		waits  bool                    // for a better file, and for nothing
+	}{
+		"of no reasons":                       {opts: certtest.CRLOptions{Extensions: distributionPoint([]byte{0x83, 2, 7, 0})}},
+		"of a distribution point of no use":   {opts: certtest.CRLOptions{Extensions: distributionPoint([]byte{0x89, 1, 0xff})}},
+		"of a distribution point that is not": {opts: extension(28, 4, 0)},
+		"with a negative base number":         {opts: extension(27, 2, 1, 0xff)},
+		"with a key identifier that is not":   {opts: extension(35, 5, 0)},
+		"with a long extension":               {opts: extension(99, make([]byte, 2<<20)...)},
+		"with a superfluous zero": {certtest.CRLOptions{Serials: []*big.Int{big.NewInt(0x80)}}, func(der []byte) []byte {
+			return bytes.Replace(der, []byte{2, 2, 0, 0x80}, []byte{2, 2, 0, 0x7f}, 1)
+		}, false},
+		"cut":                       {certtest.CRLOptions{}, cut, true},
+		"cut in a long extension":   {extension(99, make([]byte, 2<<20)...), func(der []byte) []byte { return der[:1<<20] }, true},
+		"with a byte behind it":     {certtest.CRLOptions{}, func(der []byte) []byte { return append(der, 0) }, true},
+		"with no list in its place": {certtest.CRLOptions{}, func([]byte) []byte { return nil }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v, odd := newVolume(t), certtest.NewCA("odd")
+				bad, list := v.root.Issue("acme:bad"), odd.CRL(row.opts)
+				if row.change != nil {
+					list = row.change(list)
+				}
+				v.write("ca.crt", v.root.PEM(), odd.PEM())
+				v.write("ca.crl", certtest.PEMEncodeCRL(list), revoking(v.root, 2, bad.Leaf))
+				config := v.config()
+				config.StartTimeout = patience
+				began := time.Now()
+				store, err := truststore.Open(t.Context(), config)
+				if waited := time.Since(began) >= patience; waited != row.waits || (err != nil) != row.waits {
+					t.Fatalf("after %v: %v, want that it waits, and for nothing: %v", time.Since(began), err, row.waits)
+				}
+				if row.waits {
+					return
+				}
+				wantRevoked(t, store, bad)
+				if got := store.Refusals(); len(got) != 1 || got[0].Name != "CN=odd" || got[0].File != v.path("ca.crl") {
+					t.Errorf("refusals %v, want one of the odd list", got)
+				}
+			})
 		})
 	}
 }

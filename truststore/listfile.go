@@ -80,7 +80,7 @@ func nameDigest(canonical string) string {
 // start returns what it means for the start if there is no other list of the CA.
 func (u *unusedList) start() startRule {
 	switch {
-	case u.otherKey || errors.Is(u.err, errMayNotSign) || errors.Is(u.err, crl.ErrUnsupported): // which time does not mend
+	case u.otherKey || errors.Is(u.err, errMayNotSign) || errors.Is(u.err, crl.ErrUnsupported) || errors.Is(u.err, crl.ErrOdd): // which time does not mend
 		return goesOn
 	case errors.Is(u.err, crl.ErrMalformed):
 		return fails

@@ -5,11 +5,14 @@ package crl
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/vernegate/vernegate/internal/pace"
 )
 
 const (
@@ -62,6 +65,19 @@ func (d *derReader) finish() {
 	if b := d.peek(d.at + 1); len(b) > 0 {
 		d.fail()
 	}
+}
+
+// endsAt reads on to the end of the stream, whatever is there, and reports whether that is at end.
+func (d *derReader) endsAt(end int64, t *pace.Throttle) bool {
+	for d.at <= end && (d.err == nil || errors.Is(d.err, ErrMalformed)) {
+		t.Yield()
+		n, err := d.in.Discard(pieceSize)
+		d.at += int64(n)
+		if err != nil {
+			return err == io.EOF && d.at == end
+		}
+	}
+	return false
 }
 
 // next reports whether an element with one of the tags comes next.

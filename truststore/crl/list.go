@@ -25,8 +25,11 @@ const ClockSkew = 5 * time.Minute
 
 // Errors of Parse and Read; others tell what is wrong with a list in their words alone.
 var (
-	// ErrMalformed: these bytes are no list, or not all of one.
+	// ErrMalformed: these bytes are no list, or not all of one. They do not end where their DER says.
 	ErrMalformed = errors.New("no well-formed certificate revocation list")
+
+	// ErrOdd: the list is complete, and something in it is not as it has to be.
+	ErrOdd = errors.New("odd")
 
 	// ErrUnsupported: the list is complete, and of a kind that this package does not use, such as an indirect one.
 	ErrUnsupported = errors.New("not supported")
@@ -37,6 +40,12 @@ type unsupported string
 
 func (u unsupported) Error() string        { return string(u) }
 func (u unsupported) Is(target error) bool { return target == ErrUnsupported }
+
+// odd is why a list that is complete cannot be read, in words.
+type odd string
+
+func (o odd) Error() string        { return string(o) }
+func (o odd) Is(target error) bool { return target == ErrOdd }
 
 // A List is one certificate revocation list. It does not change, but for Release, and may be used by any number of
 // goroutines.
@@ -67,6 +76,9 @@ type List struct {
 func Parse(der io.Reader, t *pace.Throttle) (*List, error) {
 	r := reader{in: newDERReader(der), throttle: t, list: &List{signed: new(signed)}}
 	err := r.read()
+	if err != nil && !errors.Is(err, ErrUnsupported) && r.in.endsAt(r.end, t) {
+		err = odd(err.Error())
+	}
 	if err != nil && r.list.RawIssuer == nil {
 		return nil, err
 	}

@@ -103,7 +103,36 @@ func TestMalformedCRLsAreRefused(t *testing.T) {
 			case row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)):
 				t.Errorf("got error %v, want it to say %q", err, row.want)
 			}
+			complete := row.list.behindList == nil
+			if kind := errors.Is(err, ErrOdd) || errors.Is(err, ErrUnsupported); row.want != "" && (kind != complete || errors.Is(err, ErrMalformed) == complete) {
+				t.Errorf("got error %v, which is %#v, want that it is odd or not supported: %v", err, errors.Unwrap(err), complete)
+			}
 		})
+	}
+}
+
+// TestACutListIsNotOdd wherever it is cut, and whatever is odd about what is left: it may be in the middle of being written.
+func TestACutListIsNotOdd(t *testing.T) {
+	t.Parallel()
+	two := []byte{2, 1, 1}
+	for name, list := range map[string]handmade{
+		"in order":           {version: two, entries: entry([]byte{5})},
+		"an odd entry":       {version: two, entries: entry([]byte{0, 5})},
+		"an odd version":     {version: []byte{2, 2, 0, 1}},
+		"an odd extension":   {version: two, extensions: element(extensionsTag, element(asn1.SEQUENCE, []byte{5, 0}))},
+		"a long extension":   {version: two, extensions: element(extensionsTag, make([]byte, maxElement+1))},
+		"a long algorithm":   {version: two, algorithm: element(asn1.OBJECT_IDENTIFIER, make([]byte, maxHead))},
+		"a signature within": {version: two, behindTBS: []byte{5, 0}},
+	} {
+		der := list.der()
+		if _, err := Parse(bytes.NewReader(der), nil); name != "in order" && !errors.Is(err, ErrOdd) {
+			t.Errorf("%s: got %v, want that it is odd", name, err)
+		}
+		for cut := 0; cut < len(der); cut += 1 + len(der)/200 {
+			if _, err := Parse(bytes.NewReader(der[:cut]), nil); err == nil || errors.Is(err, ErrOdd) {
+				t.Errorf("%s, cut after %d of %d bytes: got %v", name, cut, len(der), err)
+			}
+		}
 	}
 }
 
@@ -148,7 +177,7 @@ func TestTheHeadOfAListHasABound(t *testing.T) {
 		"issuer":    {version: two, issuer: element(asn1.SET, long)},
 	} {
 		got, err := Parse(bytes.NewReader(list.der()), nil)
-		if got != nil || !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "an element of it has 163") || !strings.Contains(err.Error(), "bytes, more than 16384") {
+		if got != nil || !errors.Is(err, ErrOdd) || !strings.Contains(err.Error(), "an element of it has 163") || !strings.Contains(err.Error(), "bytes, more than 16384") {
 			t.Errorf("%s: got %v, want an error with both numbers", name, err)
 		}
 	}

@@ -24,6 +24,7 @@ type reader struct {
 	in       *derReader
 	throttle *pace.Throttle
 	list     *List
+	end      int64 // where the list says that it ends
 
 	version, algorithm, times, extensions, signature []byte // elements, nil if absent
 	serials, removed                                 serialList
@@ -36,6 +37,7 @@ var extensionsTag = asn1.Tag(0).ContextSpecific().Constructed()
 func (r *reader) read() error {
 	in := r.in
 	_, end := in.enter(1 << 62)
+	r.end = end
 	header, endOfTBS := in.enter(end)
 	r.readHead(endOfTBS)
 	if in.err != nil {

@@ -9,13 +9,16 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
 	"github.com/vernegate/vernegate/truststore/certtest"
 )
@@ -70,6 +73,92 @@ func TestAKeyThatAListNamesIsShownInPart(t *testing.T) {
 	}
 	if got, most := len(err.Error()), 600; got > most {
 		t.Errorf("the error has %d bytes, want at most %d", got, most)
+	}
+}
+
+// TestForgedListsAreCheckedUpToABound: somebody on the way to a CA's server can put thousands of lists before and behind those
+// that it has. What is not looked at then takes nothing away, and what other CAs say counts.
+func TestForgedListsAreCheckedUpToABound(t *testing.T) {
+	t.Parallel()
+	const n, bound = 200, 64
+	for name, forgedFirst := range map[string]bool{"behind": false, "before": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, config := newRemoteScene(t)
+			var r record
+			config.Logger = slog.New(slog.NewTextHandler(&r, nil))
+			other := certtest.NewCA("other")
+			gone, bad, lost := s.root.Issue("acme:gone"), s.root.Issue("acme:bad"), other.Issue("acme:lost")
+			s.write("ca.crt", s.root.PEM(), other.PEM())
+			s.write("fetched.crl", revoking(s.root, 5, gone.Leaf), revoking(other, 5))
+			store := open(t, config)
+			forged := bytes.Repeat(certtest.PEMEncodeCRL(s.list(certtest.CRLOptions{Number: 9, WrongSignature: true})), n)
+			next := [][]byte{revoking(s.root, 6, gone.Leaf, bad.Leaf), forged, revoking(other, 6, lost.Leaf)}
+			wantPassed := n - bound
+			if forgedFirst {
+				next[0], next[1] = next[1], next[0]
+				wantPassed++
+			}
+			want := fmt.Sprintf("of which %d were not looked at behind %d with a wrong signature", wantPassed, bound)
+			if taken, err := fetch(t, store, s.volume, "fetched.crl", next...); !taken || err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("taken %v, %v, want that it is in part and %q", taken, err, want)
+			}
+			wantRevoked(t, store, gone, lost)
+			if got := errors.Is(verify(store, bad), pki.ErrRevoked); got == forgedFirst {
+				t.Errorf("what the list says that was not looked at counts: %v", got)
+			}
+
+			s.write("fetched.crl", next...) // as a start without a network might have put it there
+			err := store.Reload(t.Context())
+			if err == nil || !strings.Contains(err.Error(), want) || len(store.Refusals()) != 1 {
+				t.Errorf("got %v, want one refusal that says %q", err, want)
+			}
+			if got := strings.Count(r.logged(), "wrong signature"); got != 1 {
+				t.Errorf("it is logged %d times, want once:\n%s", got, r.logged())
+			}
+			wantRevoked(t, store, gone, lost)
+			wantRevoked(t, open(t, config), gone, bad, lost) // where there is nothing to fall back on
+		})
+	}
+}
+
+// TestListsBehindForgedOnesInAFileCount, however many there are: several CAs may have their lists in one file, of which none
+// can say what the others revoke.
+func TestListsBehindForgedOnesInAFileCount(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	store := open(t, v.config())
+	bad := v.root.Issue("acme:bad")
+	forged := certtest.PEMEncodeCRL(v.root.CRL(certtest.CRLOptions{Number: 9, WrongSignature: true}))
+	v.write("ca.crl", bytes.Repeat(forged, 200), revoking(v.root, 2, bad.Leaf))
+	const want = "ECDSA verification failure; 199 more of this file do not count either"
+	if err := store.Reload(t.Context()); err == nil || !strings.HasSuffix(err.Error(), want) || len(store.Refusals()) != 1 {
+		t.Errorf("got %v, want one refusal that says %q", err, want)
+	}
+	wantRevoked(t, store, bad)
+}
+
+// TestListsThatCannotBeUsedAreToldOfTogether, whatever keeps them from it that needs no signature.
+func TestListsThatCannotBeUsedAreToldOfTogether(t *testing.T) {
+	t.Parallel()
+	v := newVolume(t)
+	other := certtest.NewCA("other")
+	v.write("ca.crt", v.root.PEM(), other.PEM())
+	indirect := certtest.PEMEncodeCRL(other.CRL(certtest.CRLOptions{Extensions: distributionPoint(indirectField)}))
+	odd := certtest.PEMEncodeCRL(other.CRL(certtest.CRLOptions{Extensions: distributionPoint([]byte{0x89, 1, 0xff})}))
+	nobodys := block("X509 CRL", []byte{0x30, 3, 2, 1, 0})
+	v.write("ca.crl", revoking(v.root, 1), bytes.Repeat(slices.Concat(indirect, odd, nobodys), 100))
+	store := open(t, v.config())
+	var got []string
+	for _, r := range store.Refusals() {
+		if !strings.Contains(r.Err.Error(), "; 99 more of this file do not count either") {
+			t.Errorf("%v does not tell of all", r.Err)
+		}
+		got = append(got, r.Name)
+	}
+	slices.Sort(got)
+	if want := []string{"", "CN=other", "CN=other"}; !slices.Equal(got, want) {
+		t.Errorf("refusals of %q, want %q", got, want)
 	}
 }
 

@@ -93,8 +93,11 @@ func (g *Generation) judgeFetched(found *listFile, now time.Time) error {
 		return found.err
 	}
 	for _, u := range found.unused {
-		if errors.Is(u.err, crl.ErrMalformed) {
+		switch {
+		case errors.Is(u.err, crl.ErrMalformed):
 			return u.err
+		case u.passed > 0:
+			return fmt.Errorf("%w%s", u.err, u.others())
 		}
 	}
 	if g == nil {

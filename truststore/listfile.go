@@ -36,6 +36,8 @@ type listFile struct {
 	bySeries map[seriesID][]*list
 	ofAnyKey map[seriesID][]*list // by what their series have in common whatever the key
 	newest   map[seriesID]*list   // the newest list of each series
+
+	places map[unusedKind]int // in unused
 }
 
 // take adds a list that counts.
@@ -62,13 +64,43 @@ func (f *listFile) withLists(lists []*list) *listFile {
 	return &c
 }
 
-// unusedList is a list that does not count.
-type unusedList struct {
+// unusedKind is what lists of a file have in common that are told of together: whoever may answer for a CA's server chooses
+// how many there are.
+type unusedKind struct {
 	issuer   string // canonical, or the digest of that if it is a stranger; "" if that cannot be read either
-	name     string // that of the issuer for people
 	stranger bool   // its issuer is no CA of the bundle
 	otherKey bool   // its issuer is one, but it is signed with a key that the bundle does not have
-	err      error
+	why      error  // one of the errors in kindOf
+}
+
+// unusedList is a list that does not count, or several.
+type unusedList struct {
+	unusedKind
+	name   string // that of the issuer for people
+	err    error  // of the first
+	count  int
+	passed int // of them, which were not looked at
+}
+
+// kindOf returns which of the reasons an error is for which a list does not count; nil is another one.
+func kindOf(err error) error {
+	for _, kind := range []error{errStranger, errMayNotSign, errSignature, errFuture, crl.ErrUnsupported, crl.ErrOdd, crl.ErrMalformed} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return nil
+}
+
+// others says how many there are beside the first.
+func (u *unusedList) others() string {
+	switch {
+	case u.count == 1:
+		return ""
+	case u.passed == 0:
+		return fmt.Sprintf("; %d more of this file do not count either", u.count-1)
+	}
+	return fmt.Sprintf("; %d more of this file do not count either, of which %d were not looked at behind %d with a wrong signature", u.count-1, u.passed, u.count-u.passed)
 }
 
 // nameDigest is kept of the canonical name of a stranger, who chooses how long that is.
@@ -98,7 +130,14 @@ func (f *listFile) isCurrent(file *source, b *bundle, now time.Time) bool {
 	return f.bundle == b || len(f.unused) == 0
 }
 
-// readListFile reads a file of CRLs and checks each of them.
+// maxWrong bounds the lists of one CA with a wrong signature that are checked in what was fetched: a signature of P-521 takes more
+// than a millisecond, and whoever may answer for a CA's server can put thousands of others before and behind its own. Such
+// an answer is refused, and the last good lists stay in use, as if there had been no answer. What an operator's file says counts
+// wherever it is: nobody else has a say in the whole of it.
+const maxWrong = 64
+
+// readListFile reads a file of CRLs and checks each of them. As long as nobody is served (t is nil) there are no lists in use,
+// and what was fetched is checked to its end, too.
 func readListFile(file *source, b *bundle, now time.Time, t *pace.Throttle) *listFile {
 	f := &listFile{File: file.File, remote: file.remote, info: file.info, bundle: b}
 	if file.err != nil {
@@ -110,7 +149,7 @@ func readListFile(file *source, b *bundle, now time.Time, t *pace.Throttle) *lis
 			f.notices = append(f.notices, Notice{"part of a CRL file is passed over", []slog.Attr{slog.String("file", file.Path), slog.String("err", err.Error())}})
 			return
 		}
-		f.add(l, err, now)
+		f.add(l, err, now, t)
 	})
 	if err != nil {
 		f.err = fmt.Errorf("CRL file %s: %w", file.Path, err)
@@ -153,9 +192,9 @@ func (f *listFile) nextUpdate() (next time.Time) {
 }
 
 // add takes a list, or notes why it does not count.
-func (f *listFile) add(l *crl.List, err error, now time.Time) {
+func (f *listFile) add(l *crl.List, err error, now time.Time, t *pace.Throttle) {
 	if l == nil {
-		f.unused = append(f.unused, unusedList{err: err})
+		f.addUnused(unusedKind{why: kindOf(err)}, "", err)
 		return
 	}
 	if err == nil && !l.NextUpdate.IsZero() {
@@ -163,29 +202,59 @@ func (f *listFile) add(l *crl.List, err error, now time.Time) {
 	}
 	found := &list{List: l, path: f.Path, issuer: pki.CanonicalName(l.RawIssuer)}
 	candidates := f.bundle.byName[found.issuer]
+	kind := found.kindAmong(candidates)
+	if err == nil && f.remote != nil && t != nil && f.passOver(kind) {
+		return
+	}
 	if err == nil {
-		err = found.findSigner(candidates)
+		err = found.findSigner(candidates, t)
 	}
 	l.Release()
 	if err == nil && l.ThisUpdate.After(now.Add(crl.ClockSkew)) {
 		f.again = earlier(f.again, l.ThisUpdate.Add(-crl.ClockSkew))
-		err = fmt.Errorf("it is from the future: this update is %s", l.ThisUpdate.Format(time.RFC3339))
+		err = fmt.Errorf("%w: this update is %s", errFuture, l.ThisUpdate.Format(time.RFC3339))
 	}
 	if err == nil {
 		f.take(found)
 		return
 	}
-	f.addUnused(found, candidates, err)
+	kind.why = kindOf(err)
+	f.addUnused(kind, l.Issuer, err)
 }
 
-// addUnused notes why a list does not count, of which the candidates may be the CA.
-func (f *listFile) addUnused(l *list, candidates []*authority, err error) {
-	u := unusedList{name: l.Issuer, err: err}
+// kindAmong returns what is known of a list of which the candidates may be the CA before it is checked.
+func (l *list) kindAmong(candidates []*authority) unusedKind {
 	if len(candidates) == 0 {
-		u.issuer, u.stranger = nameDigest(l.issuer), true
-	} else {
-		u.issuer = candidates[0].name // which is in memory already
-		u.otherKey = l.KeyID != nil && !slices.ContainsFunc(candidates, func(auth *authority) bool { return auth.mayHaveKey(l.KeyID) })
+		return unusedKind{issuer: nameDigest(l.issuer), stranger: true}
 	}
-	f.unused = append(f.unused, u)
+	return unusedKind{
+		issuer:   candidates[0].name, // which is in memory already
+		otherKey: l.KeyID != nil && !slices.ContainsFunc(candidates, func(auth *authority) bool { return auth.mayHaveKey(l.KeyID) }),
+	}
+}
+
+// passOver reports whether a list is not looked at, as too many like it have a wrong signature, and counts it then. Those
+// that say themselves that they are signed with another key are counted apart: a CA that has changed its key may have many.
+func (f *listFile) passOver(kind unusedKind) bool {
+	kind.why = errSignature
+	i, found := f.places[kind]
+	if !found || f.unused[i].count < maxWrong {
+		return false
+	}
+	f.unused[i].count++
+	f.unused[i].passed++
+	return true
+}
+
+// addUnused notes why a list does not count. Each list that is cut is told of by itself: a file that was fetched has none.
+func (f *listFile) addUnused(kind unusedKind, name string, err error) {
+	if i, found := f.places[kind]; found && kind.why != crl.ErrMalformed {
+		f.unused[i].count++
+		return
+	}
+	if f.places == nil {
+		f.places = make(map[unusedKind]int)
+	}
+	f.places[kind] = len(f.unused)
+	f.unused = append(f.unused, unusedList{unusedKind: kind, name: name, err: err, count: 1})
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/vernegate/vernegate/internal/pace"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore/crl"
 )
@@ -63,10 +64,12 @@ func (l *list) isKin(other *list, b *bundle) bool {
 var (
 	errStranger   = errors.New("its issuer is no CA of the bundle")
 	errMayNotSign = errors.New("its issuer is a CA that may not sign CRLs")
+	errSignature  = errors.New("its signature does not verify with the key of its issuer")
+	errFuture     = errors.New("it is from the future")
 )
 
 // findSigner finds the CA whose signature a list bears.
-func (l *list) findSigner(candidates []*authority) error {
+func (l *list) findSigner(candidates []*authority, t *pace.Throttle) error {
 	if len(candidates) == 0 {
 		return errStranger
 	}
@@ -75,12 +78,13 @@ func (l *list) findSigner(candidates []*authority) error {
 		if auth.crlSigner == nil {
 			continue
 		}
+		t.Yield()
 		wrong := l.CheckSignature(auth.crlSigner)
 		if wrong == nil {
 			l.key = string(auth.publicKey)
 			return nil
 		}
-		err = fmt.Errorf("its signature does not verify with the key of its issuer (the list names key %x, the CA is key %x): %w",
+		err = fmt.Errorf("%w (the list names key %x, the CA is key %x): %w", errSignature,
 			pki.Clip(l.KeyID), pki.Clip(auth.crlSigner.SubjectKeyId), wrong)
 	}
 	return err
@@ -238,15 +242,15 @@ func (a *attempt) reportLists(f *listFile) {
 	var strangers, others unneeded
 	for _, l := range f.lists {
 		if l.authorityIn(a.next.bundle) == nil {
-			strangers.add(l.Issuer, errStranger)
+			strangers.add(l.Issuer, errStranger, 1)
 		}
 	}
 	for i := range f.unused {
 		switch u := &f.unused[i]; {
 		case u.stranger:
-			strangers.add(u.name, u.err)
+			strangers.add(u.name, u.err, u.count)
 		case u.start() == goesOn && a.next.lists.offers(u.issuer):
-			others.add(u.name, u.err)
+			others.add(u.name, u.err, u.count)
 		default:
 			a.reportUnused(f, u)
 		}
@@ -262,10 +266,11 @@ type unneeded struct {
 	why    error  // likewise
 }
 
-func (u *unneeded) add(issuer string, why error) {
-	if u.count++; u.count == 1 {
+func (u *unneeded) add(issuer string, why error, count int) {
+	if u.count == 0 {
 		u.issuer, u.why = issuer, why
 	}
+	u.count += count
 }
 
 // notNeeded reports lists of a file that concern no client, if there are any.
@@ -280,9 +285,9 @@ func (a *attempt) notNeeded(f *listFile, u unneeded) {
 	a.notice("CRL is not needed and is passed over", slog.String("file", f.Path), slog.String("ca", u.issuer), slog.String("err", why))
 }
 
-// reportUnused reports a list that would be needed and does not count.
+// reportUnused reports lists that would be needed and do not count.
 func (a *attempt) reportUnused(f *listFile, u *unusedList) {
-	p := problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Name: u.name, Err: fmt.Errorf("CRL file %s: %w", f.Path, u.err)}, start: u.start()}
+	p := problem{Refusal: Refusal{Kind: KindCRL, File: f.Path, Name: u.name, Err: fmt.Errorf("CRL file %s: %w%s", f.Path, u.err, u.others())}, start: u.start()}
 	if p.start == fails {
 		p.start = f.whenBroken()
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -308,6 +309,13 @@ func (a *attempt) err() error {
 		all = append(all, p.Err)
 	}
 	return errors.Join(all...)
+}
+
+// isUnread reports whether a file could not be read, such as for lack of descriptors or memory. That passes without a sign,
+// other than that a file is not there.
+func (a *attempt) isUnread() bool {
+	return slices.ContainsFunc(a.set.sources(), func(s source) bool { return s.err != nil && !errors.Is(s.err, fs.ErrNotExist) }) ||
+		slices.ContainsFunc(a.next.lists.files, (*listFile).isUnread)
 }
 
 // retry has the files read again at a time, unless that is past.

@@ -104,7 +104,7 @@ func listOf(opts certtest.CRLOptions) func(*certtest.CA) []byte {
 	return func(ca *certtest.CA) []byte { return certtest.PEMEncodeCRL(ca.CRL(opts)) }
 }
 
-func wantRevoked(t *testing.T, store *truststore.Store, revoked ...*certtest.Cert) {
+func wantRevoked(t testing.TB, store *truststore.Store, revoked ...*certtest.Cert) {
 	t.Helper()
 	for _, cert := range revoked {
 		if err := verify(store, cert); !errors.Is(err, pki.ErrRevoked) {

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -118,6 +119,11 @@ func (u *unusedList) start() startRule {
 		return fails
 	}
 	return waits
+}
+
+// isUnread reports whether the file was there and could not be read, or not to its end. It has no hash then.
+func (f *listFile) isUnread() bool {
+	return f.err != nil && f.SHA256 == [sha256.Size]byte{} && !errors.Is(f.err, fs.ErrNotExist)
 }
 
 // isCurrent reports whether reading the file again would find the same, also where a part of it is broken. One that could

@@ -61,6 +61,7 @@ type Store struct {
 	parts   parts                 // of the current generation, and what is pending
 	until   time.Time             // when a part that is pending has settled; zero if none is
 	later   time.Time             // when something that the time alone decides may be decided differently; zero if never
+	unread  bool                  // a file could not be read, for a reason that may pass
 	trouble string                // what was wrong before the first generation, as logged last
 	overdue map[seriesID]lateness // of the CRLs, as logged last
 }
@@ -240,7 +241,7 @@ func (s *Store) proceed(a *attempt, next *Generation) Result {
 	if len(a.settling) > 0 && s.until.IsZero() {
 		s.log.Info("trust files take something away, which counts if they stay the same for a moment", "wait", watch.SettleDelay, "lacking", strings.Join(a.settling, ", "))
 	}
-	s.parts, s.until, s.later = a.next, a.until, a.later
+	s.parts, s.until, s.later, s.unread = a.next, a.until, a.later, a.isUnread()
 	s.tell(a)
 	if changed {
 		s.swap(next)

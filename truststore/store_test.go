@@ -258,6 +258,60 @@ func TestIntervalFindsChangesThatNobodyNoticed(t *testing.T) {
 	})
 }
 
+// A file that cannot be read is read again soon, although nothing tells of a change: a process that has run out of descriptors
+// gets some back without a sign. Here a link that leads to itself is such a file.
+func TestAFileThatCannotBeReadIsReadAgainSoon(t *testing.T) {
+	t.Parallel()
+	const quiet, s, m = truststore.QuietTime, time.Second, time.Minute
+	for name, row := range map[string]struct {
+		file     string
+		absent   bool // in place of unreadable
+		interval time.Duration
+		want     []time.Duration // after the first reading, up to 20 minutes
+	}{
+		"a list":                   {file: "ca.crl", interval: 10 * s, want: []time.Duration{1 * s, 3 * s, 7 * s, 15 * s, 25 * s, 35 * s}},
+		"a CA":                     {file: "ca.crt", interval: 10 * s, want: []time.Duration{1 * s, 3 * s, 7 * s, 15 * s, 25 * s, 35 * s}},
+		"a key, without interval":  {file: "tls.key", want: []time.Duration{1 * s, 3 * s, 7 * s, 15 * s, 31 * s, 63 * s, 127 * s, 255 * s, 511 * s, 811 * s, 1111 * s}},
+		"a list that is not there": {file: "ca.crl", absent: true, interval: 15 * m, want: []time.Duration{15 * m}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, row.interval, nil, func(b *bubble) {
+				b.rename(row.file, "away")
+				if !row.absent {
+					b.symlink(row.file, row.file)
+				}
+				b.touch(20 * time.Minute)
+				var got []time.Duration
+				for _, l := range b.taken()[1:] {
+					got = append(got, l.at-quiet)
+				}
+				if got = got[:min(len(got), len(row.want))]; !slices.Equal(got, row.want) {
+					b.t.Errorf("read again after %v, want %v", got, row.want)
+				}
+			})
+		})
+	}
+}
+
+// A change that cannot be read counts a second after it can be, however long the files could not be read before.
+func TestARevocationCountsOnceItCanBeRead(t *testing.T) {
+	t.Parallel()
+	inBubble(t, 5*time.Minute, nil, func(b *bubble) {
+		bad := b.root.Issue("acme:bad")
+		b.remove("ca.crl")
+		b.symlink("ca.crl", "ca.crl")
+		b.touch(time.Minute)
+		b.touch(truststore.QuietTime)
+		b.remove("ca.crl")
+		b.write("ca.crl", revoking(b.root, 2, bad.Leaf))
+		b.pass(time.Second)
+		wantRevoked(b.t, b.store, bad)
+		b.wantLogged("too many levels of symbolic links", 1)
+		b.wantLogged("are good again", 1)
+	})
+}
+
 func TestRefusedSetIsLoggedOncePerState(t *testing.T) {
 	t.Parallel()
 	inBubble(t, time.Minute, nil, func(b *bubble) {

@@ -119,7 +119,15 @@ func (p *Pool) confirm(ctx context.Context, m *member) {
 		}
 		p.eject(m, s.why, s.err)
 	default:
+		m.vouch(s.why)
 		p.keep(m, s, "backend is kept: what happens to some clients does not happen to us", s.err)
+	}
+}
+
+// vouch ends the trial of m, if it is on trial: our own session has lasted for as long as it takes.
+func (m *member) vouch(why Reason) {
+	if now := time.Now(); m.state == Returning && why == Reset && !m.proven(now) {
+		m.vouched, m.answered = true, now.Add(-settleTime)
 	}
 }
 

@@ -250,7 +250,11 @@ func TestBrokerThatNeverServedUsIsTried(t *testing.T) {
 		c.find(nil)
 		misfortune(f)
 		time.Sleep(time.Minute) // it serves us, and is kept
-		f.wantState(one, backend.Returning)
+		want := backend.Returning
+		if why == backend.Reset {
+			want = backend.Up // our session has passed the trial
+		}
+		f.wantState(one, want)
 		c.find(errOurs)
 		misfortune(f)
 		for range 120 {
@@ -313,6 +317,33 @@ func TestConfirmationThatComesLateCountsForNothing(t *testing.T) {
 			t.Errorf("got %v, want one ejection, for dial", s.Ejections)
 		}
 	})
+}
+
+// Nor does one that has its session on trial end soon, again and again, keep everybody else from a broker that has returned.
+func TestOneClientDoesNotRepeatATrialForEver(t *testing.T) {
+	for name, test := range map[string]struct {
+		finds error
+		want  backend.State
+	}{
+		"broker is well":        {nil, backend.Up},
+		"broker ends ours, too": {errOurs, backend.Ejected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			confirmed(t, func(t *testing.T, f *fleet, c *client) {
+				f.refuse(one)
+				time.Sleep(2 * time.Second) // a probe succeeds
+				f.wantState(one, backend.Returning)
+				c.find(test.finds)
+				for range 15 { // for a minute
+					if f.status(one).State == backend.Ejected {
+						break
+					}
+					f.drop(one, 4*time.Second, "x")
+				}
+				f.wantState(one, test.want)
+			})
+		})
+	}
 }
 
 // A broker that is on trial is no exception.

@@ -126,6 +126,8 @@ type member struct {
 	// While it is returning.
 	trial    bool      // a session is on trial here
 	answered time.Time // when it first answered one, and has not dropped one soon after since; zero = not yet
+	repeats  int       // how often the trial began anew
+	vouched  bool      // a session of our own has passed it
 	credit   float64   // sessions it is owed, below 1
 }
 
@@ -146,7 +148,7 @@ func (m *member) setState(state State) {
 	m.epoch++
 	m.connectFailures, m.probeFailures = 0, 0
 	m.hangUps, m.drops, m.live = nil, nil, list.New()
-	m.trial, m.answered, m.credit = false, time.Time{}, 0
+	m.trial, m.answered, m.repeats, m.vouched, m.credit = false, time.Time{}, 0, false, 0
 	m.suspicion, m.served, m.lasted = nil, false, false
 }
 
@@ -158,7 +160,7 @@ func (m *member) settled(now time.Time) bool {
 
 // proven reports whether m, which is returning, has passed its trial.
 func (m *member) proven(now time.Time) bool {
-	return !m.answered.IsZero() && now.Sub(m.answered) >= settleTime
+	return m.vouched || !m.answered.IsZero() && now.Sub(m.answered) >= settleTime
 }
 
 // returned reports whether m has been returning for long enough.
@@ -240,7 +242,7 @@ func (p *Pool) dropped(m *member, l *Lease, at time.Time) {
 		return
 	}
 	if !m.proven(at) {
-		m.answered = time.Time{} // the trial begins anew
+		p.repeatTrial(m)
 	}
 	if len(m.drops) == 0 {
 		m.firstDrop = at
@@ -249,6 +251,15 @@ func (p *Pool) dropped(m *member, l *Lease, at time.Time) {
 	}
 	if m.drops = m.drops.add(l.client); len(m.drops) >= clientLimit {
 		p.suspect(m, Reset, fmt.Errorf("the sessions of %d clients in a row ended within %v of their CONNACK", len(m.drops), settleTime))
+	}
+}
+
+// repeatTrial has the trial of m begin anew, as m has ended a session soon. One client can bring that about again and again,
+// and keep everybody else from m. So the second time we find out as a client whether m is well; p.mu is held.
+func (p *Pool) repeatTrial(m *member) {
+	m.answered = time.Time{}
+	if m.repeats++; m.repeats > 1 && p.cfg.Confirm != nil {
+		p.suspect(m, Reset, fmt.Errorf("%d sessions on trial ended within %v of their CONNACK", m.repeats, settleTime))
 	}
 }
 

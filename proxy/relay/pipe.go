@@ -293,7 +293,7 @@ func (p *Pipe) carry() (r Result) {
 		if err := p.flush(); err != nil {
 			return Result{Cause: DestinationFailed, Err: err}
 		}
-		if p.src.raw == nil {
+		if p.src.raw == nil || p.srcFraming != nil && p.srcFraming.Pending() { // that has come already, whatever the deadline
 			attempt(0)
 		} else if err := p.src.raw.Read(attempt); err != nil {
 			return Result{Cause: SourceEnded, Err: err} // the deadline has passed, or the connection was closed

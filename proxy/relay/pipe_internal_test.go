@@ -127,6 +127,28 @@ func TestPortionsBeforeTheEndAreDecodedInTurns(t *testing.T) {
 	}
 }
 
+// What was read before a session is stopped is carried, also what a framing has not decoded yet.
+func TestPortionsThatWereReadAreCarriedAfterAStop(t *testing.T) {
+	t.Parallel()
+	const portions = 1000
+	here, there := sockets(t)
+	f := new(oneByOne)
+	p := Pipe{src: new(Conn), dst: new(Conn), srcFraming: f}
+	p.src.Open(here)
+	p.dst.Open(new(repeated))
+	if _, err := there.Write(make([]byte, portions)); err != nil {
+		t.Fatal(err)
+	}
+	for f.left == 0 {
+		_ = p.pumpOnce()
+	}
+	_ = here.SetReadDeadline(time.Unix(1, 0))
+	r := p.carry()
+	if bytes, _ := p.Carried(); bytes != 2*portions || r.Cause != SourceEnded {
+		t.Errorf("carried %d bytes, want %d; cause %v (%v)", bytes, 2*portions, r.Cause, r.Err)
+	}
+}
+
 // Off its loop, too, a pipe that always has more lets others have their turn after each pump. The scheduler would let it run for
 // 10 ms, and some hundreds of them for seconds.
 func TestPumpsTakeTurnsOffTheLoop(t *testing.T) {

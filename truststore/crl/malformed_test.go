@@ -168,6 +168,20 @@ func TestWhatIsWrongWithAListIsSaidInShort(t *testing.T) {
 	}
 }
 
+// What is signed with Ed25519 has to be in memory as a whole, and anybody can say that a list is.
+func TestListsWithEd25519HaveABound(t *testing.T) {
+	t.Parallel()
+	list := handmade{version: []byte{2, 1, 1}, algorithm: []byte{6, 3, 0x2b, 0x65, 0x70}, entries: element(asn1.SEQUENCE, make([]byte, maxEd25519))}
+	der := bytes.NewReader(list.der())
+	_, err := Parse(der, nil)
+	if want := "larger than 64 MiB"; !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got error %v, want one that says %q", err, want)
+	}
+	if der.Len() < maxEd25519/2 {
+		t.Errorf("%d bytes are left to be read, want most of %d", der.Len(), maxEd25519)
+	}
+}
+
 func TestTheHeadOfAListHasABound(t *testing.T) {
 	t.Parallel()
 	two, long := []byte{2, 1, 1}, make([]byte, maxHead)

@@ -85,10 +85,17 @@ func (r *reader) begin(header []byte) error {
 	if !isSupported(preview.SignatureAlgorithm) { // before all of it is in memory for nothing
 		return unsupported(fmt.Sprintf("it is signed with %v, which is not supported", algorithmName(preview, r.algorithm)))
 	}
+	if preview.SignatureAlgorithm == x509.PureEd25519 && r.end > maxEd25519 {
+		return unsupported(fmt.Sprintf("it is signed with Ed25519, and larger than %d MiB", maxEd25519>>20))
+	}
 	r.list.signed = newSigned(preview.SignatureAlgorithm)
 	r.list.signed.add(header, r.version, r.algorithm, r.list.RawIssuer, r.times)
 	return nil
 }
+
+// maxEd25519 bounds lists that are signed with Ed25519, in bytes. It signs the message and not a hash of it, so that all of a list
+// is in memory until the signature has been checked; and anybody can say that a list is signed so.
+const maxEd25519 = 64 << 20
 
 // algorithmName names an algorithm that crypto/x509 may not know.
 func algorithmName(list *x509.RevocationList, identifier []byte) string {

@@ -106,7 +106,7 @@ func newListFetcher(cfg config.Config, https func() *tls.Config, log *slog.Logge
 	l.client = outbound.NewClient(outbound.Config{Hosts: l.hosts, Proxy: cfg.CRLProxy, Timeout: fetchTimeout, TLS: https})
 	l.fetcher = crlfetch.New(crlfetch.Config{
 		Client: l.client, Dir: dir, Refresh: time.Duration(cfg.CRLRefresh), MaxSize: int64(cfg.CRLMaxSize),
-		Try: l.try, OnChange: l.changed, OnResult: metrics.observe, OnNotKept: metrics.notKept, Logger: log,
+		Try: l.try, Refused: l.refuses, OnChange: l.changed, OnResult: metrics.observe, OnNotKept: metrics.notKept, Logger: log,
 	})
 	l.fetcher.Follow(l.known())
 	return l, nil
@@ -279,7 +279,8 @@ func (l *listFetcher) followNews(ctx context.Context) {
 	}
 }
 
-// open is called with the store once it has a first generation.
+// open is called with the store once it has a first generation. What came before that is fetched again, as it could not be
+// compared with anything.
 func (l *listFetcher) open(store *truststore.Store) {
 	if l == nil {
 		return
@@ -287,6 +288,7 @@ func (l *listFetcher) open(store *truststore.Store) {
 	l.store.Store(store)
 	close(l.opened)
 	l.followAll(store.Current)
+	l.fetcher.FetchUncompared()
 }
 
 // swapped is told of each generation. With other CAs, lists may count that were refused, and are not to wait until their
@@ -356,19 +358,27 @@ func (l *listFetcher) note(chain []*x509.Certificate) {
 	}
 }
 
-// try decides about a download. One that would replace a copy waits for the store, which
+// try decides about a download. One that would replace another copy waits for the store, which
 // knows what is in use.
-func (l *listFetcher) try(ctx context.Context, d crlfetch.Download) (time.Time, error) {
+func (l *listFetcher) try(ctx context.Context, d crlfetch.Download) (crlfetch.Verdict, error) {
 	if !d.First {
 		select {
 		case <-l.opened:
 		case <-ctx.Done():
-			return time.Time{}, context.Cause(ctx)
+			return crlfetch.Verdict{}, context.Cause(ctx)
 		}
 	}
 	l.trying.Lock()
 	defer l.trying.Unlock()
-	return l.store.Load().TryFetched(ctx, truststore.Fetched{Name: d.Name, File: d.File, Data: d.Data, SHA256: d.SHA256, Instead: d.Instead}, time.Now())
+	store := l.store.Load()
+	due, err := store.TryFetched(ctx, truststore.Fetched{Name: d.Name, File: d.File, Data: d.Data, SHA256: d.SHA256, Instead: d.Instead}, time.Now())
+	return crlfetch.Verdict{Compared: store != nil, Due: due}, err
+}
+
+// refuses reports whether a list of a copy is refused, as one may be beside others that count.
+func (l *listFetcher) refuses(name string) bool {
+	store := l.store.Load()
+	return store != nil && slices.ContainsFunc(store.Refusals(), func(r truststore.Refusal) bool { return r.Kind == truststore.KindCRL && r.File == name })
 }
 
 // changed is told of copies that were replaced and of other sources.

@@ -379,6 +379,11 @@ func TestStatusShowsWhereListsComeFrom(t *testing.T) {
 	}
 	t.Cleanup(l.close)
 	a.lists.Store(l)
+	store, err := openTrust(t.Context(), a.cfg, trustConfig(a.cfg, nil)) // without the lists
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.open(store)
 	l.fetcher.FetchOnce(t.Context())
 	sources := a.status().CRLSources
 	if len(sources) != 2 {

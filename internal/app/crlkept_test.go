@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/vernegate/vernegate/internal/app/apptest"
+	"github.com/vernegate/vernegate/internal/config"
 	"github.com/vernegate/vernegate/internal/crlfetch"
 	"github.com/vernegate/vernegate/internal/pki"
 	"github.com/vernegate/vernegate/truststore"
@@ -33,8 +34,9 @@ type pointScene struct {
 	hosts   []string
 	log     bytes.Buffer
 
-	lists *listFetcher
-	store *truststore.Store
+	config config.Config // of the last start
+	lists  *listFetcher
+	store  *truststore.Store
 }
 
 func newPointScene(t *testing.T) *pointScene {
@@ -72,21 +74,35 @@ func (s *pointScene) trusts(points ...string) {
 // start begins as a process does, with what the one before has left.
 func (s *pointScene) start() {
 	s.t.Helper()
-	log := slog.New(slog.NewTextHandler(&s.log, nil))
-	cfg := mustLoad(s.t, s.Environ()...)
+	s.begin()
+	s.open()
+}
+
+// begin does what comes before the trust files are read.
+func (s *pointScene) begin() {
+	s.t.Helper()
+	s.config = mustLoad(s.t, s.Environ()...)
 	var err error
-	if s.lists, err = newListFetcher(cfg, nil, log, nil); err != nil {
+	if s.lists, err = newListFetcher(s.config, nil, s.logger(), nil); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(s.lists.close)
-	trust := trustConfig(cfg, log)
+}
+
+// open does the rest.
+func (s *pointScene) open() {
+	s.t.Helper()
+	trust := trustConfig(s.config, s.logger())
 	trust.Remotes = s.lists.remotes
 	trust.OnSwap = s.lists.swapped
-	if s.store, err = openTrust(s.t.Context(), cfg, trust); err != nil {
+	var err error
+	if s.store, err = openTrust(s.t.Context(), s.config, trust); err != nil {
 		s.t.Fatal(err)
 	}
 	s.lists.open(s.store)
 }
+
+func (s *pointScene) logger() *slog.Logger { return slog.New(slog.NewTextHandler(&s.log, nil)) }
 
 // settle fetches and reads everything until nothing follows from it any more.
 func (s *pointScene) settle() {

@@ -45,7 +45,9 @@ type copyFile struct {
 	notKept error             // why a start would not begin with all that is known
 }
 
-// note is what is known of a copy, beside its bytes.
+// note is what is known of a copy, beside its bytes. The ETag counts only once the copy was compared with what is in use:
+// whoever has sent a forged list may have sent the ETag of the real one with it, for which the server would say for ever that
+// nothing has changed.
 type note struct {
 	URL          string    `json:"url"` // the name of the source
 	Origin       Origin    `json:"origin"`
@@ -54,7 +56,8 @@ type note struct {
 	SHA256       string    `json:"sha256"` // of the list
 	Size         int64     `json:"size"`
 	Changed      time.Time `json:"changed"`
-	Confirmed    time.Time `json:"confirmed"` // when the server last said so
+	Confirmed    time.Time `json:"confirmed"`        // when the server last said so
+	Fetched      time.Time `json:"fetched,omitzero"` // when it last sent all of it; zero if that was not compared
 	Due          time.Time `json:"due,omitzero"`
 }
 
@@ -148,6 +151,12 @@ func (c *copyFile) digest(ctx context.Context) (info os.FileInfo, sum [sha256.Si
 	_, err = io.Copy(digest, pace.NewThrottle(ctx.Done()).Reader(file))
 	return info, [sha256.Size]byte(digest.Sum(nil)), err
 }
+
+// isCompared reports whether the copy was compared with what is in use, when it came or later.
+func (n *note) isCompared() bool { return !n.Fetched.IsZero() }
+
+// hasValidators reports whether the server can be asked for what is newer.
+func (n *note) hasValidators() bool { return n.ETag != "" || n.LastModified != "" }
 
 // has reports whether the copy has a hash.
 func (c *copyFile) has(sum [sha256.Size]byte) bool {

@@ -77,12 +77,12 @@ func TestADamagedCopyIsNoneThatIsReplaced(t *testing.T) {
 			var tried []crlfetch.Download
 			again := crlfetch.New(crlfetch.Config{
 				Client: p.Client(), Dir: dir, Refresh: time.Minute, MaxSize: 1000,
-				Try: func(_ context.Context, d crlfetch.Download) (due time.Time, err error) {
+				Try: func(_ context.Context, d crlfetch.Download) (v crlfetch.Verdict, err error) {
 					tried = append(tried, d)
 					if data, _ := os.ReadFile(d.File); strings.HasPrefix(string(data), "bad") {
 						err = errBad
 					}
-					return due, err
+					return v, err
 				},
 			})
 			again.Follow([]crlfetch.Source{p.source()})
@@ -144,11 +144,11 @@ func TestACopyThatCannotBeReadNowIsKept(t *testing.T) {
 			tries := 0
 			again := crlfetch.New(crlfetch.Config{
 				Client: p.Client(), Dir: dir, Refresh: time.Minute, MaxSize: 1000,
-				Try: func(_ context.Context, d crlfetch.Download) (due time.Time, err error) {
+				Try: func(_ context.Context, d crlfetch.Download) (v crlfetch.Verdict, err error) {
 					if tries++; tries == 1 {
 						err = fmt.Errorf("reading CRL file: %w", &fs.PathError{Op: "open", Path: d.File, Err: row.err})
 					}
-					return due, err
+					return v, err
 				},
 			})
 			again.Follow([]crlfetch.Source{p.source()})

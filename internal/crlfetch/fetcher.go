@@ -75,12 +75,15 @@ type Config struct {
 	MaxSize int64
 
 	// Try decides whether a complete download may take the place of the copy, or become
-	// the first one. due is when it will be replaced by its publisher, zero if that is
-	// not known. It may be called for several downloads at a time, and may wait. It is also
+	// the first one. It may be called for several downloads at a time, and may wait. It is also
 	// asked about a copy that is not as it was written, as if that were a first download. Where only a part of
 	// a download may be the copy, it returns why, and writes that part to Instead, with what it needs of the copy;
 	// then it is asked about what it wrote.
-	Try func(ctx context.Context, d Download) (due time.Time, err error)
+	Try func(ctx context.Context, d Download) (Verdict, error)
+
+	// Refused, if not nil, reports whether a part of the copy of a source is refused where copies are used. While it is, the
+	// server is asked for all of it.
+	Refused func(name string) bool
 
 	// OnChange, if not nil, is called when a copy was replaced, or when other sources
 	// are followed.
@@ -101,11 +104,20 @@ type Download struct {
 	Name  string // of the source
 	File  string // its path; "" if it could not be written
 	Data  []byte // its content if there is no file
-	First bool   // there is no copy that it would replace
+	First bool   // there is no other copy that it would replace
 
 	SHA256 [sha256.Size]byte // of the file
 
 	Instead io.Writer // takes what may be the copy in place of the file; nil of what was written there itself
+}
+
+// A Verdict is about a download that may be the copy.
+type Verdict struct {
+	// Compared is whether it was compared with what is in use. If not, it is believed for now: the server is asked for all of
+	// it again, which is then tried again.
+	Compared bool
+
+	Due time.Time // when it will be replaced by its publisher; zero if that is not known
 }
 
 // Fetcher follows sources. Its methods may be called from any goroutine.
@@ -201,9 +213,15 @@ func (f *Fetcher) Run(ctx context.Context) {
 // FetchNow has every server asked at once.
 func (f *Fetcher) FetchNow() {
 	for _, s := range f.all() {
-		select {
-		case s.now <- struct{}{}:
-		default: // it is about to be asked
+		s.fetchNow()
+	}
+}
+
+// FetchUncompared has the servers asked at once whose lists have come, or are coming, and were not compared with what is in use.
+func (f *Fetcher) FetchUncompared() {
+	for _, s := range f.all() {
+		if s.mayLackComparison() {
+			s.fetchNow()
 		}
 	}
 }
@@ -264,6 +282,8 @@ func (f *Fetcher) run(ctx context.Context, s *source) {
 
 // ask asks a server once, and notes what came of it.
 func (f *Fetcher) ask(ctx context.Context, s *source) {
+	s.setAsking(true)
+	defer s.setAsking(false)
 	f.check(ctx, s)
 	before := s.snapshot()
 	result, err := f.fetch(ctx, s)

@@ -6,6 +6,7 @@ package crlfetch_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -89,6 +90,8 @@ type follower struct {
 	unkept  int // requests after which something could not be written
 	log     bytes.Buffer
 	due     time.Time // of each list
+	early   bool      // there is nothing yet to compare lists with
+	refused bool      // a part of each list
 }
 
 func follow(t *testing.T, dir string, sources ...crlfetch.Source) *follower {
@@ -107,7 +110,7 @@ func follow(t *testing.T, dir string, sources ...crlfetch.Source) *follower {
 	var mu sync.Mutex
 	f.Fetcher = crlfetch.New(crlfetch.Config{
 		Client: client, Dir: dir, Refresh: time.Minute, MaxSize: 1000,
-		Try: func(_ context.Context, d crlfetch.Download) (time.Time, error) {
+		Try: func(_ context.Context, d crlfetch.Download) (crlfetch.Verdict, error) {
 			data, err := d.Data, error(nil)
 			if d.File != "" {
 				data, err = os.ReadFile(d.File)
@@ -118,8 +121,9 @@ func follow(t *testing.T, dir string, sources ...crlfetch.Source) *follower {
 			if part, found := strings.CutPrefix(string(data), "bad but "); found && d.Instead != nil {
 				_, _ = io.WriteString(d.Instead, part)
 			}
-			return f.due, err
+			return crlfetch.Verdict{Compared: !f.early, Due: f.due}, err
 		},
+		Refused: func(string) bool { return f.refused },
 		OnResult: func(_ string, r crlfetch.Result) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -225,6 +229,120 @@ func TestAListThatIsOverdueIsAskedForWithoutConditions(t *testing.T) {
 			t.Errorf("request %d: conditional %v, want %v", i, got, conditional)
 		}
 	}
+}
+
+// wantConditional checks which of the requests so far were for what is newer than the copy only.
+func (p *publisher) wantConditional(t *testing.T, want ...bool) {
+	t.Helper()
+	var got []bool
+	for _, h := range p.requests() {
+		got = append(got, h.Get("If-None-Match") != "" || h.Get("If-Modified-Since") != "")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the requests were conditional: %v, want %v", got, want)
+	}
+}
+
+// TestAListThatWasNotComparedIsAskedForWithoutConditions, also after a restart: it may be a forged one with the ETag of the
+// server's.
+func TestAListThatWasNotComparedIsAskedForWithoutConditions(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "forged")
+	p.header.Set("ETag", `"1"`)
+	dir := t.TempDir()
+	f := follow(t, dir, p.source())
+	f.early, f.due = true, time.Now().AddDate(20, 0, 0)
+	f.wants(crlfetch.Replaced, "forged")
+	if s := f.Status()[0]; !s.Due.IsZero() {
+		t.Errorf("it is due %v", s.Due)
+	}
+	again := follow(t, dir, p.source())
+	again.early = true
+	again.wants(crlfetch.Unchanged, "forged")
+	p.change(func() { p.body = "one" })
+	again.early = false
+	again.wants(crlfetch.Replaced, "one")
+	again.wants(crlfetch.Unchanged, "one")
+	p.wantConditional(t, false, false, false, true)
+}
+
+// A copy that could not be compared when it came is good once it can be, and was not replaced then.
+func TestTheSameListIsComparedWhenItComesAgain(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "one")
+	p.header.Set("ETag", `"1"`)
+	f := follow(t, t.TempDir(), p.source())
+	f.early = true
+	f.wants(crlfetch.Replaced, "one")
+	before := f.Status()[0]
+	f.early, f.due = false, time.Now().Add(time.Hour)
+	p.change(func() { p.header.Set("ETag", `"2"`) })
+	f.wants(crlfetch.Unchanged, "one")
+	if s := f.Status()[0]; !s.Changed.Equal(before.Changed) || !s.Due.Equal(f.due) {
+		t.Errorf("got %+v, want it unchanged since %v and due %v", s, before.Changed, f.due)
+	}
+	f.wants(crlfetch.Unchanged, "one")
+	p.wantConditional(t, false, false, true)
+	if got := p.requests()[2].Get("If-None-Match"); got != `"1"` {
+		t.Errorf("it was asked for what is newer than %s, want the ETag that it came with first", got)
+	}
+}
+
+// TestACopyOfAnEarlierVersionIsAskedForWithoutConditions: its note does not say whether it was compared.
+func TestACopyOfAnEarlierVersionIsAskedForWithoutConditions(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "one")
+	p.header.Set("ETag", `"1"`)
+	dir := t.TempDir()
+	follow(t, dir, p.source()).wants(crlfetch.Replaced, "one")
+	notes, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+	var note map[string]any
+	text, err := os.ReadFile(notes[0])
+	if err == nil {
+		err = json.Unmarshal(text, &note)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(note, "fetched")
+	if text, err = json.Marshal(note); err == nil {
+		err = os.WriteFile(notes[0], text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := follow(t, dir, p.source())
+	f.wants(crlfetch.Unchanged, "one")
+	f.wants(crlfetch.Unchanged, "one")
+	p.wantConditional(t, false, false, true)
+}
+
+// TestAListThatIsSentAgainKeepsItsETag: the one that comes with it may be that of the next list, which would never be sent then.
+func TestAListThatIsSentAgainKeepsItsETag(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "five")
+	p.header.Set("ETag", `"5"`)
+	f := follow(t, t.TempDir(), p.source())
+	f.wants(crlfetch.Replaced, "five")
+	p.change(func() { p.header.Set("ETag", `"6"`) })
+	f.wants(crlfetch.Unchanged, "five")
+	p.change(func() { p.body = "six" })
+	f.wants(crlfetch.Replaced, "six")
+	f.wants(crlfetch.Unchanged, "six")
+	p.wantConditional(t, false, true, true, true)
+}
+
+func TestAListOfWhichAPartIsRefusedIsAskedForWithoutConditions(t *testing.T) {
+	t.Parallel()
+	p := publish(t, "one")
+	p.header.Set("ETag", `"1"`)
+	f := follow(t, t.TempDir(), p.source())
+	f.wants(crlfetch.Replaced, "one")
+	f.refused = true
+	f.wants(crlfetch.Unchanged, "one")
+	f.refused = false
+	f.wants(crlfetch.Unchanged, "one")
+	p.wantConditional(t, false, false, true)
 }
 
 func TestWhatFailsChangesNothing(t *testing.T) {
@@ -360,10 +478,10 @@ func TestOneThatIsJudgedHoldsUpNoOther(t *testing.T) {
 	other := crlfetch.Source{URL: server.URL + "/other", Name: "other"}
 	f := crlfetch.New(crlfetch.Config{
 		Client: server.Client(), Dir: t.TempDir(), Refresh: time.Minute, MaxSize: 1000,
-		Try: func(ctx context.Context, d crlfetch.Download) (due time.Time, err error) {
+		Try: func(ctx context.Context, d crlfetch.Download) (v crlfetch.Verdict, err error) {
 			if d.Name == other.Name {
 				close(judged)
-				return due, nil
+				return v, nil
 			}
 			close(judging)
 			select {
@@ -371,7 +489,7 @@ func TestOneThatIsJudgedHoldsUpNoOther(t *testing.T) {
 			case <-ctx.Done():
 				err = ctx.Err()
 			}
-			return due, err
+			return v, err
 		},
 	})
 	f.Follow([]crlfetch.Source{waits, other})

@@ -33,6 +33,10 @@ const (
 	// pieceSize is how much is written at a time.
 	pieceSize = 32 << 10
 
+	// wholeInterval is how often a server is asked for all of its list, at least, if it is asked more often than that. For
+	// as long an older answer may hide a newer list, if it was sent with the ETag of that by somebody on the way.
+	wholeInterval = time.Hour
+
 	// maxValidator bounds an ETag or Last-Modified that is sent back, in bytes.
 	maxValidator = 1 << 10
 )
@@ -57,7 +61,7 @@ func (f *Fetcher) fetch(ctx context.Context, s *source) (Result, error) {
 	defer cancel()
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	s.conditional = s.copy.isConditional(time.Now())
+	s.conditional = s.copy.isConditional(time.Now()) && (f.config.Refused == nil || !f.config.Refused(s.Name))
 	req, err := s.request(ctx)
 	if err != nil {
 		return Failed, err
@@ -110,10 +114,12 @@ func (s *source) request(ctx context.Context) (*http.Request, error) {
 }
 
 // isConditional reports whether the server can be asked for what is newer than the copy. It is asked for all of a list
-// that is overdue: it may have a new one under the old ETag.
+// that is overdue: it may have a new one under the old ETag. So it is from time to time, whatever the ETag.
 func (c *copyFile) isConditional(now time.Time) bool {
 	overdue := !c.note.Due.IsZero() && now.After(c.note.Due)
-	return c.held && !overdue && (c.note.ETag != "" || c.note.LastModified != "")
+	age := now.Sub(c.note.Fetched) // below zero: the clock was set back
+	recent := 0 <= age && age < wholeInterval-jitter(wholeInterval)
+	return c.held && recent && !overdue && c.note.hasValidators()
 }
 
 // retryAfter returns how long a busy server wants to be left alone (RFC 9110 §10.2.3).
@@ -138,21 +144,38 @@ func (f *Fetcher) take(ctx context.Context, s *source, resp *http.Response, p *p
 	if err != nil {
 		return Failed, err
 	}
-	if s.copy.has(sum) {
-		s.confirm(s.copy.note.of(resp))
+	same := s.copy.has(sum)
+	if same && s.copy.note.isCompared() {
+		n := s.copy.note // with the ETag from before: that of an answer which is sent again may be that of a newer list
+		n.Fetched = time.Now()
+		s.confirm(n)
 		return Unchanged, nil
 	}
 	instead, digest := f.newSpool(), sha256.New()
 	defer instead.discard()
-	due, err := f.judge(ctx, s.downloaded(spool, sum, io.MultiWriter(instead, digest)), spool)
+	verdict, err := f.judge(ctx, s.downloaded(spool, sum, io.MultiWriter(instead, digest)), spool)
 	if err != nil && instead.size > 0 {
 		return f.takeInstead(ctx, s, instead, [sha256.Size]byte(digest.Sum(nil)), err)
 	}
 	if err != nil {
 		return Failed, err
 	}
-	n := note{URL: s.Name, Origin: s.Origin, SHA256: hex.EncodeToString(sum[:]), Size: spool.size, Changed: time.Now(), Due: due}
-	if err := s.copy.replace(spool, n.of(resp), sum); err != nil {
+	now := time.Now()
+	n := note{URL: s.Name, Origin: s.Origin, SHA256: hex.EncodeToString(sum[:]), Size: spool.size, Changed: now, Confirmed: now}
+	n.ETag, n.LastModified = validators(resp)
+	if verdict.Compared {
+		n.Fetched, n.Due = now, verdict.Due
+	}
+	if same {
+		before := &s.copy.note
+		n.Changed = before.Changed
+		if before.hasValidators() {
+			n.ETag, n.LastModified = before.ETag, before.LastModified
+		}
+		s.confirm(n)
+		return Unchanged, nil
+	}
+	if err := s.copy.replace(spool, n, sum); err != nil {
 		return Failed, err
 	}
 	s.keep()
@@ -165,13 +188,13 @@ func (f *Fetcher) takeInstead(ctx context.Context, s *source, instead *spool, su
 	if s.copy.has(sum) {
 		return Failed, why // it is in use already
 	}
-	due, err := f.judge(ctx, s.downloaded(instead, sum, nil), instead)
+	verdict, err := f.judge(ctx, s.downloaded(instead, sum, nil), instead)
 	if err != nil {
 		return Failed, fmt.Errorf("%w; using a part of it: %w", why, err)
 	}
 	n := note{
 		URL: s.Name, Origin: s.Origin, SHA256: hex.EncodeToString(sum[:]), Size: instead.size,
-		Changed: time.Now(), Confirmed: s.copy.note.Confirmed, Due: due,
+		Changed: time.Now(), Confirmed: s.copy.note.Confirmed, Due: verdict.Due,
 	}
 	if err := s.copy.replace(instead, n, sum); err != nil {
 		return Failed, fmt.Errorf("%w; using a part of it: %w", why, err)
@@ -182,25 +205,25 @@ func (f *Fetcher) takeInstead(ctx context.Context, s *source, instead *spool, su
 
 // downloaded is what is in a spool.
 func (s *source) downloaded(spool *spool, sum [sha256.Size]byte, instead io.Writer) Download {
-	return Download{Name: s.Name, File: spool.name(), Data: spool.data, First: !s.copy.held, SHA256: sum, Instead: instead}
+	return Download{Name: s.Name, File: spool.name(), Data: spool.data, First: !s.copy.held || s.copy.has(sum), SHA256: sum, Instead: instead}
 }
 
 // judge has the caller decide about a download, while the disk takes it.
-func (f *Fetcher) judge(ctx context.Context, d Download, spool *spool) (due time.Time, err error) {
+func (f *Fetcher) judge(ctx context.Context, d Download, spool *spool) (v Verdict, err error) {
 	synced := make(chan error, 1)
 	go func() { synced <- spool.sync() }()
-	due, err = f.config.Try(ctx, d)
+	v, err = f.config.Try(ctx, d)
 	wrong := <-synced
 	if err != nil || wrong == nil {
-		return due, err
+		return v, err
 	}
 	if err := spool.toMemory(wrong); err != nil {
-		return due, err
+		return v, err
 	}
 	if !spool.is(d.SHA256) { // the disk has lost it
-		return due, spool.notKept
+		return v, spool.notKept
 	}
-	return due, nil
+	return v, nil
 }
 
 // confirm notes that the copy is what the server has, and what is known of it.
@@ -210,17 +233,15 @@ func (s *source) confirm(n note) {
 	s.keep()
 }
 
-// of returns the note with what an answer says about what it brings.
-func (n note) of(resp *http.Response) note {
+// validators returns what an answer says about what it brings (RFC 9110 §8.8).
+func validators(resp *http.Response) (etag, lastModified string) {
 	bounded := func(value string) string {
 		if len(value) > maxValidator {
 			return ""
 		}
 		return value
 	}
-	n.ETag, n.LastModified = bounded(resp.Header.Get("ETag")), bounded(resp.Header.Get("Last-Modified"))
-	n.Confirmed = time.Now()
-	return n
+	return bounded(resp.Header.Get("ETag")), bounded(resp.Header.Get("Last-Modified"))
 }
 
 // download copies the body of an answer, slowly enough that nothing else feels it.

@@ -25,24 +25,29 @@ type bubble struct {
 	due     time.Time
 	status  atomic.Int32
 	respond func(w http.ResponseWriter)
+	refresh time.Duration
+
+	conditional atomic.Bool // the last request was for what is newer than the copy
 }
 
 // inBubble runs a test with a Fetcher of one source, which is asked at once and then
-// every hour. What the server does is set up before.
+// every hour, or refresh. What the server does is set up before.
 func inBubble(t *testing.T, setUp, test func(b *bubble)) {
 	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bubble{asked: make(chan time.Time, 100)}
+		b := &bubble{asked: make(chan time.Time, 100), refresh: time.Hour}
 		setUp(b)
 		l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 		server := &http.Server{Handler: http.HandlerFunc(b.answer)}
 		go func() { _ = server.Serve(l) }()
 		transport := &http.Transport{DialContext: l.dial, DisableKeepAlives: true}
 		b.f = crlfetch.New(crlfetch.Config{
-			Client: &http.Client{Transport: transport}, Dir: dir, Refresh: time.Hour, MaxSize: 1 << 20,
-			Try: func(context.Context, crlfetch.Download) (time.Time, error) { return b.due, nil },
+			Client: &http.Client{Transport: transport}, Dir: dir, Refresh: b.refresh, MaxSize: 1 << 20,
+			Try: func(context.Context, crlfetch.Download) (crlfetch.Verdict, error) {
+				return crlfetch.Verdict{Compared: true, Due: b.due}, nil
+			},
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -58,7 +63,8 @@ func inBubble(t *testing.T, setUp, test func(b *bubble)) {
 
 func nothing(*bubble) {}
 
-func (b *bubble) answer(w http.ResponseWriter, _ *http.Request) {
+func (b *bubble) answer(w http.ResponseWriter, r *http.Request) {
+	b.conditional.Store(r.Header.Get("If-None-Match") != "")
 	b.asked <- time.Now()
 	if status := b.status.Load(); status != 0 {
 		w.WriteHeader(int(status))
@@ -117,6 +123,35 @@ func TestServersAreAskedAtLeastEveryInterval(t *testing.T) {
 	})
 }
 
+// Whatever is wrong about an ETag, it hides no list for longer than an hour.
+func TestServersAreAskedForAllOfTheirListEveryHour(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		b.refresh = 5 * time.Minute
+		b.respond = func(w http.ResponseWriter) {
+			w.Header().Set("ETag", `"1"`)
+			if b.conditional.Load() {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			_, _ = io.WriteString(w, "a list")
+		}
+	}, func(b *bubble) {
+		var whole []time.Time
+		for range 60 {
+			if at := <-b.asked; !b.conditional.Load() {
+				whole = append(whole, at)
+			}
+			synctest.Wait()
+		}
+		if len(whole) < 4 {
+			t.Fatalf("it was asked for all of its list %d times in five hours", len(whole))
+		}
+		for i, at := range whole[1:] {
+			within(t, "the next request for all", at.Sub(whole[i]), 50*time.Minute, 65*time.Minute)
+		}
+	})
+}
+
 func TestAListIsFetchedAgainWhenItIsDue(t *testing.T) {
 	inBubble(t, func(b *bubble) { b.due = time.Now().Add(10 * time.Minute) }, func(b *bubble) {
 		first := <-b.asked
@@ -167,6 +202,25 @@ func TestFetchNowDoesNotWait(t *testing.T) {
 		synctest.Wait()
 		b.f.FetchNow()
 		within(t, "the next request", (<-b.asked).Sub(first), 0, 0)
+	})
+}
+
+// What is on its way when lists can be compared may have been tried before that. What was compared is not asked for.
+func TestAListOnItsWayIsFetchedAgainOnceItCanBeCompared(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		b.respond = func(w http.ResponseWriter) {
+			time.Sleep(5 * time.Second)
+			_, _ = io.WriteString(w, "a list")
+		}
+	}, func(b *bubble) {
+		first := <-b.asked
+		time.Sleep(time.Second)
+		b.f.FetchUncompared()
+		second := <-b.asked
+		within(t, "the second request", second.Sub(first), 5*time.Second, 5*time.Second)
+		time.Sleep(10 * time.Second)
+		b.f.FetchUncompared()
+		within(t, "the third request", (<-b.asked).Sub(second), 54*time.Minute, 61*time.Minute)
 	})
 }
 

@@ -55,6 +55,8 @@ type source struct {
 
 	mu       sync.Mutex
 	status   Status
+	asking   bool          // a request is under way
+	compared bool          // as note.isCompared
 	failures int           // in a row
 	wait     time.Duration // that the server has asked for
 }
@@ -73,6 +75,7 @@ func (s *source) keep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.copy.note
+	s.compared = n.isCompared()
 	s.status.Held, s.status.Size, s.status.Due = true, n.Size, n.Due
 	s.status.Changed, s.status.LastSuccess = n.Changed, n.Confirmed
 	s.status.Data, s.status.SHA256, s.status.NotKept = s.copy.data, s.copy.sum, ""
@@ -95,7 +98,30 @@ func (s *source) giveUp() {
 	s.copy.held, s.copy.note = false, note{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.compared = false
 	s.status.Held, s.status.Size, s.status.Changed, s.status.Due = false, 0, time.Time{}, time.Time{}
+}
+
+// fetchNow has the server asked at once.
+func (s *source) fetchNow() {
+	select {
+	case s.now <- struct{}{}:
+	default: // it is about to be asked
+	}
+}
+
+// setAsking notes whether a request is under way.
+func (s *source) setAsking(asking bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asking = asking
+}
+
+// mayLackComparison reports whether there is a copy, or is about to be one, that was not compared with what is in use.
+func (s *source) mayLackComparison() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return (s.status.Held || s.asking) && !s.compared
 }
 
 func (s *source) snapshot() Status {

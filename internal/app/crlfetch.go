@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -194,8 +195,9 @@ func (l *listFetcher) follows(origin crlfetch.Origin) bool {
 }
 
 // appendAllowed appends a URL that a certificate or a list names, unless it is there already, or is not to be
-// called. One with a user name is not: it could be any.
+// called. One with a user name is not: it could be any. Its fragment is left out.
 func (l *listFetcher) appendAllowed(sources []crlfetch.Source, raw string, origin crlfetch.Origin) []crlfetch.Source {
+	raw = withoutFragment(raw)
 	u, err := url.Parse(raw)
 	if err != nil || len(raw) > maxURL || hasName(sources, raw) || u.User != nil || untrusted.Text(raw) != raw {
 		return sources
@@ -209,6 +211,12 @@ func (l *listFetcher) appendAllowed(sources []crlfetch.Source, raw string, origi
 		return sources
 	}
 	return append(sources, crlfetch.Source{URL: raw, Name: raw, Origin: origin})
+}
+
+// withoutFragment returns a URL without what is not sent to its server: one file is one URL.
+func withoutFragment(raw string) string {
+	raw, _, _ = strings.Cut(raw, "#")
+	return raw
 }
 
 // tellOfHost logs once that a host is not allowed, for a while: certificates may name any number.
@@ -311,22 +319,18 @@ func (l *listFetcher) followAll(current func() *truststore.Generation) {
 	g := current() // not before: what an older one does not name would be given up, with its copy
 	sources := l.configured()
 	if l.follows(crlfetch.CA) {
-		var found []crlfetch.Source
+		named := l.newNamedURLs(crlfetch.CA)
 		for _, ca := range g.CAs() {
-			for _, u := range pointsOf(ca) {
-				found = l.appendAllowed(found, u, crlfetch.CA)
-			}
+			named.add(string(ca.RawIssuer), pointsOf(ca))
 		}
-		sources = append(sources, found...)
+		sources = append(sources, named.inTurns()...)
 	}
 	sources = append(sources, l.leafs...)
-	var found []crlfetch.Source
+	named := l.newNamedURLs(crlfetch.Freshest)
 	for _, list := range g.CRLs() {
-		for _, u := range list.Freshest {
-			found = l.appendAllowed(found, u, crlfetch.Freshest)
-		}
+		named.add(list.Issuer, list.Freshest)
 	}
-	sources = append(sources, found...)
+	sources = append(sources, named.inTurns()...)
 	l.kept = l.stillNeeded(g, sources)
 	l.fetcher.Follow(append(sources, l.kept...))
 }
@@ -352,9 +356,9 @@ func (l *listFetcher) note(chain []*x509.Certificate) {
 	if l == nil || !l.follows(crlfetch.Leaf) {
 		return
 	}
-	for _, cert := range chain {
-		l.noteAll(cert.CRLDistributionPoints)
-		l.noteAll(crl.DeltaPoints(cert))
+	for i, cert := range chain {
+		l.noteAll(cert.CRLDistributionPoints, chain[i:])
+		l.noteAll(crl.DeltaPoints(cert), chain[i:])
 	}
 }
 

@@ -212,6 +212,76 @@ func (l *listFetcher) notedNow() (n int) {
 	return n
 }
 
+// Certificates of one CA that name URLs without end take the places of no other CA, however its issuers are called.
+func TestDistributionPointsOfOneCALeaveRoomForOthers(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	chainOf := func(ca string, i int) []*x509.Certificate {
+		chain := certNaming(fmt.Sprintf("http://%s/%s/%d", host, ca, i))
+		return append(chain, &x509.Certificate{RawSubject: fmt.Appendf(nil, "%s %d", ca, i)}, &x509.Certificate{RawSubject: []byte(ca)})
+	}
+	wants := func(when string, first, second int) {
+		t.Helper()
+		for ca, want := range map[string]int{"first": first, "second": second} {
+			got := 0
+			for _, s := range l.leafs {
+				if strings.Contains(s.URL, "/"+ca+"/") {
+					got++
+				}
+			}
+			if got != want || l.notedNow() != len(l.leafs) {
+				t.Errorf("%s: %d of the %s CA are followed, want %d; %d are noted", when, got, ca, want, l.notedNow())
+			}
+		}
+	}
+	for i := range 2 * maxDiscovered {
+		l.note(chainOf("first", i))
+	}
+	wants("at first", maxDiscovered, 0)
+	l.note(chainOf("second", 0))
+	wants("with one of another CA", maxDiscovered-1, 1)
+	for i := range 2 * maxDiscovered {
+		l.note(chainOf("second", i))
+		l.note(chainOf("first", i))
+	}
+	wants("when both name many", maxDiscovered/2, maxDiscovered/2)
+	l.note(chainOf("third", 0))
+	if !slices.ContainsFunc(l.leafs, func(s crlfetch.Source) bool { return strings.Contains(s.URL, "/third/") }) {
+		t.Error("that of a third CA is not followed")
+	}
+}
+
+// Whose certificates have named a URL before a restart is known again once one of them comes by.
+func TestTheCAOfARememberedURLIsNotedAgain(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	const ca = "the CA"
+	at := "http://" + host + "/a"
+	s := l.remember(at)
+	l.note(append(certNaming(at+"#fragment"), &x509.Certificate{RawSubject: []byte(ca)}))
+	if got := s.caName(); got != ca || l.notedNow() != 1 {
+		t.Errorf("it is that of %q, and %d are noted", got, l.notedNow())
+	}
+}
+
+// TestFragmentsMakeNoOtherURL, as they are not sent.
+func TestFragmentsMakeNoOtherURL(t *testing.T) {
+	t.Parallel()
+	l, host := leafNoting(t)
+	at := "http://" + host + "/a"
+	var found []crlfetch.Source
+	for i := range 3 {
+		fragment := fmt.Sprintf("%s#%d", at, i)
+		l.note(certNaming(fragment))
+		found = l.appendAllowed(found, fragment, crlfetch.CA)
+	}
+	for _, got := range [][]crlfetch.Source{l.leafs, found} {
+		if len(got) != 1 || got[0].URL != at || got[0].Name != at {
+			t.Errorf("%v are followed, want %s", got, at)
+		}
+	}
+}
+
 // Certificates that name URLs without end do not keep the list of a later one from being fetched for good.
 func TestDistributionPointsMakeRoom(t *testing.T) {
 	t.Parallel()
@@ -322,10 +392,18 @@ func TestADamagedCopyIsFetchedBeforeTheStart(t *testing.T) {
 	}
 }
 
-// freshest is a FreshestCRL extension (RFC 5280 §4.2.1.15) with one URL.
-func freshest(u string) pkix.Extension {
-	n := byte(len(u))
-	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 46}, Value: append([]byte{0x30, n + 8, 0x30, n + 6, 0xa0, n + 4, 0xa0, n + 2, 0x86, n}, u...)}
+// freshest is a FreshestCRL extension (RFC 5280 §4.2.1.15).
+func freshest(urls ...string) pkix.Extension {
+	var points []asn1.RawValue
+	for _, u := range urls {
+		n := byte(len(u))
+		points = append(points, asn1.RawValue{FullBytes: append([]byte{0x30, n + 6, 0xa0, n + 4, 0xa0, n + 2, 0x86, n}, u...)})
+	}
+	value, err := asn1.Marshal(points)
+	if err != nil {
+		panic(err)
+	}
+	return pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 46}, Value: value}
 }
 
 func TestCertificatesNameDeltas(t *testing.T) {

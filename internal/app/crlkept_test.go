@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -201,6 +202,48 @@ func TestADeltaIsKeptUntilItsListHasCaughtUp(t *testing.T) {
 			s.settle()
 			s.wants("when the list has caught up", true)
 		})
+	}
+}
+
+// TestOneCATakesNoRoomFromOthers by naming more URLs than are followed, in its lists and in certificates that it has issued.
+func TestOneCATakesNoRoomFromOthers(t *testing.T) {
+	t.Parallel()
+	s := newPointScene(t)
+	host := strings.TrimPrefix(s.publish(nil), "http://")
+	host, _, _ = strings.Cut(host, "/")
+	many := func(kind string) (urls []string) {
+		for i := range 2 * maxDiscovered {
+			urls = append(urls, fmt.Sprintf("http://%s/%s/%d", host, kind, i))
+		}
+		return urls
+	}
+	mine := func(kind string) string { return "http://" + host + "/" + kind + "/mine" }
+	pointing := func(urls ...string) certtest.Option {
+		return certtest.Template(func(c *x509.Certificate) { c.CRLDistributionPoints = urls })
+	}
+	other := certtest.NewCA("other")
+	s.Write("ca.crt", certtest.CertsPEM(s.Root.Cert, other.Cert,
+		s.Root.Intermediate("greedy", pointing(many("ca")...)).Cert, s.Root.Intermediate("greedy too", pointing(many("ca too")...)).Cert,
+		other.Intermediate("modest", pointing(mine("ca"))).Cert))
+	lists := []string{
+		s.Write("greedy.crl", s.Root.CRL(certtest.CRLOptions{Number: 1, Extensions: []pkix.Extension{freshest(many("delta")...)}})),
+		s.Write("modest.crl", other.CRL(certtest.CRLOptions{Number: 1, Extensions: []pkix.Extension{freshest(mine("delta"))}})),
+	}
+	s.Vars["VERNEGATE_TLS_CRL"] = strings.Join(lists, ",")
+	s.start()
+	for kind, origin := range map[string]crlfetch.Origin{"ca": crlfetch.CA, "delta": crlfetch.Freshest} {
+		var followed []string
+		for _, source := range s.lists.status() {
+			if source.Origin == origin {
+				followed = append(followed, source.URL)
+			}
+		}
+		if len(followed) != maxDiscovered || !slices.Contains(followed, mine(kind)) || !slices.Contains(followed, many(kind)[0]) {
+			t.Errorf("of %s, %d are followed without that of the other CA: %v", origin, len(followed), followed)
+		}
+	}
+	if n := strings.Count(s.log.String(), "more distribution points than are followed"); n != 2 {
+		t.Errorf("it is logged %d times, want once for each kind:\n%s", n, s.log.String())
 	}
 }
 

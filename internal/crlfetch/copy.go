@@ -199,9 +199,8 @@ func (c *copyFile) writeFile(path string, content []byte) error {
 	return nil
 }
 
-// remove removes the copy.
+// remove removes the files of the copy.
 func (c *copyFile) remove() {
-	c.setData(nil)
 	_ = os.Remove(c.path)
 	_ = os.Remove(c.notePath())
 }

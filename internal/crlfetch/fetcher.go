@@ -251,8 +251,13 @@ func (f *Fetcher) all() []*source {
 	return slices.Clone(f.sources)
 }
 
-// drop removes the copy of a source that is not followed any more, unless it is followed again. f.mu is held.
+// drop gives up the copy of a source that is not followed any more, and removes its files unless another one has taken its
+// place. f.mu is held.
 func (f *Fetcher) drop(s *source) {
+	if slices.Contains(f.sources, s) {
+		return // it is Run that ends
+	}
+	s.copy.setData(nil)
 	if !slices.ContainsFunc(f.sources, func(other *source) bool { return other.Name == s.Name }) {
 		s.copy.remove()
 	}

@@ -76,3 +76,29 @@ func TestListsInMemoryAreBoundedTogether(t *testing.T) {
 		t.Errorf("what does not fit: got %v", err)
 	}
 }
+
+// A source may be followed again before what followed it has ended, which then leaves the files to the new one.
+func TestASourceThatIsFollowedAgainGivesItsMemoryBack(t *testing.T) {
+	t.Parallel()
+	f := New(Config{Dir: t.TempDir()})
+	list := []Source{{URL: "http://crl.example.org/", Name: "crl"}}
+	f.Follow(list)
+	old := f.sources[0]
+	old.stop = func() {} // it goes on for a moment
+	if !f.memory.take(10) {
+		t.Fatal("there is no room at first")
+	}
+	old.copy.setData(make([]byte, 10))
+	f.Follow(nil)
+	f.Follow(list)
+	if err := os.WriteFile(old.copy.path, []byte("of the new one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.drop(old)
+	if n := f.memory.used.Load(); n != 0 {
+		t.Errorf("%d bytes of memory count as used", n)
+	}
+	if _, err := os.Stat(old.copy.path); err != nil {
+		t.Error(err)
+	}
+}

@@ -319,6 +319,25 @@ func TestConfirmationThatComesLateCountsForNothing(t *testing.T) {
 	})
 }
 
+// Sessions that end together are of a broker that was killed, which is found out by dialing it.
+func TestSessionsThatEndTogetherNeedNoClientOfOurs(t *testing.T) {
+	confirmed(t, func(t *testing.T, f *fleet, c *client) {
+		var all []*backend.Lease
+		for _, id := range []string{"a", "b", "c", "d"} {
+			l := f.client(one, id)
+			l.Succeeded(true)
+			all = append(all, l)
+		}
+		time.Sleep(time.Second)
+		for _, l := range all {
+			l.Dropped(time.Now())
+			l.Release()
+		}
+		synctest.Wait()
+		c.wantAsked(t, 0)
+	})
+}
+
 // Nor does one that has its session on trial end soon, again and again, keep everybody else from a broker that has returned.
 func TestOneClientDoesNotRepeatATrialForEver(t *testing.T) {
 	for name, test := range map[string]struct {

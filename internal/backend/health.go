@@ -241,7 +241,7 @@ func (p *Pool) dropped(m *member, l *Lease, at time.Time) {
 	if m.state == Ejected || m.settled(at) {
 		return
 	}
-	if !m.proven(at) {
+	if m.state == Returning && !m.proven(at) {
 		p.repeatTrial(m)
 	}
 	if len(m.drops) == 0 {

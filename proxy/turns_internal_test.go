@@ -24,7 +24,12 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestReadsBeforeTheSessionTakeTurns(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	client := new(endless)
-	go func() { _, _ = io.Copy(io.Discard, struct{ io.Reader }{&turnReader{Reader: client}}) }()
+	turns, ok := new(session).reader().(*turnReader)
+	if !ok {
+		t.Fatal("a session reads without taking turns")
+	}
+	turns.Reader = client
+	go func() { _, _ = io.Copy(io.Discard, turns) }()
 	for last := int64(0); last < 1000; {
 		runtime.Gosched()
 		now := client.reads.Load()

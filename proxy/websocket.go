@@ -38,7 +38,7 @@ func (s *session) upgrade() (err error) {
 		return nil
 	}
 	s.setDeadlines(time.Now().Add(s.server.cfg.ConnectTimeout))
-	s.ws, err = s.server.cfg.WebSocket.Accept(&turnReader{Reader: s.tls}, recordWriter{s})
+	s.ws, err = s.server.cfg.WebSocket.Accept(s.reader(), recordWriter{s})
 	var refused *websocket.RefusedError
 	switch {
 	case err == nil:
@@ -62,7 +62,7 @@ func (w recordWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// reader is what the CONNECT is read from.
+// reader is what the CONNECT is read from, and before that the HTTP request of a client that speaks WebSocket.
 func (s *session) reader() io.Reader {
 	if s.ws != nil {
 		return s.ws

@@ -126,8 +126,8 @@ func TestOneRequestForAllSessionsOfACertificate(t *testing.T) {
 	asked := func() int { return s.acl.Requests(stack.Fingerprint(device.Leaf)) }
 	first, began := asked(), time.Now()
 	eventually(t, stepTime, "the checks go on", func() bool { return asked() >= first+rounds })
-	if least := (rounds - 1) * recheck; time.Since(began) < least {
-		t.Errorf("%d requests within %v for one certificate with %d sessions, want one every %v",
+	if least := (rounds - 1) * recheck * 4 / 5; time.Since(began) < least { // pauses differ by up to a fifth
+		t.Errorf("%d requests within %v for one certificate with %d sessions, want one every %v or a fifth less",
 			rounds, time.Since(began), sessions, recheck)
 	}
 }
